@@ -1,0 +1,1 @@
+"""Lottery tickets, pools of tickets and sparse training in JAX."""

@@ -1,0 +1,77 @@
+"""The few records that cross rooms."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+import jax
+
+PyTree = Any
+
+
+class Variables(NamedTuple):
+    """What a network computes with.
+
+    Attributes:
+      params: Parameters, any pytree of floating-point arrays.
+      stats: BatchNorm statistics (mean, biased variance), any pytree; `{}` where a network has none.
+    """
+
+    params: PyTree
+    stats: PyTree
+
+
+class Batch(NamedTuple):
+    """Images and their labels, be it a mini-batch or a whole split.
+
+    Attributes:
+      images: `[B, H, W, C]`, uint8 in 0..255.
+      labels: `[B]`, int32 in 0..classes-1.
+    """
+
+    images: jax.Array
+    labels: jax.Array
+
+
+class Ticket(NamedTuple):
+    """A sparse network: the parameters and statistics of one level and seed, zero outside the mask.
+
+    Attributes:
+      variables: Parameters and statistics.
+      mask: Total bool tree with the structure of `variables.params`: a leaf has its parameter's shape, or is a
+        scalar `True` where the parameter is never pruned.
+    """
+
+    variables: Variables
+    mask: PyTree
+
+
+class Apply(Protocol):
+    """A network as a pure function.
+
+    With `train=True` the second value holds the **statistics of this batch alone** (mean and biased variance), not a
+    running average: who trains averages them exponentially, who recalibrates averages them equally.
+    With `train=False` it is `variables.stats`, unchanged.
+    """
+
+    def __call__(
+        self, variables: Variables, images: jax.Array, *, train: bool = False, axis_name: str | None = None
+    ) -> tuple[jax.Array, PyTree]:
+        """Computes the logits of a batch.
+
+        Args:
+          variables: Parameters and statistics.
+          images: `[B, H, W, C]`, floating point, normalised.
+          train: Normalise with the batch's own statistics.
+          axis_name: The mapped axis over which the batch is spread; statistics are then the global batch's.
+
+        Returns:
+          `(logits [B, classes], statistics)`.
+        """
+        ...
+
+
+Preprocess = Callable[[jax.Array], jax.Array]
+"""Images uint8 `[B, H, W, C]` to normalised floating point."""
+
+Augment = Callable[[jax.Array, jax.Array], jax.Array]
+"""One key an image `[B]` and images uint8 `[B, H, W, C]`, to augmented and normalised floating point."""
