@@ -1,1 +1,36 @@
-"""."""
+"""Training and its measurements, as functions of arrays and an `apply` callable. Knows no model class, no data set."""
+
+from lpjax.train.duration import steps
+from lpjax.train.evaluate import Evaluate, evaluator, mapped, predict
+from lpjax.train.fit import Moment, fit, steps_per_epoch
+from lpjax.train.optimizer import SCHEDULES, learning_rate, sgd
+from lpjax.train.parallel import AXIS, data_parallel, mesh_of, replicate
+from lpjax.train.recalibrate import Recalibrate, recalibrate, recalibrator
+from lpjax.train.step import Step, StepMetrics, TrainState, cross_entropy, initial_state, train_step
+
+__all__ = [
+    "AXIS",
+    "SCHEDULES",
+    "Evaluate",
+    "Moment",
+    "Recalibrate",
+    "Step",
+    "StepMetrics",
+    "TrainState",
+    "cross_entropy",
+    "data_parallel",
+    "evaluator",
+    "fit",
+    "initial_state",
+    "learning_rate",
+    "mapped",
+    "mesh_of",
+    "predict",
+    "recalibrate",
+    "recalibrator",
+    "replicate",
+    "sgd",
+    "steps",
+    "steps_per_epoch",
+    "train_step",
+]

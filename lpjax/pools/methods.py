@@ -1,0 +1,112 @@
+"""The pool methods: the engine with some of its choices bound, each a row of one table."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from lpjax.pools.lottery import Evaluate, Pool, PoolState, Recalibrate, pool
+from lpjax.types import Ticket
+
+
+def running_mean(tried: jax.Array) -> jax.Array:
+    """Gives the coefficient that keeps an equal-weight mean, `1 / (n + 2)` for the newcomer after `n` others.
+
+    Args:
+      tried: Newcomers seen, int32 scalar.
+
+    Returns:
+      `[1]`, the coefficient.
+
+    Example:
+      >>> running_mean(jnp.array(0)).tolist()
+      [0.5]
+    """
+    return 1 / (jnp.asarray(tried, float)[None] + 2)
+
+
+def recalibrated(evaluate: Evaluate, recalibrate: Recalibrate, *, chunk: int = 1) -> Pool:
+    """Builds the control: the ticket itself with recalibrated statistics, and no newcomer ever accepted.
+
+    Pools are recalibrated and plain tickets are not, so part of a pool's gain may be recalibration's alone. This
+    tells how much.
+
+    Args:
+      evaluate: `variables -> value` on validation.
+      recalibrate: `(variables, key) -> variables` with fresh statistics.
+      chunk: Ignored.
+
+    Returns:
+      `Pool(init, step, ticket)`.
+    """
+    del chunk
+    engine = pool(evaluate, recalibrate)
+
+    def init(ticket: Ticket, key: jax.Array, value: float | None = None) -> PoolState:
+        return engine.init(ticket._replace(variables=jax.jit(recalibrate)(ticket.variables, key)), key, value)
+
+    return engine._replace(init=init)
+
+
+class Method(NamedTuple):
+    """A row of the table.
+
+    Attributes:
+      build: `(evaluate, recalibrate, *, chunk) -> Pool`, with further settings of the engine where they are free.
+      newcomers: Whether it takes any.
+      about: One sentence for people.
+      reference: Where it comes from.
+    """
+
+    build: Callable[..., Pool]
+    newcomers: bool
+    about: str
+    reference: str
+
+
+METHODS: dict[str, Method] = {
+    "recalibrated": Method(
+        recalibrated, False, "The ticket with recalibrated BatchNorm statistics: the control.", "this library"
+    ),
+    "interpolation": Method(
+        pool, True, "Each newcomer at the best of several coefficients, if validation does not fall.", "Lottery Pools"
+    ),
+    "average": Method(
+        partial(pool, coefficients=(0.5,)),
+        True,
+        "Each newcomer averaged in, if validation does not fall.",
+        "Lottery Pools (Average)",
+    ),
+    "best_single": Method(
+        partial(pool, coefficients=(1.0,), accept=">"),
+        True,
+        "The one ticket that is best on validation once pruned to the anchor's density.",
+        "this library",
+    ),
+    "swa": Method(
+        partial(pool, coefficients=running_mean, accept="always"),
+        True,
+        "The equal-weight mean of all tickets, pruned after every newcomer, without selection.",
+        "Izmailov et al., UAI 2018",
+    ),
+    "ema_decay": Method(
+        partial(pool, coefficients=(0.05,), accept="always"),
+        True,
+        "A moving average that keeps 0.95 of the anchor at every newcomer.",
+        "Lottery Pools, Figure 3b, conventional orientation",
+    ),
+    "ema_newest": Method(
+        partial(pool, coefficients=(0.95,), accept="always"),
+        True,
+        "A moving average that gives 0.95 to every newcomer, as the authors' code does.",
+        "Lottery Pools, Figure 3b, the code's orientation",
+    ),
+    "uniform": Method(
+        partial(pool, coefficients=running_mean, accept="always", prune="after"),
+        True,
+        "The equal-weight mean of all tickets, pruned once.",
+        "Wortsman et al., Model Soups, ICML 2022",
+    ),
+}

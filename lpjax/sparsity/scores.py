@@ -1,0 +1,86 @@
+"""Scores: how much a weight matters. The higher, the longer it lives."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+PyTree = Any
+
+
+def magnitude(params: PyTree) -> PyTree:
+    """Scores a weight by its size, `|w|`.
+
+    Args:
+      params: Parameters.
+
+    Returns:
+      A tree of non-negative scores.
+
+    Example:
+      >>> magnitude({'w': jnp.array([-2.0, 1.0])})['w'].tolist()
+      [2.0, 1.0]
+
+    References:
+      Han et al., Learning both Weights and Connections for Efficient Neural Networks, NeurIPS 2015.
+    """
+    return jax.tree.map(jnp.abs, params)
+
+
+def random(key: jax.Array, params: PyTree) -> PyTree:
+    """Scores a weight by a draw from U[0, 1).
+
+    Args:
+      key: A PRNG key, consumed.
+      params: Parameters; only their shapes matter.
+
+    Returns:
+      A tree of float32 scores.
+
+    Example:
+      >>> random(jax.random.key(0), {'w': jnp.zeros((2, 3))})['w'].shape
+      (2, 3)
+    """
+    leaves, treedef = jax.tree.flatten(params)
+    keys = jax.random.split(key, len(leaves))
+    draws = [jax.random.uniform(k, leaf.shape, jnp.float32) for k, leaf in zip(keys, leaves, strict=True)]
+    return jax.tree.unflatten(treedef, draws)
+
+
+def gradient(grads: PyTree) -> PyTree:
+    """Scores a weight by the size of its gradient, `|g|`.
+
+    Args:
+      grads: Gradients with respect to already masked parameters, so that dead weights have theirs.
+
+    Returns:
+      A tree of non-negative scores.
+
+    Example:
+      >>> gradient({'w': jnp.array([-2.0, 1.0])})['w'].tolist()
+      [2.0, 1.0]
+
+    References:
+      Evci et al., Rigging the Lottery, ICML 2020.
+    """
+    return jax.tree.map(jnp.abs, grads)
+
+
+def saliency(params: PyTree, grads: PyTree) -> PyTree:
+    """Scores a weight by what its removal changes to first order, `|g * w|`.
+
+    Args:
+      params: Parameters.
+      grads: Gradients of the loss with respect to them.
+
+    Returns:
+      A tree of non-negative scores.
+
+    Example:
+      >>> saliency({'w': jnp.array([2.0])}, {'w': jnp.array([-3.0])})['w'].tolist()
+      [6.0]
+
+    References:
+      Lee et al., SNIP: Single-shot Network Pruning based on Connection Sensitivity, ICLR 2019, Eq. 4.
+    """
+    return jax.tree.map(lambda p, g: jnp.abs(p * g), params, grads)

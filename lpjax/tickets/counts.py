@@ -1,0 +1,50 @@
+"""How many weights a level keeps: the two rules in use, in integers."""
+
+import math
+from collections.abc import Callable
+
+CountRule = Callable[[int, float, int], int]
+"""`(kept, prune_fraction, never_pruned) -> kept after`."""
+
+
+def torch_rule(kept: int, prune_fraction: float, never_pruned: int = 0) -> int:
+    """Keeps `n - round(f n)`, as `torch.nn.utils.prune` does.
+
+    Args:
+      kept: Living prunable weights `n`.
+      prune_fraction: Share `f` of them to remove.
+      never_pruned: Ignored.
+
+    Returns:
+      Weights that stay.
+
+    Example:
+      >>> torch_rule(11_159_232, 0.2)
+      8927386
+    """
+    del never_pruned
+    return kept - round(prune_fraction * kept)
+
+
+def openlth_rule(kept: int, prune_fraction: float, never_pruned: int = 0) -> int:
+    """Keeps `n - ceil(f (n + i)) - 1`, as OpenLTH does: its strict comparison takes the weight at the threshold too.
+
+    Args:
+      kept: Living prunable weights `n`.
+      prune_fraction: Share `f` of all weights its masks cover.
+      never_pruned: Weights `i` its masks cover but its pruning ignores (a classifier, say).
+
+    Returns:
+      Weights that stay, at least 0.
+
+    Example:
+      >>> openlth_rule(11_678_912, 0.2)
+      9343128
+
+    Departs from the authors' code:
+      Theirs removes every weight that ties with the threshold; here the count is exact and ties fall by index.
+    """
+    return max(kept - math.ceil(prune_fraction * (kept + never_pruned)) - 1, 0)
+
+
+RULES: dict[str, CountRule] = {"openlth": openlth_rule, "torch": torch_rule}

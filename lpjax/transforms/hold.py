@@ -1,0 +1,59 @@
+"""A mask that stays: training inside a fixed mask, as an optax transform."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from lpjax.sparsity import apply_mask
+
+PyTree = Any
+
+
+class HoldState(NamedTuple):
+    """The mask, carried as data so that one compiled step serves every mask.
+
+    Attributes:
+      mask: Total bool tree.
+      inner: State of the wrapped transform.
+    """
+
+    mask: PyTree
+    inner: optax.OptState
+
+
+def hold(inner: optax.GradientTransformation, mask: PyTree) -> optax.GradientTransformationExtraArgs:
+    """Wraps an optimiser so that parameters and moments are zero outside a mask after every update.
+
+    Gradients are masked on the way in, so moments stay zero; the update that leaves is `where(mask, u, -p)` in the
+    parameter's dtype, so a plain `optax.apply_updates` lands on the mask whatever the parameters were.
+
+    Args:
+      inner: The optimiser, learning rate included: nothing may follow in the chain.
+      mask: Total bool tree with the structure of the parameters. It enters the state at `init`; `update` reads the
+        state alone.
+
+    Returns:
+      A transform; `update` needs `params`.
+
+    Example:
+      >>> params = {'w': jnp.array([1.0, 2.0])}
+      >>> tx = hold(optax.sgd(0.5), {'w': jnp.array([True, False])})
+      >>> updates, _ = tx.update({'w': jnp.array([1.0, 1.0])}, tx.init(params), params)
+      >>> optax.apply_updates(params, updates)['w'].tolist()
+      [0.5, 0.0]
+    """
+    inner = optax.with_extra_args_support(inner)
+
+    def init(params: PyTree) -> HoldState:
+        return HoldState(mask, inner.init(apply_mask(params, mask)))
+
+    def update(updates: PyTree, state: HoldState, params: PyTree | None = None, **extra: Any) -> tuple[Any, HoldState]:
+        if params is None:
+            raise ValueError("hold needs the parameters; call update(grads, state, params)")
+        updates, inner_state = inner.update(apply_mask(updates, state.mask), state.inner, params, **extra)
+        landing = jax.tree.map(lambda m, u, p: jnp.where(m, u.astype(p.dtype), -p), state.mask, updates, params)
+        return landing, HoldState(state.mask, inner_state)
+
+    return optax.GradientTransformationExtraArgs(init, update)
