@@ -1,1 +1,36 @@
-"""."""
+"""What the command runs: the only loops, clocks and prints."""
+
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from lpjax.run.config import check, default_config, resolve
+from lpjax.run.evaluate import collect_results, evaluate_seed
+from lpjax.run.imp import find_tickets
+from lpjax.run.job import Job, prepare
+from lpjax.run.pool import build_pools
+from lpjax.store import paths, records
+
+__all__ = ["Job", "build_pools", "check", "default_config", "evaluate_seed", "find_tickets", "prepare", "resolve", "run"]
+
+
+def run(config: ConfigDict, workdir: Path) -> None:
+    """Finds tickets, builds pools and measures both, for every seed; what is done already is left alone.
+
+    Args:
+      config: As the user wrote it.
+      workdir: Created on first use; refused if it holds another config.
+
+    Raises:
+      ValueError: On a user's mistake, in one line.
+    """
+    check(config)
+    resolved = resolve(config)
+    records.claim(workdir, resolved)
+    records.write_json(paths.environment(workdir), records.environment())
+    job = prepare(ConfigDict(resolved))
+    for seed in config.seeds:
+        find_tickets(job, workdir, seed)
+        build_pools(job, workdir, seed)
+        evaluate_seed(job, workdir, seed)
+    collect_results(job, workdir, tuple(config.seeds))

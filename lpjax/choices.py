@@ -1,0 +1,32 @@
+"""One way of saying that a name is unknown."""
+
+import difflib
+from collections.abc import Iterable
+
+
+def one_of(what: str, got: str, known: Iterable[str], hint: str = "") -> str:
+    """Returns a name if it is known, and suggests the nearest if not.
+
+    Args:
+      what: What kind of name it is, for the message.
+      got: The name.
+      known: The names there are.
+      hint: What else to do, appended to the message.
+
+    Returns:
+      `got`.
+
+    Raises:
+      ValueError: If it is unknown, in one line.
+
+    Example:
+      >>> one_of('model', 'resnet81', ('resnet18', 'vgg16'))
+      Traceback (most recent call last):
+      ValueError: unknown model 'resnet81'; did you mean 'resnet18'? (known: resnet18, vgg16)
+    """
+    names = sorted(known)
+    if got in names:
+        return got
+    near = difflib.get_close_matches(str(got), names, n=1)
+    suggestion = f"; did you mean {near[0]!r}?" if near else ";"
+    raise ValueError(f"unknown {what} {got!r}{suggestion} (known: {', '.join(names)}){hint}")

@@ -1,0 +1,74 @@
+"""The command: `python -m lpjax.main --config=configs/digits_resnet8.py --workdir=runs/demo`."""
+
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+from absl import app, flags
+from ml_collections import config_flags
+
+from lpjax import report
+from lpjax.run import run
+
+_CONFIG = config_flags.DEFINE_config_file("config", None, "A file of configs/, or one like them.", lock_config=True)
+_WORKDIR = flags.DEFINE_string("workdir", None, "Where everything is kept; the same command again resumes.")
+
+USER_MISTAKE = 2
+
+
+def main(argv: Sequence[str]) -> None:
+    """Runs what the config asks for and writes the report.
+
+    Args:
+      argv: Positional arguments; there are none to give.
+    """
+    if len(argv) > 1:
+        _refuse(f"unknown argument {argv[1]!r}; give --config=FILE.py --workdir=DIR --config.field=value")
+    workdir = Path(_WORKDIR.value).expanduser()
+    command = f"python -m lpjax.main {shlex.join(sys.argv[1:])}"
+    _remember_compilations()
+    try:
+        run(_CONFIG.value, workdir)
+        page = report.write(workdir, command)
+    except ValueError as error:
+        _refuse(str(error))
+    print(f"report: {page}")
+
+
+def parse(argv: Sequence[str]) -> list[str]:
+    """Reads the flags; a wrong one ends the program with one line.
+
+    Args:
+      argv: The command line.
+
+    Returns:
+      What is left of it.
+    """
+    try:
+        rest = flags.FLAGS(argv)
+    except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
+        _refuse(str(error).strip("'\""))
+    for name in ("config", "workdir"):
+        if flags.FLAGS[name].value is None:
+            _refuse(f"--{name} is missing; give --config=configs/digits_resnet8.py --workdir=runs/demo")
+    return rest
+
+
+def _refuse(message: str) -> None:
+    print(f"lpjax: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(USER_MISTAKE)
+
+
+def _remember_compilations() -> None:
+    """Keeps compiled programs between runs, so that resuming starts at once."""
+    if not jax.config.jax_compilation_cache_dir:
+        cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "lpjax" / "xla"
+        jax.config.update("jax_compilation_cache_dir", str(cache))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+if __name__ == "__main__":
+    app.run(main, flags_parser=parse)

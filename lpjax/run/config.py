@@ -1,0 +1,182 @@
+"""The configuration: every field with its default, and what is refused before any work begins."""
+
+from typing import Any
+
+import jax
+from ml_collections import ConfigDict
+
+from lpjax import models, pools, tickets, train
+from lpjax.choices import one_of
+
+
+def default_config() -> ConfigDict:
+    """Returns the paper's CIFAR setting: the base that every file in `configs/` changes.
+
+    Returns:
+      A `ConfigDict` with all fields there are. Durations carry their unit (`'182ep'`, `'500it'`), densities and
+      coefficients are fractions.
+
+    Example:
+      >>> default_config().imp.rewind
+      '9ep'
+    """
+    return ConfigDict(
+        {
+            "seeds": (0,),  # one replicate each
+            "dataset": "cifar10",  # 'digits', 'cifar10', 'cifar100', or any image-classification set of TFDS
+            "data_dir": "",  # where TFDS directories lie; empty for TFDS's own default
+            "validation": 5000,  # images held out at the end of the training split
+            "train_images": 0,  # the first so many of the others; 0 for all
+            "augment": {"crop": 4, "flip": True},  # pixels of padding; mirror images
+            "model": "resnet18",
+            "width": 0,  # channels of the first stage; 0 for the architecture's own
+            "dtype": "auto",  # 'float32', 'bfloat16', or 'auto': bfloat16 except on CPU
+            "eval_batch_size": 500,
+            "train": {
+                "duration": "182ep",
+                "batch_size": 128,
+                "learning_rate": 0.1,
+                "schedule": "step",  # 'step', 'cosine', 'constant'
+                "milestones": ("91ep", "136ep"),  # where 'step' multiplies by decay
+                "decay": 0.1,
+                "warmup": "0ep",
+                "momentum": 0.9,
+                "weight_decay": 1e-4,
+                "label_smoothing": 0.0,
+                "steps_per_dispatch": 1,  # more only pays on GPU and TPU
+            },
+            "imp": {
+                "levels": 19,  # tickets, the dense level 0 included
+                "prune_fraction": 0.2,  # of the kept weights, per level
+                "rewind": "9ep",  # a duration, or 'final': learning-rate rewinding
+                "prunable": "convolutions",  # 'convolutions', 'kernels', or 'path:REGEX'
+                "scope": "global",  # 'global', 'layerwise'
+                "score": "magnitude",  # 'magnitude', 'random'
+                "rule": "torch",  # 'torch', 'openlth'
+                "ticket": "best",  # 'best' on validation, or the 'last' weights
+                "mask_from": "last",  # 'last' weights, or the 'ticket'
+            },
+            "pool": {
+                "methods": tuple(pools.METHODS),
+                "coefficients": pools.INTERPOLATION,  # weights of the newcomer, for 'interpolation'
+                "newcomers": 0,  # the nearest so many; 0 for all
+                "accept": ">=",  # of 'interpolation' and 'average': '>=' (paper), '>' (its code)
+                "prune": "during",  # of 'interpolation' and 'average': 'during', 'after'
+                "recalibrate": "4096",  # training images for BatchNorm's statistics, or 'full'
+                "numbers": "common",  # 'common': one draw of images an anchor; 'fresh': one a candidate
+                "chunk": 1,  # candidates evaluated at once; 1 is a loop
+            },
+        }
+    )
+
+
+def resolve(config: ConfigDict) -> dict[str, Any]:
+    """Fills in what depends on the machine and returns plain values.
+
+    Args:
+      config: As the user wrote it.
+
+    Returns:
+      A dictionary that JSON can hold; it identifies the work.
+    """
+    plain = config.to_dict()
+    if plain["dtype"] == "auto":
+        plain["dtype"] = "float32" if jax.default_backend() == "cpu" else "bfloat16"
+    return plain
+
+
+def check(config: ConfigDict) -> None:
+    """Refuses settings that cannot work, before anything is loaded.
+
+    Args:
+      config: As the user wrote it.
+
+    Raises:
+      ValueError: In one line: what was got, what was wanted.
+    """
+    one_of("model", config.model, models.NAMES)
+    one_of("dtype", config.dtype, ("auto", "float32", "bfloat16"))
+    one_of("train.schedule", config.train.schedule, train.SCHEDULES)
+    one_of("imp.scope", config.imp.scope, tickets.SCOPES)
+    one_of("imp.score", config.imp.score, tickets.SCORES)
+    one_of("imp.rule", config.imp.rule, tickets.RULES)
+    one_of("imp.ticket", config.imp.ticket, ("best", "last"))
+    one_of("imp.mask_from", config.imp.mask_from, ("last", "ticket"))
+    one_of("pool.accept", config.pool.accept, pools.ACCEPT)
+    one_of("pool.prune", config.pool.prune, pools.PRUNE)
+    one_of("pool.numbers", config.pool.numbers, ("common", "fresh"))
+    for method in config.pool.methods:
+        one_of("pool method", method, pools.METHODS)
+    if config.imp.prunable not in ("convolutions", "kernels") and not config.imp.prunable.startswith("path:"):
+        raise ValueError(f"unknown imp.prunable {config.imp.prunable!r}; give 'convolutions', 'kernels' or 'path:REGEX'")
+    if config.pool.recalibrate != "full" and not config.pool.recalibrate.isdigit():
+        raise ValueError(f"pool.recalibrate is {config.pool.recalibrate!r}; give a number of images, or 'full'")
+    if not config.seeds or len(set(config.seeds)) < len(config.seeds) or min(config.seeds) < 0:
+        raise ValueError(f"seeds are {tuple(config.seeds)}; give one or more different integers from 0 on")
+    _ranges(config)
+    _durations(config)
+
+
+def _ranges(config: ConfigDict) -> None:
+    at_least = {
+        "imp.levels": 1,
+        "train.batch_size": 1,
+        "train.steps_per_dispatch": 1,
+        "pool.chunk": 1,
+        "eval_batch_size": 1,
+        "pool.newcomers": 0,
+        "validation": 1,
+        "train_images": 0,
+        "augment.crop": 0,
+        "width": 0,
+        "train.weight_decay": 0,
+    }
+    for field, low in at_least.items():
+        if (value := _get(config, field)) < low:
+            raise ValueError(f"{field} is {value}; give {low} or more")
+    for field in ("train.momentum", "train.label_smoothing"):
+        if not 0 <= (value := _get(config, field)) < 1:
+            raise ValueError(f"{field} is {value}; give a fraction in [0, 1)")
+    if not 0 < config.imp.prune_fraction < 1:
+        raise ValueError(f"imp.prune_fraction is {config.imp.prune_fraction}; give a fraction in (0, 1)")
+    if config.train.learning_rate <= 0:
+        raise ValueError(f"train.learning_rate is {config.train.learning_rate}; give a number above 0")
+    if not config.pool.coefficients:
+        raise ValueError("pool.coefficients is empty; give one or more in [0, 1]")
+    for c in config.pool.coefficients:
+        if not 0 <= c <= 1:
+            raise ValueError(f"pool.coefficients holds {c}; give weights of the newcomer in [0, 1]")
+
+
+def _durations(config: ConfigDict) -> None:
+    durations = (config.train.duration, config.train.warmup, *config.train.milestones)
+    for duration in (*durations, tickets.rewind_duration(config.imp.rewind)):
+        train.steps(duration, 1)
+    if train.steps(config.train.duration, 1) < 1:
+        raise ValueError(f"train.duration is {config.train.duration!r}; give one epoch ('1ep') or more")
+
+
+def check_rewind(config: ConfigDict, steps_per_epoch: int) -> None:
+    """Refuses a rewind point that training never reaches.
+
+    Args:
+      config: As the user wrote it.
+      steps_per_epoch: Batches in one pass over the training images.
+
+    Raises:
+      ValueError: If the rewind point is not before the end of training.
+    """
+    point = train.steps(tickets.rewind_duration(config.imp.rewind), steps_per_epoch)
+    end = train.steps(config.train.duration, steps_per_epoch)
+    if point >= end:
+        raise ValueError(
+            f"imp.rewind {config.imp.rewind!r} is step {point}, beyond training: train.duration "
+            f"{config.train.duration!r} ends at step {end}; rewind to an earlier point"
+        )
+
+
+def _get(config: ConfigDict, field: str) -> Any:
+    value: Any = config
+    for name in field.split("."):
+        value = value[name]
+    return value

@@ -1,0 +1,185 @@
+"""Tickets: trains, keeps, prunes and rewinds, level after level, on disk."""
+
+import math
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from lpjax import sparsity, tickets, train
+from lpjax.run.job import Job
+from lpjax.run.progress import Progress
+from lpjax.store import checkpoints, paths, records
+from lpjax.types import Variables
+
+PyTree = Any
+
+
+def find_tickets(job: Job, workdir: Path, seed: int) -> None:
+    """Runs iterative magnitude pruning for one seed, from the first level that is not done.
+
+    Args:
+      job: What to train, and how.
+      workdir: Where tickets go.
+      seed: Decides initial weights, orders and augmentations.
+    """
+    settings = job.config.imp
+    first = next((level for level in range(settings.levels) if not _done(workdir, seed, level)), settings.levels)
+    if first == settings.levels:
+        return
+    keys = SeedKeys.of(seed)
+    with Progress(f"seed {seed} tickets", *_epochs(job, settings.levels, first)) as progress:
+
+        def train_level(level: int, variables: Variables, mask: PyTree) -> tickets.Trained:
+            key = jax.random.fold_in(keys.train, level)
+            return _train(job, paths.level(workdir, seed, level), level, variables, mask, key, progress)
+
+        pruning = tickets.imp(
+            train_level,
+            prune_fraction=settings.prune_fraction,
+            score=tickets.SCORES[settings.score],
+            scope=settings.scope,
+            rule=tickets.RULES[settings.rule],
+            mask_from=settings.mask_from,
+            rewind=tickets.rewinds_weights(settings.rewind),
+        )
+        state = _resume(job, workdir, seed, first) if first else _begin(job, keys, pruning)
+        for level in range(first, settings.levels):
+            clock = time.monotonic()
+            state, ticket = pruning.step(state)
+            directory = paths.level(workdir, seed, level)
+            if tickets.rewinds_weights(settings.rewind):
+                if level == 0:
+                    checkpoints.save(paths.rewind(workdir, seed), start=state.start._asdict())
+                checkpoints.save(paths.successor(directory), mask=state.mask)
+            else:
+                checkpoints.save(paths.successor(directory), mask=state.mask, start=state.start._asdict())
+            checkpoints.save_ticket(paths.ticket(directory), ticket)
+            summary = _summary(job, level, ticket.mask, directory, time.monotonic() - clock)
+            records.write_json(paths.summary(directory), summary)
+            progress.line(
+                f"level {level:2d}: kept {summary['kept']:,} ({summary['density']:.4f}), "
+                f"validation accuracy {summary['validation_accuracy']:.4f} after epoch {summary['epoch']}"
+            )
+
+
+class SeedKeys(NamedTuple):
+    """The keys of one seed, each for one purpose.
+
+    Attributes:
+      initial: Initial weights.
+      train: Orders and augmentations; folded with the level.
+      prune: Scores that draw.
+      pool: Images for recalibration; folded with the anchor's level.
+    """
+
+    initial: jax.Array
+    train: jax.Array
+    prune: jax.Array
+    pool: jax.Array
+
+    @classmethod
+    def of(cls, seed: int) -> "SeedKeys":
+        """Splits a seed."""
+        return cls(*jax.random.split(jax.random.key(seed), 4))
+
+
+def _begin(job: Job, keys: SeedKeys, pruning: tickets.IMP) -> tickets.IMPState:
+    return pruning.init(job.initialise(keys.initial), job.mask, keys.prune)
+
+
+def _resume(job: Job, workdir: Path, seed: int, level: int) -> tickets.IMPState:
+    """Restores what the level before handed on."""
+    keys = SeedKeys.of(seed)
+    like = jax.eval_shape(job.initialise, keys.initial)
+    before = paths.successor(paths.level(workdir, seed, level - 1))
+    rewinds = tickets.rewinds_weights(job.config.imp.rewind)
+    source = paths.rewind(workdir, seed) if rewinds else before
+    start = checkpoints.restore(source, "start", like={"start": like._asdict()})["start"]
+    mask = checkpoints.restore(before, "mask", like={"mask": job.mask})["mask"]
+    return tickets.IMPState(level, jax.tree.map(jnp.asarray, mask), Variables(**start), keys.prune)
+
+
+def _train(
+    job: Job, directory: Path, level: int, variables: Variables, mask: PyTree, key: jax.Array, progress: Progress
+) -> tickets.Trained:
+    """Trains one level, validates after every epoch, and keeps the best, the last and the rewind point."""
+    rewind_step = job.steps(tickets.rewind_duration(job.config.imp.rewind))
+    stop = job.steps(job.config.train.duration)
+    log = paths.metrics(directory)
+    log.unlink(missing_ok=True)
+    optimizer = job.optimizer(mask)
+    state = train.replicate(train.initial_state(variables, optimizer, rewind_step if level else 0), job.mesh)
+    best, best_value = state.variables, -math.inf
+    rewind_point = _copy(variables) if level == 0 and rewind_step == 0 else None
+    moments = train.fit(
+        job.step,
+        state,
+        job.train,
+        key,
+        batch_size=job.config.train.batch_size,
+        stop=stop,
+        marks=(rewind_step,) if level == 0 else (),
+        steps_per_dispatch=job.config.train.steps_per_dispatch,
+    )
+    for moment in moments:
+        state = moment.state
+        if level == 0 and moment.step == rewind_step:
+            rewind_point = _copy(state.variables)
+        if moment.step % job.steps_per_epoch and moment.step != stop:
+            continue
+        value = float(_evaluate(job.evaluate, state.variables))
+        if value > best_value:
+            best, best_value = _copy(state.variables), value
+        records.append_jsonl(
+            log,
+            {
+                "epoch": moment.step / job.steps_per_epoch,
+                "step": moment.step,
+                "learning_rate": float(job.learning_rate(moment.step - 1)),
+                "loss": float(moment.metrics.loss),
+                "accuracy": float(moment.metrics.accuracy),
+                "validation_accuracy": value,
+            },
+        )
+        progress.advance(note=f"level {level}, validation {value:.4f}")
+    last = _copy(state.variables)
+    return tickets.Trained(best if job.config.imp.ticket == "best" else last, last, rewind_point)
+
+
+@jax.jit
+def _evaluate(evaluate: train.Evaluate, variables: Variables) -> jax.Array:
+    return evaluate(variables)
+
+
+def _copy(variables: Variables) -> Variables:
+    """Saves weights from the next step, which donates their buffers."""
+    return jax.tree.map(jnp.copy, variables)
+
+
+def _summary(job: Job, level: int, mask: PyTree, directory: Path, seconds: float) -> dict[str, Any]:
+    epochs = records.read_jsonl(paths.metrics(directory))
+    chosen = max(epochs, key=lambda e: e["validation_accuracy"]) if job.config.imp.ticket == "best" else epochs[-1]
+    return {
+        "level": level,
+        "kept": int(sparsity.kept(mask)),
+        "total": sparsity.total(mask),
+        "density": sparsity.density(mask),
+        "epoch": chosen["epoch"],
+        "validation_accuracy": chosen["validation_accuracy"],
+        "seconds": round(seconds, 3),
+    }
+
+
+def _done(workdir: Path, seed: int, level: int) -> bool:
+    return paths.summary(paths.level(workdir, seed, level)).exists()
+
+
+def _epochs(job: Job, levels: int, first: int) -> tuple[int, str, int]:
+    """Counts the epochs of the whole run and those done, for the progress bar."""
+    whole = math.ceil(job.steps(job.config.train.duration) / job.steps_per_epoch)
+    rewound = whole - job.steps(tickets.rewind_duration(job.config.imp.rewind)) // job.steps_per_epoch
+    done = whole + (first - 1) * rewound if first else 0
+    return whole + (levels - 1) * rewound, "epoch", done

@@ -1,0 +1,142 @@
+"""What a config describes, made ready: data on the device, the network, the compiled step."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from lpjax import data, models, sparsity, train
+from lpjax.run.config import check_rewind
+from lpjax.transforms import hold
+from lpjax.types import Apply, Augment, Batch, Preprocess, Variables
+
+PyTree = Any
+
+
+class Job(NamedTuple):
+    """Everything that the stages of a run share.
+
+    Attributes:
+      config: The resolved configuration.
+      train: Training split, on the devices.
+      validation: What selects.
+      test: What reports.
+      apply: The network.
+      augment: Keys and images to normalised floats, with augmentation.
+      preprocess: Images to normalised floats.
+      initialise: Key to fresh variables.
+      mask: The dense network's mask.
+      optimizer: Mask to the optimiser that holds it.
+      step: The compiled, data-parallel training step.
+      evaluate: Accuracy on validation.
+      recalibrate: Fresh BatchNorm statistics.
+      mesh: The devices.
+      steps_per_epoch: Batches in one pass.
+      learning_rate: By step.
+    """
+
+    config: ConfigDict
+    train: Batch
+    validation: Batch
+    test: Batch
+    apply: Apply
+    augment: Augment
+    preprocess: Preprocess
+    initialise: Callable[[jax.Array], Variables]
+    mask: PyTree
+    optimizer: Callable[[PyTree], optax.GradientTransformation]
+    step: train.Step
+    evaluate: train.Evaluate
+    recalibrate: train.Recalibrate
+    mesh: Mesh
+    steps_per_epoch: int
+    learning_rate: optax.Schedule
+
+    def steps(self, duration: str) -> int:
+        """Turns a duration into steps of this job."""
+        return train.steps(duration, self.steps_per_epoch)
+
+
+def prepare(config: ConfigDict) -> Job:
+    """Loads the data, builds the network and compiles nothing yet.
+
+    Args:
+      config: The resolved configuration.
+
+    Returns:
+      The job.
+
+    Raises:
+      ValueError: If data are missing, or the rewind point lies beyond training.
+    """
+    dataset = data.load(
+        config.dataset, data_dir=config.data_dir, validation=config.validation, train_images=config.train_images
+    )
+    steps_per_epoch = train.steps_per_epoch(len(dataset.train.labels), config.train.batch_size)
+    check_rewind(config, steps_per_epoch)
+    options = {"width": config.width} if config.width else {}
+    module = models.build(config.model, classes=dataset.classes, dtype=config.dtype, **options)
+    apply = models.bind(module)
+    image_shape = dataset.train.images.shape[1:]
+
+    def initialise(key: jax.Array) -> Variables:
+        return models.initialise(module, key, image_shape)
+
+    mask = sparsity.full_mask(jax.eval_shape(initialise, jax.random.key(0)).params, _prunable(config.imp.prunable))
+    learning_rate = _learning_rate(config, steps_per_epoch)
+
+    def optimizer(mask: PyTree) -> optax.GradientTransformation:
+        return hold(train.sgd(learning_rate, config.train.momentum, config.train.weight_decay), mask)
+
+    mesh = train.mesh_of()
+    augment = data.augmenter(dataset.mean, dataset.std, crop=config.augment.crop, flip=config.augment.flip)
+    preprocess = data.preprocessor(dataset.mean, dataset.std)
+    splits = (dataset.train, dataset.validation, dataset.test)
+    training, validation, test = (train.replicate(jax.tree.map(jnp.asarray, split), mesh) for split in splits)
+    step = train.train_step(
+        apply, optimizer(mask), augment, label_smoothing=config.train.label_smoothing, axis_name=train.AXIS
+    )
+    everything = len(dataset.train.labels)
+    budget = everything if config.pool.recalibrate == "full" else int(config.pool.recalibrate)
+    return Job(
+        config=config,
+        train=training,
+        validation=validation,
+        test=test,
+        apply=apply,
+        augment=augment,
+        preprocess=preprocess,
+        initialise=initialise,
+        mask=mask,
+        optimizer=optimizer,
+        step=train.data_parallel(step, mesh),
+        evaluate=train.evaluator(apply, preprocess, validation, config.eval_batch_size),
+        recalibrate=train.recalibrator(apply, augment, training, images=budget, batch_size=config.train.batch_size),
+        mesh=mesh,
+        steps_per_epoch=steps_per_epoch,
+        learning_rate=learning_rate,
+    )
+
+
+def _prunable(name: str) -> sparsity.Prunable:
+    named = {"convolutions": sparsity.convolution_kernels, "kernels": sparsity.kernels}
+    return named[name] if name in named else sparsity.by_path(name.removeprefix("path:"))
+
+
+def _learning_rate(config: ConfigDict, steps_per_epoch: int) -> optax.Schedule:
+    def in_steps(duration: str) -> int:
+        return train.steps(duration, steps_per_epoch)
+
+    settings = config.train
+    return train.learning_rate(
+        settings.schedule,
+        settings.learning_rate,
+        in_steps(settings.duration),
+        milestones=[in_steps(m) for m in settings.milestones],
+        decay=settings.decay,
+        warmup=in_steps(settings.warmup),
+    )
