@@ -41,7 +41,7 @@ class PoolState(NamedTuple):
       mask: Its mask.
       kept: The count to prune to, int32 scalar: the first anchor's.
       value: Its value on validation, scalar.
-      key: Fixes the recalibration's images and augmentation.
+      key: Draws the images, and their augmentation, that recalibration uses.
       tried: Newcomers seen, int32 scalar.
       accepted: Newcomers accepted, int32 scalar.
     """
@@ -94,6 +94,7 @@ def pool(
     coefficients: Coefficients = INTERPOLATION,
     accept: str = ">=",
     prune: str = "during",
+    fresh: bool = False,
     chunk: int = 1,
 ) -> Pool:
     """Builds a pool method.
@@ -110,6 +111,8 @@ def pool(
       coefficients: Weights of the newcomer, each in [0, 1], or a function of the number of newcomers seen.
       accept: `'>='` (the paper), `'>'` (its code) or `'always'`.
       prune: `'during'` prunes every mix; `'after'` searches unpruned and prunes the outcome once.
+      fresh: Recalibrate every candidate on images of its own, as the authors' code does; otherwise all candidates of an
+        anchor share theirs, so that they differ by their weights alone.
       chunk: Candidates evaluated at once: 1 is a loop, more is `jax.vmap` in chunks. A convolution batched over its
         weights is a grouped convolution, which on CPUs is several times slower than the loop.
 
@@ -155,7 +158,7 @@ def pool(
         return PoolState(ticket.variables, ticket.mask, kept(ticket.mask), jnp.asarray(measured), key, zero, zero)
 
     def step(state: PoolState, newcomer: Variables) -> tuple[PoolState, Trial]:
-        return _step(evaluate, recalibrate, state, newcomer, propose(state.tried), accept, prune, chunk)
+        return _step(evaluate, recalibrate, state, newcomer, propose(state.tried), accept, prune, fresh, chunk)
 
     def ticket(state: PoolState) -> Ticket:
         return _finish(recalibrate, state) if prune == "after" else Ticket(state.variables, state.mask)
@@ -168,7 +171,7 @@ def _evaluate(evaluate: Evaluate, variables: Variables) -> jax.Array:
     return evaluate(variables)
 
 
-@partial(jax.jit, static_argnames=("accept", "prune", "chunk"))
+@partial(jax.jit, static_argnames=("accept", "prune", "fresh", "chunk"))
 def _step(
     evaluate: Evaluate,
     recalibrate: Recalibrate,
@@ -177,17 +180,21 @@ def _step(
     coefficients: jax.Array,
     accept: str,
     prune: str,
+    fresh: bool,
     chunk: int,
 ) -> tuple[PoolState, Trial]:
     def mix(coefficient: jax.Array) -> tuple[Variables, PyTree]:
         mixed = lerp(state.variables, newcomer, coefficient)
         return _pruned(mixed, state) if prune == "during" else (mixed, state.mask)
 
-    def trial(coefficient: jax.Array) -> tuple[jax.Array, PyTree]:
-        candidate = recalibrate(mix(coefficient)[0], state.key)
+    def trial(proposal: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, PyTree]:
+        coefficient, draw = proposal
+        key = jax.random.fold_in(state.key, draw) if fresh else state.key
+        candidate = recalibrate(mix(coefficient)[0], key)
         return evaluate(candidate), candidate.stats
 
-    values, stats = lax.map(trial, coefficients, batch_size=chunk) if chunk > 1 else lax.map(trial, coefficients)
+    proposals = coefficients, state.tried * coefficients.size + jnp.arange(coefficients.size, dtype=jnp.int32)
+    values, stats = lax.map(trial, proposals, batch_size=chunk) if chunk > 1 else lax.map(trial, proposals)
     best = jnp.argmax(jnp.where(jnp.isnan(values), -jnp.inf, values))
     old_value = state.value.astype(values.dtype)
     accepted = ACCEPT[accept](values[best], old_value)

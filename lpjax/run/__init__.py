@@ -7,11 +7,11 @@ from ml_collections import ConfigDict
 from lpjax.run.config import check, default_config, resolve
 from lpjax.run.evaluate import collect_results, evaluate_seed
 from lpjax.run.imp import find_tickets
-from lpjax.run.job import Job, prepare
+from lpjax.run.job import prepare
 from lpjax.run.pool import build_pools
 from lpjax.store import paths, records
 
-__all__ = ["Job", "build_pools", "check", "default_config", "evaluate_seed", "find_tickets", "prepare", "resolve", "run"]
+__all__ = ["check", "default_config", "run"]
 
 
 def run(config: ConfigDict, workdir: Path) -> None:

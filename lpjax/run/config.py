@@ -108,7 +108,7 @@ def check(config: ConfigDict) -> None:
     for method in config.pool.methods:
         one_of("pool method", method, pools.METHODS)
     if config.imp.prunable not in ("convolutions", "kernels") and not config.imp.prunable.startswith("path:"):
-        raise ValueError(f"unknown imp.prunable {config.imp.prunable!r}; give 'convolutions', 'kernels' or 'path:REGEX'")
+        raise ValueError(f"imp.prunable is {config.imp.prunable!r}; give 'convolutions', 'kernels' or 'path:REGEX'")
     if config.pool.recalibrate != "full" and not config.pool.recalibrate.isdigit():
         raise ValueError(f"pool.recalibrate is {config.pool.recalibrate!r}; give a number of images, or 'full'")
     if not config.seeds or len(set(config.seeds)) < len(config.seeds) or min(config.seeds) < 0:

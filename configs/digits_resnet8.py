@@ -1,0 +1,28 @@
+"""ResNet-8 on scikit-learn's 1,797 handwritten digits: the demo, two minutes on two CPU cores.
+
+Command: make demo
+Paper: none, the images are 8x8; the method is that of Lottery Pools, AAAI 2023, Algorithm 2.
+Ours: not yet measured.
+"""
+
+from ml_collections import ConfigDict
+
+from lpjax.run import default_config
+
+
+def get_config() -> ConfigDict:
+    config = default_config()
+    config.dataset = "digits"
+    config.validation = 500
+    config.train_images = 300
+    config.augment.crop = 1
+    config.augment.flip = False
+    config.model = "resnet8"
+    config.width = 16
+    config.train.duration = "40ep"
+    config.train.batch_size = 50
+    config.train.milestones = ("20ep", "30ep")
+    config.imp.levels = 10
+    config.imp.rewind = "2ep"
+    config.pool.recalibrate = "full"
+    return config
