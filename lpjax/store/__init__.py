@@ -1,1 +1,49 @@
-"""."""
+"""Disk: the work directory, its tickets and its records. The only room that knows Orbax."""
+
+from lpjax.store import paths
+from lpjax.store.checkpoints import (
+    DamagedTicket,
+    exists,
+    restore,
+    restore_mask,
+    restore_ticket,
+    save,
+    save_ticket,
+)
+from lpjax.store.config import claim
+from lpjax.store.provenance import environment
+from lpjax.store.records import (
+    Result,
+    append_jsonl,
+    read_json,
+    read_jsonl,
+    read_results,
+    write_json,
+    write_jsonl,
+    write_results,
+)
+from lpjax.store.structure import ensure_same_structure, named_leaves, rebuild
+
+__all__ = [
+    "DamagedTicket",
+    "Result",
+    "append_jsonl",
+    "claim",
+    "ensure_same_structure",
+    "environment",
+    "exists",
+    "named_leaves",
+    "paths",
+    "read_json",
+    "read_jsonl",
+    "read_results",
+    "rebuild",
+    "restore",
+    "restore_mask",
+    "restore_ticket",
+    "save",
+    "save_ticket",
+    "write_json",
+    "write_jsonl",
+    "write_results",
+]

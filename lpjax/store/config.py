@@ -1,0 +1,83 @@
+"""Who a work directory belongs to: one config, written on first use and compared ever after."""
+
+import json
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from lpjax.store import paths
+from lpjax.store.records import read_json, write_json
+
+_SHOWN = 5
+
+
+def claim(workdir: Path, config: Mapping[str, Any], *, growing: Collection[str] = ("seeds",)) -> None:
+    """Takes a work directory for a config, or refuses one that belongs to another.
+
+    Args:
+      workdir: Created if need be.
+      config: Nested dicts of JSON values; tuples count as lists.
+      growing: Top-level fields holding lists that may differ from run to run: more seeds join the same directory, and
+        its config.json then lists them all.
+
+    Raises:
+      ValueError: If the directory holds another config, naming the fields that differ, or anything but a run.
+
+    Example:
+      >>> import tempfile
+      >>> workdir = Path(tempfile.mkdtemp())
+      >>> claim(workdir, {'train': {'epochs': 3}, 'seeds': [0]})
+      >>> claim(workdir, {'train': {'epochs': 3}, 'seeds': [1]})
+      >>> read_json(paths.config(workdir))['seeds']
+      [0, 1]
+    """
+    ours = json.loads(json.dumps(config))
+    if not paths.config(workdir).exists():
+        _ensure_empty(workdir)
+        write_json(paths.config(workdir), ours)
+        return
+    theirs = read_json(paths.config(workdir))
+    differing = _differences(_without(theirs, growing), _without(ours, growing))
+    if differing:
+        more = f" and {len(differing) - _SHOWN} more" if len(differing) > _SHOWN else ""
+        raise ValueError(
+            f"{workdir} holds another config: {'; '.join(differing[:_SHOWN])}{more}; "
+            "choose another work directory or restore these fields"
+        )
+    grown = {name: _union(theirs.get(name, []), ours[name]) for name in growing if name in ours}
+    if theirs != theirs | grown:
+        write_json(paths.config(workdir), theirs | grown)
+
+
+def _ensure_empty(workdir: Path) -> None:
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        # Hidden files may be an interrupted claim's, or the file browser's.
+        strangers = sorted(path.name for path in workdir.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        raise ValueError(f"cannot use {workdir} as work directory: {error.strerror}; choose another") from error
+    if strangers:
+        raise ValueError(f"{workdir} is not empty ({strangers[0]!r}, ...) and holds no config.json; choose another")
+
+
+def _differences(old: Any, new: Any) -> list[str]:
+    before, after = dict(_fields(old)), dict(_fields(new))
+    return [
+        f"{name} is {before.get(name, 'absent')} there, {after.get(name, 'absent')} here"
+        for name in before | after
+        if before.get(name) != after.get(name)
+    ]
+
+
+def _fields(tree: Any, prefix: str = "") -> list[tuple[str, str]]:
+    if isinstance(tree, dict) and tree:
+        return [field for name, value in tree.items() for field in _fields(value, f"{prefix}.{name}".lstrip("."))]
+    return [(prefix, json.dumps(tree))]
+
+
+def _without(config: dict[str, Any], names: Collection[str]) -> dict[str, Any]:
+    return {name: value for name, value in config.items() if name not in names}
+
+
+def _union(old: list[Any], new: list[Any]) -> list[Any]:
+    return old + [value for value in new if value not in old]

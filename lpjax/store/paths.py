@@ -1,0 +1,91 @@
+"""Every file name of the work directory, each written once.
+
+```
+workdir/
+  config.json  environment.json  results.csv
+  seed_0/
+    rewind/
+    level_00/                    ticket/  progress/  metrics.jsonl  summary.json
+    pools/<method>/level_03/     ticket/  trace.json  summary.json
+  report/                        report.html  figures/
+```
+Functions of the work directory give directories and the files at its top; functions of a directory, be it a level's or
+a pool's, give the files inside it: `ticket(level(workdir, 0, 3))`.
+"""
+
+from pathlib import Path
+
+
+def config(workdir: Path) -> Path:
+    """Names the resolved config."""
+    return workdir / "config.json"
+
+
+def environment(workdir: Path) -> Path:
+    """Names the record of versions and devices."""
+    return workdir / "environment.json"
+
+
+def results(workdir: Path) -> Path:
+    """Names the tidy table of everything measured."""
+    return workdir / "results.csv"
+
+
+def report(workdir: Path) -> Path:
+    """Names the page that shows the results."""
+    return workdir / "report" / "report.html"
+
+
+def figures(workdir: Path) -> Path:
+    """Names the directory of the report's pictures."""
+    return workdir / "report" / "figures"
+
+
+def rewind(workdir: Path, seed: int) -> Path:
+    """Names the Orbax directory of what every level of a seed restarts from."""
+    return workdir / f"seed_{seed}" / "rewind"
+
+
+def level(workdir: Path, seed: int, level: int) -> Path:
+    """Names the directory of one level.
+
+    Example:
+      >>> level(Path('runs/demo'), seed=0, level=3).as_posix()
+      'runs/demo/seed_0/level_03'
+    """
+    return workdir / f"seed_{seed}" / f"level_{level:02d}"
+
+
+def pool(workdir: Path, seed: int, method: str, level: int) -> Path:
+    """Names the directory of the pool that one method built around the ticket of one level.
+
+    Example:
+      >>> pool(Path('runs/demo'), seed=0, method='interpolation', level=3).as_posix()
+      'runs/demo/seed_0/pools/interpolation/level_03'
+    """
+    return workdir / f"seed_{seed}" / "pools" / method / f"level_{level:02d}"
+
+
+def ticket(directory: Path) -> Path:
+    """Names the Orbax directory of the ticket of a level or pool."""
+    return directory / "ticket"
+
+
+def progress(directory: Path) -> Path:
+    """Names the Orbax directory of a level that is still training."""
+    return directory / "progress"
+
+
+def metrics(directory: Path) -> Path:
+    """Names the record of a level's epochs, one JSON line each."""
+    return directory / "metrics.jsonl"
+
+
+def trace(directory: Path) -> Path:
+    """Names the record of a pool's trials."""
+    return directory / "trace.json"
+
+
+def summary(directory: Path) -> Path:
+    """Names the summary of a level or pool. It is written last: where it exists, the work is done."""
+    return directory / "summary.json"

@@ -1,0 +1,192 @@
+"""Small text records: JSON, JSON lines and the table of results.
+
+What is written whole is written beside its place, flushed to the disk and renamed, so that a reader finds the old
+record or the new one and never a part of either.
+"""
+
+import csv
+import io
+import itertools
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Result(NamedTuple):
+    """One measurement: a row of results.csv.
+
+    Attributes:
+      seed: The replicate.
+      level: Number of prunings done; of a pool, its anchor's.
+      kept: Prunable weights that live.
+      total: Prunable weights, living or not.
+      density: `kept / total`, a fraction.
+      method: `ticket`, `recalibrated`, or the name of the pool.
+      split: `validation` or `test`.
+      metric: `accuracy` (fraction), `nll` (nats) or `ece` (fraction).
+      value: The measured number.
+    """
+
+    seed: int
+    level: int
+    kept: int
+    total: int
+    density: float
+    method: str
+    split: str
+    metric: str
+    value: float
+
+
+def write_json(path: Path, record: Any) -> None:
+    """Writes a record atomically.
+
+    Args:
+      path: Its directory is created if need be.
+      record: Nested dicts, sequences, strings and numbers; arrays become lists.
+
+    Example:
+      >>> import tempfile
+      >>> path = Path(tempfile.mkdtemp()) / 'summary.json'
+      >>> write_json(path, {'level': 3, 'density': np.float32(0.5)})
+      >>> read_json(path)
+      {'level': 3, 'density': 0.5}
+    """
+    _write(path, json.dumps(record, indent=2, default=_plain) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Reads what `write_json` wrote.
+
+    Raises:
+      ValueError: If the file is missing or no JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"cannot read {path} ({error}); mend it, or delete it and run the same command again"
+        ) from error
+
+
+def append_jsonl(path: Path, record: Any) -> None:
+    """Adds one line to a file of JSON lines, after removing what an interrupted write left behind.
+
+    Args:
+      path: Created with its directory if need be.
+      record: As for `write_json`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab+") as file:
+        file.seek(0)
+        file.truncate(file.read().rfind(b"\n") + 1)
+        file.write(json.dumps(record, default=_plain).encode() + b"\n")
+
+
+def write_jsonl(path: Path, records: Iterable[Any]) -> None:
+    """Writes a whole file of JSON lines atomically: after a resume, the lines that still hold."""
+    _write(path, "".join(json.dumps(record, default=_plain) + "\n" for record in records))
+
+
+def read_jsonl(path: Path) -> list[Any]:
+    """Reads JSON lines; a last line without its newline is the trace of an interruption and is left out.
+
+    Args:
+      path: May be missing: nothing has been recorded yet.
+
+    Returns:
+      One record a line.
+
+    Raises:
+      ValueError: If a whole line is no JSON.
+
+    Example:
+      >>> import tempfile
+      >>> path = Path(tempfile.mkdtemp()) / 'metrics.jsonl'
+      >>> append_jsonl(path, {'epoch': 1, 'loss': 0.5})
+      >>> read_jsonl(path)
+      [{'epoch': 1, 'loss': 0.5}]
+    """
+    if not path.exists():
+        return []
+    lines = path.read_bytes().split(b"\n")[:-1]
+    try:
+        return [json.loads(line) for line in lines]
+    except ValueError as error:
+        raise ValueError(f"{path} holds a line that is no JSON ({error}); mend or delete it") from error
+
+
+def write_results(path: Path, rows: Iterable[Result]) -> None:
+    """Writes the table of results atomically, sorted, so that the same measurements give the same bytes.
+
+    Args:
+      path: The CSV file.
+      rows: Measurements in any order; floats are written so that they read back exactly.
+
+    Raises:
+      ValueError: If two rows measure the same thing.
+
+    Example:
+      >>> import tempfile
+      >>> path = Path(tempfile.mkdtemp()) / 'results.csv'
+      >>> write_results(path, [Result(0, 1, 80, 100, 0.8, 'ticket', 'test', 'accuracy', 0.75)])
+      >>> print(path.read_text().strip())
+      seed,level,kept,total,density,method,split,metric,value
+      0,1,80,100,0.8,ticket,test,accuracy,0.75
+    """
+    ordered = sorted((_typed(row) for row in rows), key=_subject)
+    for earlier, later in itertools.pairwise(ordered):
+        if _subject(earlier) == _subject(later):
+            raise ValueError(f"two results of {_subject(later)}: {earlier.value!r} and {later.value!r}; keep one")
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(Result._fields)
+    table.writerows(ordered)
+    _write(path, text.getvalue())
+
+
+def read_results(path: Path) -> list[Result]:
+    """Reads the table of results.
+
+    Args:
+      path: What `write_results` wrote.
+
+    Returns:
+      The rows; `pandas.DataFrame(rows)` has the columns by name.
+
+    Raises:
+      ValueError: If the file is missing or another table.
+    """
+    try:
+        header, *rows = csv.reader(io.StringIO(path.read_text(encoding="utf-8")))
+        if tuple(header) != Result._fields:
+            raise ValueError(f"its columns are {','.join(header)}, wanted {','.join(Result._fields)}")
+        return [_typed(row) for row in rows]
+    except (OSError, ValueError, TypeError) as error:
+        raise ValueError(f"cannot read results from {path}: {error}") from error
+
+
+def _subject(row: Result) -> tuple[int, int, str, str, str]:
+    return row.seed, row.level, row.method, row.split, row.metric
+
+
+def _typed(row: Iterable[Any]) -> Result:
+    return Result(*(kind(cell) for kind, cell in zip(Result.__annotations__.values(), row, strict=True)))
+
+
+def _plain(value: Any) -> Any:
+    return np.asarray(value).tolist()
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    with beside.open("w", encoding="utf-8", newline="") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
