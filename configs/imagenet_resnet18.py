@@ -1,7 +1,6 @@
 """ResNet-18 on ImageNet: Lottery Pools, AAAI 2023, Table 2 and ImageNet panel of Figure 3a.
 
-Command: python -m lpjax.main --config=configs/imagenet_resnet18.py --workdir=runs/imagenet_resnet18 \\
-  --config.data_dir=DIRECTORY
+Command: python -m lpjax.main --config=configs/imagenet_resnet18.py --workdir=runs/imagenet_resnet18
 Paper (test accuracy read off its figure): dense 0.6996, sparse tickets 0.6963 to 0.7048,
   interpolation pools 0.0027 above the tickets on average over 9 levels.
 Ours: not yet measured. These are the settings alone: data must fit in memory, and ImageNet does not.

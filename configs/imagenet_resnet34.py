@@ -1,7 +1,6 @@
 """ResNet-34 on ImageNet: Lottery Pools, AAAI 2023, Table 2 and ImageNet panel of Figure 3a.
 
-Command: python -m lpjax.main --config=configs/imagenet_resnet34.py --workdir=runs/imagenet_resnet34 \\
-  --config.data_dir=DIRECTORY
+Command: python -m lpjax.main --config=configs/imagenet_resnet34.py --workdir=runs/imagenet_resnet34
 Paper (test accuracy read off its figure): dense 0.7361, sparse tickets 0.7353 to 0.7405,
   interpolation pools 0.0033 above the tickets on average over 9 levels.
 Ours: not yet measured. These are the settings alone: data must fit in memory, and ImageNet does not.
