@@ -5,8 +5,8 @@ workdir/
   config.json  environment.json  results.csv
   seed_0/
     rewind/
-    level_00/                    ticket/  progress/  metrics.jsonl  summary.json
-    pools/<method>/level_03/     ticket/  trace.json  summary.json
+    level_00/                    ticket/  successor/  progress/  metrics.jsonl  summary.json  evaluation.json
+    pools/<method>/level_03/     ticket/  trace.json  summary.json  evaluation.json
   report/                        report.html  figures/
 ```
 Functions of the work directory give directories and the files at its top; functions of a directory, be it a level's or
@@ -71,6 +71,11 @@ def ticket(directory: Path) -> Path:
     return directory / "ticket"
 
 
+def successor(directory: Path) -> Path:
+    """Names the Orbax directory of what a level hands to the next."""
+    return directory / "successor"
+
+
 def progress(directory: Path) -> Path:
     """Names the Orbax directory of a level that is still training."""
     return directory / "progress"
@@ -84,6 +89,11 @@ def metrics(directory: Path) -> Path:
 def trace(directory: Path) -> Path:
     """Names the record of a pool's trials."""
     return directory / "trace.json"
+
+
+def evaluation(directory: Path) -> Path:
+    """Names what was measured of a level or pool, on every split."""
+    return directory / "evaluation.json"
 
 
 def summary(directory: Path) -> Path:

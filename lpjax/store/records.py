@@ -9,7 +9,7 @@ import io
 import itertools
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -120,12 +120,12 @@ def read_jsonl(path: Path) -> list[Any]:
         raise ValueError(f"{path} holds a line that is no JSON ({error}); mend or delete it") from error
 
 
-def write_results(path: Path, rows: Iterable[Result]) -> None:
+def write_results(path: Path, rows: Iterable[Result | Mapping[str, Any]]) -> None:
     """Writes the table of results atomically, sorted, so that the same measurements give the same bytes.
 
     Args:
       path: The CSV file.
-      rows: Measurements in any order; floats are written so that they read back exactly.
+      rows: Measurements, or dicts of their fields, in any order; floats are written so that they read back exactly.
 
     Raises:
       ValueError: If two rows measure the same thing.
@@ -138,7 +138,7 @@ def write_results(path: Path, rows: Iterable[Result]) -> None:
       seed,level,kept,total,density,method,split,metric,value
       0,1,80,100,0.8,ticket,test,accuracy,0.75
     """
-    ordered = sorted((_typed(row) for row in rows), key=_subject)
+    ordered = sorted((_typed(Result(**row) if isinstance(row, Mapping) else row) for row in rows), key=_subject)
     for earlier, later in itertools.pairwise(ordered):
         if _subject(earlier) == _subject(later):
             raise ValueError(f"two results of {_subject(later)}: {earlier.value!r} and {later.value!r}; keep one")

@@ -1,0 +1,304 @@
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from lpjax import store
+from lpjax.store import checkpoints
+from lpjax.types import Ticket, Variables
+
+ROOT = Path(__file__).parents[2]
+
+
+def ticket_of(value):
+    params = {
+        "layer1": {"conv": {"kernel": jnp.full((3, 3, 2, 4), value)}, "norm": {"scale": jnp.ones(4)}},
+        "dense": {"kernel": jnp.arange(12.0).reshape(4, 3), "bias": jnp.full(3, value, jnp.bfloat16)},
+    }
+    stats = {"layer1": {"norm": {"mean": jnp.zeros(4), "var": jnp.full(4, value)}}}
+    mask = jax.tree.map(lambda p: p > 1 if p.ndim > 1 else jnp.array(True), params)
+    return Ticket(Variables(params, stats), mask)
+
+
+def assert_equal(got, wanted):
+    assert jax.tree.structure(got) == jax.tree.structure(wanted)
+    for ours, theirs in zip(jax.tree.leaves(got), jax.tree.leaves(wanted), strict=True):
+        assert ours.dtype == theirs.dtype
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("saved") / "level_00" / "ticket"
+    store.save_ticket(directory, ticket_of(2.0))
+    return directory
+
+
+def test_a_ticket_comes_back_bit_for_bit(saved):
+    assert store.exists(saved)
+    assert_equal(store.restore_ticket(saved), ticket_of(2.0))
+
+
+def test_a_scalar_true_of_a_mask_comes_back_as_a_bool_scalar(saved):
+    leaf = store.restore_mask(saved)["dense"]["bias"]
+    assert leaf.dtype == bool
+    assert leaf.shape == ()
+    assert leaf
+
+
+def test_only_what_is_asked_for_is_read(saved):
+    assert_equal(store.restore_mask(saved), ticket_of(2.0).mask)
+    assert store.restore(saved, "stats").keys() == {"stats"}
+    assert store.restore(saved).keys() == {"params", "stats", "mask"}
+
+
+def test_a_network_without_statistics_is_stored_too(tmp_path):
+    ticket = Ticket(Variables({"w": jnp.ones((2, 2))}, {}), {"w": jnp.eye(2, dtype=bool)})
+    store.save_ticket(tmp_path / "ticket", ticket)
+    assert_equal(store.restore_ticket(tmp_path / "ticket"), ticket)
+
+
+def test_a_ticket_moves_with_its_directory(saved, tmp_path):
+    shutil.copytree(saved, tmp_path / "elsewhere")
+    assert_equal(store.restore_ticket(tmp_path / "elsewhere"), ticket_of(2.0))
+
+
+def test_a_state_comes_back_in_the_containers_of_its_like(tmp_path):
+    params = {"w": jnp.arange(3.0), "b": jnp.zeros(())}
+    state = (optax.adam(0.1).init(params), [jnp.int32(4), {"key": jax.random.key_data(jax.random.key(3))}])
+    store.save(tmp_path / "progress", state=state, step=7)
+    like = jax.eval_shape(lambda: state)
+    assert_equal(store.restore(tmp_path / "progress", like={"state": like})["state"], state)
+    assert store.restore(tmp_path / "progress", "step") == {"step": 7}
+
+
+def test_a_ticket_of_lists_comes_back_with_its_mask_in_lists(tmp_path):
+    ticket = Ticket(Variables([jnp.ones((2, 2)), (jnp.ones(2),)], {}), [jnp.eye(2, dtype=bool), (jnp.array(True),)])
+    store.save_ticket(tmp_path / "ticket", ticket)
+    assert_equal(store.restore_ticket(tmp_path / "ticket", like=ticket.variables), ticket)
+
+
+def test_a_ticket_of_another_network_is_refused_by_name(saved):
+    params, stats = ticket_of(2.0).variables
+    wider = Variables(params | {"dense": {"kernel": jnp.ones((4, 5)), "bias": jnp.ones(5)}}, stats)
+    with pytest.raises(
+        ValueError, match=r"has 'dense/bias' of shape \(3,\), wanted \(5,\): it belongs to another arch"
+    ):
+        store.restore_ticket(saved, like=wider)
+
+
+@pytest.mark.parametrize("leaf", ["text", jnp.zeros((0, 3)), jax.random.key(0)])
+def test_what_is_no_array_of_numbers_is_refused_before_anything_is_written(leaf, tmp_path):
+    with pytest.raises(ValueError, match="cannot save"):
+        store.save(tmp_path / "progress", state={"leaf": leaf})
+    assert not list(tmp_path.iterdir())
+
+
+def test_saving_again_replaces_the_ticket_and_leaves_nothing_beside_it(tmp_path):
+    for value in (1.0, 2.0, 3.0):
+        store.save_ticket(tmp_path / "ticket", ticket_of(value))
+    assert_equal(store.restore_ticket(tmp_path / "ticket"), ticket_of(3.0))
+    assert [path.name for path in tmp_path.iterdir()] == ["ticket"]
+
+
+@pytest.mark.parametrize("directory", ["never", "empty"])
+def test_where_no_ticket_is_the_error_says_so_in_one_line(directory, tmp_path):
+    (tmp_path / "empty").mkdir()
+    assert not store.exists(tmp_path / directory)
+    with pytest.raises(store.DamagedTicket) as caught:
+        store.restore_ticket(tmp_path / directory)
+    message = str(caught.value)
+    assert message == (
+        f"damaged ticket {tmp_path / directory}: no whole ticket is there; "
+        "delete that folder and run the same command again: only this ticket is recomputed"
+    )
+
+
+def test_a_missing_item_is_named(saved):
+    with pytest.raises(store.DamagedTicket, match="holds mask, params, stats, but no start"):
+        store.restore(saved, "mask", "start")
+
+
+def _delete(file):
+    file.unlink()
+
+
+def _empty(file):
+    file.write_bytes(b"")
+
+
+def _halve(file):
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def _flip(file):
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 4
+    file.write_bytes(data)
+
+
+def _replace_by_folder(file):
+    file.unlink()
+    file.mkdir()
+
+
+@pytest.mark.parametrize("damage", [_delete, _empty, _halve, _flip, _replace_by_folder])
+def test_no_damaged_file_goes_unnoticed(damage, saved, tmp_path):
+    files = [path.relative_to(saved) for path in saved.rglob("*") if path.is_file()]
+    assert len(files) > 5
+    for file in files:
+        broken = tmp_path / "ticket"
+        shutil.copytree(saved, broken)
+        damage(broken / file)
+        for read in (store.restore_ticket, store.restore_mask):
+            with pytest.raises(store.DamagedTicket) as caught:
+                read(broken)
+            assert str(broken) in str(caught.value)
+            assert "\n" not in str(caught.value)
+        shutil.rmtree(broken)
+
+
+def test_flipped_bits_of_the_arrays_never_come_back_as_numbers(saved, tmp_path):
+    random = np.random.default_rng(0)
+    files = [path.relative_to(saved) for path in saved.rglob("*") if path.is_file()]
+    broken = tmp_path / "ticket"
+    for _ in range(100):
+        shutil.copytree(saved, broken)
+        file = broken / files[random.integers(len(files))]
+        data = bytearray(file.read_bytes())
+        data[random.integers(len(data))] ^= 1 << random.integers(8)
+        file.write_bytes(data)
+        with pytest.raises(store.DamagedTicket):
+            store.restore_ticket(broken)
+        shutil.rmtree(broken)
+
+
+class Killed(BaseException):
+    """Stands for the end of the process: nothing catches it."""
+
+
+@contextlib.contextmanager
+def killed_after(survived, monkeypatch):
+    steps = iter(range(survived))
+
+    def mortal(function):
+        def call(*args, **kwargs):
+            if next(steps, None) is None:
+                raise Killed
+            return function(*args, **kwargs)
+
+        return call
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "_write_seal", mortal(checkpoints._write_seal))
+        patch.setattr(Path, "rename", mortal(Path.rename))
+        patch.setattr(Path, "unlink", mortal(Path.unlink))
+        patch.setattr(checkpoints.shutil, "rmtree", mortal(shutil.rmtree))
+        with pytest.raises(Killed):
+            yield
+
+
+@pytest.mark.parametrize("survived", [0, 1])
+def test_an_interrupted_first_save_is_not_taken_for_a_ticket(survived, tmp_path, monkeypatch):
+    directory = tmp_path / "ticket"
+    with killed_after(survived, monkeypatch):
+        store.save_ticket(directory, ticket_of(1.0))
+    assert not store.exists(directory)
+    store.save_ticket(directory, ticket_of(2.0))
+    assert_equal(store.restore_ticket(directory), ticket_of(2.0))
+    assert [path.name for path in tmp_path.iterdir()] == ["ticket"]
+
+
+@pytest.mark.parametrize("survived", [0, 1, 2, 3, 4])
+def test_an_interrupted_save_leaves_the_old_ticket_or_the_new(survived, tmp_path, monkeypatch):
+    directory = tmp_path / "ticket"
+    store.save_ticket(directory, ticket_of(1.0))
+    with killed_after(survived, monkeypatch):
+        store.save_ticket(directory, ticket_of(2.0))
+    assert store.exists(directory)
+    # Renamed last, after the seal, the clearing of a former backup, and the old one's step aside.
+    assert_equal(store.restore_ticket(directory), ticket_of(2.0 if survived == 4 else 1.0))
+    store.save_ticket(directory, ticket_of(3.0))
+    assert_equal(store.restore_ticket(directory), ticket_of(3.0))
+    assert [path.name for path in tmp_path.iterdir()] == ["ticket"]
+
+
+SAVE_FOREVER = """
+import itertools, sys
+from pathlib import Path
+import numpy as np
+from lpjax import store
+for number in itertools.count():
+    store.save(Path(sys.argv[1]), a=np.full(100_000, number), b={"c": np.full(10, number)})
+    print(number, flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_process_leaves_a_whole_ticket(tmp_path):
+    directory = tmp_path / "progress"
+    random = np.random.default_rng(0)
+    for _ in range(4):
+        child = subprocess.Popen(
+            [sys.executable, "-c", SAVE_FOREVER, str(directory)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(int(random.integers(3, 9))):
+            reported = int(child.stdout.readline())
+        try:
+            child.wait(timeout=random.uniform(0, 0.1))
+        except subprocess.TimeoutExpired:
+            child.send_signal(signal.SIGKILL)
+        child.communicate()
+        items = store.restore(directory)
+        assert items["a"][0] >= reported
+        assert (items["a"] == items["a"][0]).all()
+        assert (items["b"]["c"] == items["a"][0]).all()
+
+
+TWO_PROCESSES = """
+import sys
+from pathlib import Path
+import jax
+jax.config.update("jax_num_cpu_devices", 2)
+jax.distributed.initialize(sys.argv[1], num_processes=2, process_id=int(sys.argv[2]))
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from lpjax import store
+from lpjax.types import Ticket, Variables
+replicated = NamedSharding(Mesh(np.array(jax.devices()), ("data",)), PartitionSpec())
+directory = Path(sys.argv[3])
+for value in (1.0, 2.0):
+    build = jax.jit(lambda v: {"w": jax.numpy.full((4, 4), v)}, out_shardings=replicated)
+    params = build(value)
+    store.save_ticket(directory, Ticket(Variables(params, {}), {"w": np.eye(4, dtype=bool)}))
+    assert (store.restore_ticket(directory).variables.params["w"] == value).all()
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_write_one_ticket_that_a_single_device_reads(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    environment = {**os.environ, "XLA_FLAGS": ""}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", TWO_PROCESSES, address, str(number), str(tmp_path / "ticket")],
+            cwd=ROOT,
+            env=environment,
+        )
+        for number in (0, 1)
+    ]
+    assert [process.wait(timeout=120) for process in processes] == [0, 0]
+    ticket = store.restore_ticket(tmp_path / "ticket")
+    assert_equal(ticket, Ticket(Variables({"w": np.full((4, 4), 2, np.float32)}, {}), {"w": np.eye(4, dtype=bool)}))

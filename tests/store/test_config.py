@@ -1,0 +1,80 @@
+import pytest
+
+from lpjax import store
+from lpjax.store import paths
+
+CONFIG = {"model": {"name": "resnet8", "stages": (1, 1)}, "imp": {"levels": 3, "prune_fraction": 0.2}, "seeds": [0]}
+
+
+def with_imp(**fields):
+    return CONFIG | {"imp": CONFIG["imp"] | fields}
+
+
+@pytest.fixture
+def workdir(tmp_path):
+    store.claim(tmp_path / "run", CONFIG)
+    return tmp_path / "run"
+
+
+def test_the_first_claim_writes_the_config(workdir):
+    assert store.read_json(paths.config(workdir)) == CONFIG | {"model": {"name": "resnet8", "stages": [1, 1]}}
+
+
+def test_the_same_config_is_taken_again_and_nothing_is_written(workdir):
+    before = paths.config(workdir).stat()
+    store.claim(workdir, CONFIG)
+    assert paths.config(workdir).stat() == before
+
+
+def test_more_seeds_join_the_directory_and_the_config_lists_them_all(workdir):
+    store.claim(workdir, CONFIG | {"seeds": [2, 1]})
+    store.claim(workdir, CONFIG | {"seeds": (0, 3)})
+    assert store.read_json(paths.config(workdir))["seeds"] == [0, 2, 1, 3]
+
+
+def test_another_config_is_refused_naming_what_differs(workdir):
+    before = paths.config(workdir).read_bytes()
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 (the whole message is compared)
+        store.claim(workdir, with_imp(levels=5, rewind="0it"))
+    assert str(caught.value) == (
+        f'{workdir} holds another config: imp.levels is 3 there, 5 here; imp.rewind is absent there, "0it" here; '
+        "choose another work directory or restore these fields"
+    )
+    assert paths.config(workdir).read_bytes() == before
+
+
+def test_of_many_differences_five_are_named(workdir):
+    with pytest.raises(ValueError, match=r"f4 is absent there, 4 here and 4 more;") as caught:
+        store.claim(workdir, CONFIG | {f"f{n}": n for n in range(9)})
+    assert "f5" not in str(caught.value)
+
+
+@pytest.mark.parametrize("change", [{"levels": 3.5}, {"levels": "3"}, {"levels": {}}, {"levels": None}])
+def test_a_value_of_another_kind_is_another_config(change, workdir):
+    with pytest.raises(ValueError, match=r"imp\.levels is 3 there"):
+        store.claim(workdir, with_imp(**change))
+
+
+def test_a_directory_of_other_things_is_refused_and_left_alone(tmp_path):
+    (tmp_path / "thesis.tex").write_text("")
+    with pytest.raises(ValueError, match=r"is not empty \('thesis.tex', ...\) and holds no config.json"):
+        store.claim(tmp_path, CONFIG)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_hidden_files_do_not_make_a_directory_somebody_elses(tmp_path):
+    (tmp_path / ".config.json.123").write_text("{")
+    store.claim(tmp_path, CONFIG)
+    assert paths.config(tmp_path).exists()
+
+
+def test_a_file_is_no_work_directory(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match=r"cannot use .*file as work directory: File exists; choose another"):
+        store.claim(tmp_path / "file", CONFIG)
+
+
+def test_a_damaged_config_is_refused(workdir):
+    paths.config(workdir).write_text("{")
+    with pytest.raises(ValueError, match=r"cannot read .*config\.json"):
+        store.claim(workdir, CONFIG)

@@ -1,0 +1,48 @@
+from pathlib import Path
+
+from lpjax.store import paths
+
+WORKDIR = Path("runs/demo")
+
+
+def test_every_file_lies_where_the_design_says():
+    level, pool = paths.level(WORKDIR, 0, 3), paths.pool(WORKDIR, 1, "interpolation", 12)
+    files = [
+        paths.config(WORKDIR),
+        paths.environment(WORKDIR),
+        paths.results(WORKDIR),
+        paths.report(WORKDIR),
+        paths.figures(WORKDIR),
+        paths.rewind(WORKDIR, 0),
+        paths.ticket(level),
+        paths.successor(level),
+        paths.progress(level),
+        paths.metrics(level),
+        paths.summary(level),
+        paths.evaluation(level),
+        paths.ticket(pool),
+        paths.trace(pool),
+        paths.summary(pool),
+    ]
+    assert [file.relative_to(WORKDIR).as_posix() for file in files] == [
+        "config.json",
+        "environment.json",
+        "results.csv",
+        "report/report.html",
+        "report/figures",
+        "seed_0/rewind",
+        "seed_0/level_03/ticket",
+        "seed_0/level_03/successor",
+        "seed_0/level_03/progress",
+        "seed_0/level_03/metrics.jsonl",
+        "seed_0/level_03/summary.json",
+        "seed_0/level_03/evaluation.json",
+        "seed_1/pools/interpolation/level_12/ticket",
+        "seed_1/pools/interpolation/level_12/trace.json",
+        "seed_1/pools/interpolation/level_12/summary.json",
+    ]
+
+
+def test_levels_sort_by_name_as_by_number():
+    names = [paths.level(WORKDIR, 0, level).name for level in range(20)]
+    assert names == sorted(names)
