@@ -76,10 +76,10 @@ def _keep_best(candidates: list[tuple[jax.Array, jax.Array]], count: jax.Array) 
 
 def _ordered_bits(score: jax.Array) -> jax.Array:
     """Maps floats to unsigned integers of the same order, all above 0."""
-    score = jnp.where(score == 0, jnp.zeros((), score.dtype), score)  # -0.0 ties with 0.0
     unsigned = jnp.uint64 if score.dtype == jnp.float64 else jnp.uint32
     bits = lax.bitcast_convert_type(score, unsigned)
     sign = jnp.asarray(1 << (jnp.iinfo(unsigned).bits - 1), unsigned)
+    bits = jnp.where(bits == sign, jnp.zeros((), unsigned), bits)  # -0.0 ties with 0.0; as floats subnormals would too
     return jnp.where(bits >= sign, ~bits, bits | sign)
 
 
