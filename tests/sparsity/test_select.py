@@ -1,0 +1,197 @@
+"""Selection answers as a stable ascending sort would, exactly, under every transformation of JAX."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from lpjax.sparsity import kept, magnitude, select, select_per_leaf
+
+SHAPES = {"a": (2, 3), "b": [(4,), (2, 1, 2)]}
+SIZE = 14
+TIED = st.sampled_from([0.0, -0.0, 1.0, -1.0, 0.5, np.inf, -np.inf, 1e-40, 2e-40, -1e-40, 3e38])
+jitted = jax.jit(select)
+
+
+def tree_of(flat, scalar):
+    """Cuts a flat array into a tree with a scalar leaf in the middle of the tree's order."""
+    a, b, c = np.split(flat, [6, 10])
+    return {"a": a.reshape(2, 3), "b": [scalar, b, c.reshape(2, 1, 2)]}
+
+
+def flat_of(tree):
+    return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree) if np.ndim(leaf)])
+
+
+def by_sorting(scores, mask, count):
+    """The definition: of the living, in tree and row-major order, the lowest die first and ties by index."""
+    living = np.flatnonzero(mask)
+    order = living[np.argsort(scores[living], kind="stable")]
+    answer = np.zeros_like(mask)
+    answer[order[max(len(order) - count, 0) :]] = True
+    return answer
+
+
+def scores_of(dtype, width):
+    any_float = st.floats(allow_nan=False, width=width)
+    return hnp.arrays(dtype, SIZE, elements=TIED | any_float)
+
+
+masks = hnp.arrays(bool, SIZE)
+counts = st.integers(0, SIZE + 3)
+
+
+def check(scores, mask, count, function=jitted):
+    answer = function(tree_of(scores, scores.dtype.type(7)), tree_of(mask, np.True_), count)
+    assert answer["b"][0].shape == ()
+    assert bool(answer["b"][0])
+    np.testing.assert_array_equal(flat_of(answer), by_sorting(scores, mask, count))
+
+
+@given(scores_of(np.float32, 32), masks, counts)
+@settings(deadline=None, max_examples=60)
+def test_float32_scores_are_cut_as_a_stable_sort_cuts_them(scores, mask, count):
+    check(scores, mask, count)
+
+
+@given(scores_of(np.float32, 32), masks, counts)
+@settings(deadline=None, max_examples=40)
+def test_bfloat16_scores_are_cut_as_a_stable_sort_cuts_them(scores, mask, count):
+    rounded = np.asarray(scores.astype(jnp.bfloat16).astype(np.float32))
+    tree = tree_of(scores.astype(jnp.bfloat16), jnp.bfloat16(7))
+    answer = jitted(tree, tree_of(mask, np.True_), count)
+    np.testing.assert_array_equal(flat_of(answer), by_sorting(rounded, mask, count))
+
+
+@given(scores_of(np.float64, 64), masks, counts)
+@settings(deadline=None, max_examples=40)
+def test_float64_scores_are_cut_as_a_stable_sort_cuts_them(scores, mask, count):
+    with jax.enable_x64(True):
+        check(scores, mask, count)
+
+
+def test_float64_scores_that_float32_cannot_tell_apart_are_told_apart():
+    with jax.enable_x64(True):
+        scores = {"w": jnp.array([1.0 + 2e-16, 1.0 + 4e-16, 1.0], jnp.float64)}
+        assert select(scores, {"w": jnp.ones(3, bool)}, 1)["w"].tolist() == [False, True, False]
+
+
+def test_subnormal_scores_are_ordered_and_not_flushed_to_zero():
+    scores = {"w": np.array([2e-40, 0.0, 1e-40, -1e-40], np.float32)}
+    for function in (select, jitted):
+        assert function(scores, {"w": np.ones(4, bool)}, 1)["w"].tolist() == [True, False, False, False]
+        assert function(scores, {"w": np.ones(4, bool)}, 2)["w"].tolist() == [True, False, True, False]
+
+
+def test_minus_zero_ties_with_zero_and_the_lower_index_falls():
+    scores = {"w": jnp.array([0.0, -0.0, 0.0, -0.0])}
+    assert select(scores, {"w": jnp.ones(4, bool)}, 2)["w"].tolist() == [False, False, True, True]
+
+
+@pytest.mark.parametrize("leaves", [1, 4])
+def test_large_leaves_full_of_ties_are_cut_as_a_stable_sort_cuts_them(leaves):
+    rng = np.random.default_rng(leaves)
+    scores = [rng.integers(0, 9, (50, 7)).astype(np.float32) for _ in range(leaves)]
+    mask = [rng.random((50, 7)) < 0.7 for _ in range(leaves)]
+    for count in (0, 1, 100, int(sum(m.sum() for m in mask))):
+        answer = jitted(scores, mask, count)
+        np.testing.assert_array_equal(flat_of(answer), by_sorting(flat_of(scores), flat_of(mask), count))
+
+
+def test_outside_jit_the_answer_is_the_same():
+    rng = np.random.default_rng(0)
+    scores, mask = rng.integers(-3, 3, SIZE).astype(np.float32), rng.random(SIZE) < 0.8
+    for count in (0, 5, SIZE + 1):
+        check(scores, mask, count, select)
+
+
+def test_vmap_over_scores_and_counts_equals_a_loop():
+    rng = np.random.default_rng(1)
+    scores = jnp.asarray(rng.integers(0, 4, (5, SIZE)), jnp.float32)
+    mask = jnp.asarray(rng.random(SIZE) < 0.8)
+    counts = jnp.array([0, 3, 7, 11, 20])
+
+    def one(scores, count):
+        return select([scores[:6], scores[6:]], [mask[:6], mask[6:]], count)
+
+    together = np.concatenate(jax.jit(jax.vmap(one))(scores, counts), axis=1)
+    for row, s, n in zip(together, scores, counts, strict=True):
+        np.testing.assert_array_equal(row, by_sorting(np.asarray(s), np.asarray(mask), int(n)))
+
+
+def test_vmap_over_the_count_alone_gives_nested_masks():
+    scores = {"w": jnp.asarray(np.random.default_rng(2).integers(0, 4, 30), jnp.float32)}
+    mask = {"w": jnp.ones(30, bool)}
+    levels = np.asarray(jax.vmap(lambda n: select(scores, mask, n))(jnp.arange(31))["w"])
+    np.testing.assert_array_equal(levels.sum(1), np.arange(31))
+    assert (levels[:-1] <= levels[1:]).all()
+
+
+def test_one_trace_serves_every_count_and_every_mask():
+    traces = []
+
+    @jax.jit
+    def counted(scores, mask, count):
+        traces.append(count)
+        return select(scores, mask, count)
+
+    scores = {"w": jnp.arange(8.0)}
+    mask = {"w": jnp.ones(8, bool)}
+    for count in (8, 5, 2, 0):
+        mask = counted(scores, mask, jnp.int32(count))
+        assert int(kept(mask)) == count
+    assert len(traces) == 1
+
+
+@given(scores_of(np.float32, 32), st.lists(st.floats(0.1, 0.9), min_size=1, max_size=5))
+@settings(deadline=None, max_examples=25)
+def test_successive_levels_are_nested_and_equal_one_cut_of_fixed_scores(scores, fractions):
+    tree = magnitude(tree_of(scores, np.float32(0)))
+    mask = full = tree_of(np.ones(SIZE, bool), np.True_)
+    count = SIZE
+    for fraction in fractions:
+        count -= round(fraction * count)
+        smaller = jitted(tree, mask, count)
+        assert (flat_of(smaller) <= flat_of(mask)).all()
+        assert int(kept(smaller)) == count
+        mask = smaller
+    np.testing.assert_array_equal(flat_of(mask), flat_of(jitted(tree, full, count)))
+
+
+@given(scores_of(np.float32, 32), masks, st.tuples(st.integers(0, 7), st.integers(0, 5), st.integers(0, 5)))
+@settings(deadline=None, max_examples=30)
+def test_per_leaf_every_leaf_is_cut_on_its_own(scores, mask, budget):
+    tree, masks = tree_of(scores, np.float32(0)), tree_of(mask, np.True_)
+    counts = {"a": budget[0], "b": [0, budget[1], budget[2]]}
+    answer = jax.jit(select_per_leaf)(tree, masks, counts)
+    assert bool(answer["b"][0])
+    for a, s, m, n in zip(*map(jax.tree.leaves, (answer, tree, masks)), jax.tree.leaves(counts), strict=True):
+        if np.ndim(m):
+            np.testing.assert_array_equal(np.ravel(a), by_sorting(np.ravel(s), np.ravel(m), n))
+
+
+def test_the_scores_of_a_leaf_that_is_never_pruned_do_not_matter():
+    mask = {"bias": jnp.array(True), "w": jnp.ones(3, bool)}
+    scores = {"bias": jnp.full(5, jnp.nan), "w": jnp.array([3.0, 1.0, 2.0])}
+    assert select(scores, mask, 2)["w"].tolist() == [True, False, True]
+
+
+def test_the_tree_may_be_any_pytree_and_its_structure_is_kept():
+    scores = ({"w": jnp.array([2.0, 1.0])}, [jnp.array([[3.0]])])
+    mask = jax.tree.map(lambda s: jnp.ones(s.shape, bool), scores)
+    answer = select(scores, mask, 2)
+    assert jax.tree.structure(answer) == jax.tree.structure(scores)
+    assert [m.tolist() for m in jax.tree.leaves(answer)] == [[True, False], [[True]]]
+
+
+def test_torch_prunes_two_convolutions_globally_to_the_same_masks():
+    params = {"a": jnp.array([0.9, -0.1, 0.5, -0.05, 0.3, 0.7]), "b": jnp.array([-0.2, 0.15, 0.8, -0.6, 0.25, 0.01])}
+    mask = jax.tree.map(lambda p: jnp.ones(p.shape, bool), params)
+    rounds = {10: ("111011", "111110"), 8: ("101011", "101110"), 6: ("101011", "001100"), 5: ("101001", "001100")}
+    for count, (a, b) in rounds.items():
+        mask = select(magnitude(params), mask, count)
+        assert "".join(str(int(m)) for m in mask["a"]) == a
+        assert "".join(str(int(m)) for m in mask["b"]) == b
