@@ -26,8 +26,8 @@ class HoldState(NamedTuple):
 def hold(inner: optax.GradientTransformation, mask: PyTree) -> optax.GradientTransformationExtraArgs:
     """Wraps an optimiser so that parameters and moments are zero outside a mask after every update.
 
-    Gradients are masked on the way in, so moments stay zero; the update that leaves is `where(mask, u, -p)` in the
-    parameter's dtype, so a plain `optax.apply_updates` lands on the mask whatever the parameters were.
+    Gradients and parameters are masked on the way in, so moments (of weight decay too) stay zero; the update that leaves
+    is `where(mask, u, -p)` in the parameter's dtype, so a plain `optax.apply_updates` lands on the mask whatever the parameters were.
 
     Args:
       inner: The optimiser, learning rate included: nothing may follow in the chain.
@@ -52,7 +52,8 @@ def hold(inner: optax.GradientTransformation, mask: PyTree) -> optax.GradientTra
     def update(updates: PyTree, state: HoldState, params: PyTree | None = None, **extra: Any) -> tuple[Any, HoldState]:
         if params is None:
             raise ValueError("hold needs the parameters; call update(grads, state, params)")
-        updates, inner_state = inner.update(apply_mask(updates, state.mask), state.inner, params, **extra)
+        masked_updates, masked_params = (apply_mask(tree, state.mask) for tree in (updates, params))
+        updates, inner_state = inner.update(masked_updates, state.inner, masked_params, **extra)
         landing = jax.tree.map(lambda m, u, p: jnp.where(m, u.astype(p.dtype), -p), state.mask, updates, params)
         return landing, HoldState(state.mask, inner_state)
 
