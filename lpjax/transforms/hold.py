@@ -26,8 +26,9 @@ class HoldState(NamedTuple):
 def hold(inner: optax.GradientTransformation, mask: PyTree) -> optax.GradientTransformationExtraArgs:
     """Wraps an optimiser so that parameters and moments are zero outside a mask after every update.
 
-    Gradients and parameters are masked on the way in, so moments (of weight decay too) stay zero; the update that leaves
-    is `where(mask, u, -p)` in the parameter's dtype, so a plain `optax.apply_updates` lands on the mask whatever the parameters were.
+    Gradients and parameters are masked on the way in, so moments stay zero even under weight decay; the update that
+    leaves is `where(mask, u, -p)` in the parameter's dtype, so a plain `optax.apply_updates` lands on the mask whatever
+    the parameters were.
 
     Args:
       inner: The optimiser, learning rate included: nothing may follow in the chain.
