@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import jax
-from absl import app, flags
+from absl import app, flags, logging
 from ml_collections import config_flags
 
 from lpjax import report
@@ -29,6 +29,7 @@ def main(argv: Sequence[str]) -> None:
         _refuse(f"unknown argument {argv[1]!r}; give --config=FILE.py --workdir=DIR --config.field=value")
     workdir = Path(_WORKDIR.value).expanduser()
     command = f"python -m lpjax.main {shlex.join(sys.argv[1:])}"
+    logging.set_verbosity(logging.WARNING)
     _remember_compilations()
     try:
         run(_CONFIG.value, workdir)

@@ -4,12 +4,13 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
+from lpjax import store
 from lpjax.run.config import check, default_config, resolve
 from lpjax.run.evaluate import collect_results, evaluate_seed
 from lpjax.run.imp import find_tickets
 from lpjax.run.job import prepare
 from lpjax.run.pool import build_pools
-from lpjax.store import paths, records
+from lpjax.store import paths
 
 __all__ = ["check", "default_config", "run"]
 
@@ -26,8 +27,8 @@ def run(config: ConfigDict, workdir: Path) -> None:
     """
     check(config)
     resolved = resolve(config)
-    records.claim(workdir, resolved)
-    records.write_json(paths.environment(workdir), records.environment())
+    store.claim(workdir, resolved)
+    store.write_json(paths.environment(workdir), store.environment())
     job = prepare(ConfigDict(resolved))
     for seed in config.seeds:
         find_tickets(job, workdir, seed)

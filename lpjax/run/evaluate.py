@@ -2,15 +2,14 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import jax
 
-from lpjax import metrics, train
+from lpjax import metrics, store, train
 from lpjax.run.job import Job
 from lpjax.run.pool import load_ticket
 from lpjax.run.progress import Progress
-from lpjax.store import paths, records
+from lpjax.store import paths
 from lpjax.types import Apply, Batch, Preprocess, Variables
 
 METRICS = {
@@ -36,13 +35,13 @@ def evaluate_seed(job: Job, workdir: Path, seed: int) -> None:
     splits = {"validation": job.validation, "test": job.test}
     with Progress(f"seed {seed} evaluation", len(missing), "network") as progress:
         for method, level, directory in missing:
-            variables = load_ticket(job, directory, f"{method} {level}").variables
+            variables = load_ticket(job, directory).variables
             values = {
                 split: _measure(job.apply, job.preprocess, job.config.eval_batch_size, variables, batch)
                 for split, batch in splits.items()
             }
             plain = {split: {name: float(v) for name, v in row.items()} for split, row in values.items()}
-            records.write_json(paths.evaluation(directory), plain)
+            store.write_json(paths.evaluation(directory), plain)
             progress.advance(note=f"{method}, level {level}")
 
 
@@ -54,17 +53,25 @@ def collect_results(job: Job, workdir: Path, seeds: tuple[int, ...]) -> None:
       workdir: Where they lie.
       seeds: The replicates.
     """
-    rows: list[dict[str, Any]] = []
-    for seed in seeds:
-        for method, level, directory in _measured(job, workdir, seed):
-            summary = records.read_json(paths.summary(directory))
-            counts = {"kept": summary["kept"], "total": summary["total"]}
-            counts["density"] = counts["kept"] / counts["total"]
-            for split, values in records.read_json(paths.evaluation(directory)).items():
-                for metric, value in values.items():
-                    known = {"seed": seed, "level": level, **counts, "method": method, "split": split}
-                    rows.append({**known, "metric": metric, "value": value})
-    records.write_results(paths.results(workdir), rows)
+    store.write_results(
+        paths.results(workdir),
+        [
+            result
+            for seed in seeds
+            for method, level, directory in _measured(job, workdir, seed)
+            for result in _results(directory, seed, level, method)
+        ],
+    )
+
+
+def _results(directory: Path, seed: int, level: int, method: str) -> list[store.Result]:
+    summary = store.read_json(paths.summary(directory))
+    kept, total = summary["kept"], summary["total"]
+    return [
+        store.Result(seed, level, kept, total, kept / total, method, split, metric, value)
+        for split, values in store.read_json(paths.evaluation(directory)).items()
+        for metric, value in values.items()
+    ]
 
 
 def _measured(job: Job, workdir: Path, seed: int) -> list[tuple[str, int, Path]]:

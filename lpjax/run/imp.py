@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lpjax import sparsity, tickets, train
+from lpjax import sparsity, store, tickets, train
 from lpjax.run.job import Job
 from lpjax.run.progress import Progress
-from lpjax.store import checkpoints, paths, records
+from lpjax.store import paths
 from lpjax.types import Variables
 
 PyTree = Any
@@ -52,13 +52,13 @@ def find_tickets(job: Job, workdir: Path, seed: int) -> None:
             directory = paths.level(workdir, seed, level)
             if tickets.rewinds_weights(settings.rewind):
                 if level == 0:
-                    checkpoints.save(paths.rewind(workdir, seed), start=state.start._asdict())
-                checkpoints.save(paths.successor(directory), mask=state.mask)
+                    store.save(paths.rewind(workdir, seed), start=state.start._asdict())
+                store.save(paths.successor(directory), mask=state.mask)
             else:
-                checkpoints.save(paths.successor(directory), mask=state.mask, start=state.start._asdict())
-            checkpoints.save_ticket(paths.ticket(directory), ticket)
+                store.save(paths.successor(directory), mask=state.mask, start=state.start._asdict())
+            store.save_ticket(paths.ticket(directory), ticket)
             summary = _summary(job, level, ticket.mask, directory, time.monotonic() - clock)
-            records.write_json(paths.summary(directory), summary)
+            store.write_json(paths.summary(directory), summary)
             progress.line(
                 f"level {level:2d}: kept {summary['kept']:,} ({summary['density']:.4f}), "
                 f"validation accuracy {summary['validation_accuracy']:.4f} after epoch {summary['epoch']}"
@@ -97,8 +97,8 @@ def _resume(job: Job, workdir: Path, seed: int, level: int) -> tickets.IMPState:
     before = paths.successor(paths.level(workdir, seed, level - 1))
     rewinds = tickets.rewinds_weights(job.config.imp.rewind)
     source = paths.rewind(workdir, seed) if rewinds else before
-    start = checkpoints.restore(source, "start", like={"start": like._asdict()})["start"]
-    mask = checkpoints.restore(before, "mask", like={"mask": job.mask})["mask"]
+    start = store.restore(source, "start", like={"start": like._asdict()})["start"]
+    mask = store.restore(before, "mask", like={"mask": job.mask})["mask"]
     return tickets.IMPState(level, jax.tree.map(jnp.asarray, mask), Variables(**start), keys.prune)
 
 
@@ -133,7 +133,7 @@ def _train(
         value = float(_evaluate(job.evaluate, state.variables))
         if value > best_value:
             best, best_value = _copy(state.variables), value
-        records.append_jsonl(
+        store.append_jsonl(
             log,
             {
                 "epoch": moment.step / job.steps_per_epoch,
@@ -160,7 +160,7 @@ def _copy(variables: Variables) -> Variables:
 
 
 def _summary(job: Job, level: int, mask: PyTree, directory: Path, seconds: float) -> dict[str, Any]:
-    epochs = records.read_jsonl(paths.metrics(directory))
+    epochs = store.read_jsonl(paths.metrics(directory))
     chosen = max(epochs, key=lambda e: e["validation_accuracy"]) if job.config.imp.ticket == "best" else epochs[-1]
     return {
         "level": level,

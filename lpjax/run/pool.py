@@ -6,11 +6,11 @@ from typing import Any
 
 import jax
 
-from lpjax import pools, sparsity
+from lpjax import pools, sparsity, store
 from lpjax.run.imp import SeedKeys
 from lpjax.run.job import Job
 from lpjax.run.progress import Progress
-from lpjax.store import checkpoints, paths, records
+from lpjax.store import paths
 from lpjax.types import Ticket
 
 
@@ -31,7 +31,7 @@ def build_pools(job: Job, workdir: Path, seed: int) -> None:
     ]
     if not missing:
         return
-    found = {level: load_ticket(job, paths.level(workdir, seed, level), f"level {level}") for level in levels}
+    found = {level: load_ticket(job, paths.level(workdir, seed, level)) for level in levels}
     key = SeedKeys.of(seed).pool
     methods = {method: _build(job, method) for method, _ in missing}
     newcomers = {method: _newcomers(job, method) for method in methods}
@@ -50,24 +50,23 @@ def build_pools(job: Job, workdir: Path, seed: int) -> None:
             ticket = search.ticket(state)
             kept, total = int(sparsity.kept(ticket.mask)), sparsity.total(ticket.mask)
             counts = {"method": method, "seed": seed, "anchor": anchor, "kept": kept, "total": total}
-            checkpoints.save_ticket(paths.ticket(directory), ticket)
-            records.write_json(paths.trace(directory), {**counts, "start": start, "trials": trials})
+            store.save_ticket(paths.ticket(directory), ticket)
+            store.write_json(paths.trace(directory), {**counts, "start": start, "trials": trials})
             outcome = {"accepted": int(state.accepted), "value": float(state.value)}
             seconds = round(time.monotonic() - clock, 3)
-            records.write_json(paths.summary(directory), {**counts, **outcome, "seconds": seconds})
+            store.write_json(paths.summary(directory), {**counts, **outcome, "seconds": seconds})
             progress.line(
                 f"{method} around level {anchor:2d}: accepted {outcome['accepted']} of {len(trials)}, "
                 f"validation {start:.4f} -> {outcome['value']:.4f}"
             )
 
 
-def load_ticket(job: Job, directory: Path, name: str) -> Ticket:
+def load_ticket(job: Job, directory: Path) -> Ticket:
     """Restores a ticket of this job's network.
 
     Args:
       job: Whose network it must fit.
       directory: The level's or the pool's.
-      name: Unused by a ticket that fits; names one that does not.
 
     Returns:
       The ticket, in numpy arrays.
@@ -76,7 +75,7 @@ def load_ticket(job: Job, directory: Path, name: str) -> Ticket:
       ValueError: If it is damaged, or of another architecture.
     """
     like = jax.eval_shape(job.initialise, jax.random.key(0))
-    return checkpoints.restore_ticket(paths.ticket(directory), like)
+    return store.restore_ticket(paths.ticket(directory), like)
 
 
 def _build(job: Job, name: str) -> pools.Pool:

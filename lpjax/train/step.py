@@ -51,19 +51,20 @@ def initial_state(variables: Variables, optimizer: optax.GradientTransformation,
       step: Where on the learning rate's clock to start; a rewound ticket starts at the rewind point.
 
     Returns:
-      The state before the first step. Schedule counters stand at `step`, counters of moments at 0.
+      The state before the first step, in buffers of its own: steps may donate them. Schedule counters stand at
+      `step`, counters of moments at 0.
     """
 
-    def is_schedule(_: Any, value: Any) -> bool:
-        return isinstance(value, optax.ScaleByScheduleState)
+    def is_schedule(state: Any) -> bool:
+        return isinstance(state, optax.ScaleByScheduleState)
 
     count = jnp.asarray(step, jnp.int32)
     opt_state = jax.tree.map(
-        lambda s: s._replace(count=count) if is_schedule(None, s) else s,
+        lambda s: s._replace(count=count) if is_schedule(s) else s,
         optimizer.init(variables.params),
-        is_leaf=lambda s: is_schedule(None, s),
+        is_leaf=is_schedule,
     )
-    return TrainState(count, variables, opt_state)
+    return jax.tree.map(jnp.copy, TrainState(count, variables, opt_state))
 
 
 def cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: float = 0.0) -> jax.Array:

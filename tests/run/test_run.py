@@ -1,0 +1,178 @@
+"""The whole run, small: what it leaves on disk, and that the same work gives the same numbers."""
+
+import json
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+from lpjax import run, sparsity, store
+from lpjax.store import paths
+
+METHODS = ("recalibrated", "interpolation", "uniform")
+
+
+def tiny_config():
+    config = run.default_config()
+    config.dataset = "digits"
+    config.validation = 64
+    config.train_images = 80
+    config.augment.crop = 1
+    config.model = "resnet8"
+    config.width = 4
+    config.train.duration = "3ep"
+    config.train.batch_size = 32
+    config.train.milestones = ("2ep",)
+    config.imp.levels = 3
+    config.imp.rewind = "4it"
+    config.pool.methods = METHODS
+    config.pool.coefficients = (0.25, 0.75)
+    config.pool.recalibrate = "40"
+    return config
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("run") / "tiny"
+    run.run(tiny_config(), workdir)
+    return workdir
+
+
+def test_levels_keep_exactly_the_counts_of_the_rule(finished):
+    counts = [store.read_json(paths.summary(paths.level(finished, 0, level)))["kept"] for level in range(3)]
+    total = store.read_json(paths.summary(paths.level(finished, 0, 0)))["total"]
+    assert counts[0] == total
+    assert counts[1:] == [n - round(0.2 * n) for n in counts[:-1]]
+
+
+def test_tickets_and_pools_are_zero_outside_their_masks_and_masks_nest(finished):
+    masks = []
+    for level in range(3):
+        ticket = store.restore_ticket(paths.ticket(paths.level(finished, 0, level)))
+        pool = store.restore_ticket(paths.ticket(paths.pool(finished, 0, "interpolation", level)))
+        assert int(sparsity.kept(pool.mask)) == int(sparsity.kept(ticket.mask))
+        for sparse in (ticket, pool):
+            outside = jax.tree.map(lambda m, p: np.where(m, 0, p), sparse.mask, sparse.variables.params)
+            assert not any(leaf.any() for leaf in jax.tree.leaves(outside))
+        masks.append(ticket.mask)
+    for denser, sparser in zip(masks, masks[1:], strict=False):
+        assert all(jax.tree.leaves(jax.tree.map(lambda d, s: bool(np.all(d | ~s)), denser, sparser)))
+
+
+def test_a_trace_tells_every_trial_and_acceptance_never_lowers_validation(finished):
+    for anchor in range(3):
+        trace = store.read_json(paths.trace(paths.pool(finished, 0, "interpolation", anchor)))
+        assert [t["newcomer"] for t in trace["trials"]] == [[1, 2], [0, 2], [1, 0]][anchor]
+        value = trace["start"]
+        for trial in trace["trials"]:
+            assert trial["coefficients"] == [0.25, 0.75]
+            assert trial["value"] == max(trial["values"])
+            assert trial["accepted"] == (trial["value"] >= value)
+            value = max(value, trial["value"])
+        assert store.read_json(paths.summary(paths.pool(finished, 0, "interpolation", anchor)))["value"] == value
+
+
+def test_results_hold_every_network_split_and_metric(finished):
+    rows = store.read_results(paths.results(finished))
+    assert len(rows) == (1 + len(METHODS)) * 3 * 2 * 3
+    assert {r.method for r in rows} == {"ticket", *METHODS}
+    assert all(0 <= r.value <= 1 for r in rows if r.metric in ("accuracy", "ece"))
+
+
+def test_the_validation_accuracy_of_a_ticket_is_the_best_of_its_epochs(finished):
+    rows = store.read_results(paths.results(finished))
+    for level in range(3):
+        epochs = store.read_jsonl(paths.metrics(paths.level(finished, 0, level)))
+        (row,) = [
+            r for r in rows if (r.level, r.method, r.split, r.metric) == (level, "ticket", "validation", "accuracy")
+        ]
+        assert row.value == pytest.approx(max(e["validation_accuracy"] for e in epochs), abs=1e-6)
+
+
+def test_the_same_command_again_changes_nothing(finished):
+    before = {p: p.stat().st_mtime_ns for p in finished.rglob("*") if p.is_file() and p.name != "environment.json"}
+    results = paths.results(finished).read_bytes()
+    run.run(tiny_config(), finished)
+    touched = {p for p, t in before.items() if p.stat().st_mtime_ns != t} - {paths.results(finished)}
+    assert not touched
+    assert paths.results(finished).read_bytes() == results
+
+
+def test_a_run_cut_off_after_a_level_ends_with_the_same_bytes(finished, tmp_path):
+    resumed = tmp_path / "resumed"
+    shutil.copytree(finished, resumed)
+    for level in (1, 2):
+        shutil.rmtree(paths.level(resumed, 0, level))
+    shutil.rmtree(resumed / "seed_0" / "pools")
+    paths.results(resumed).unlink()
+    run.run(tiny_config(), resumed)
+    assert paths.results(resumed).read_bytes() == paths.results(finished).read_bytes()
+
+
+def test_a_work_directory_of_another_config_is_refused_and_left_alone(finished):
+    config = tiny_config()
+    config.imp.levels = 2
+    before = paths.config(finished).read_bytes()
+    with pytest.raises(ValueError, match=r"imp\.levels is 3 there, 2 here"):
+        run.run(config, finished)
+    assert paths.config(finished).read_bytes() == before
+
+
+def test_a_damaged_ticket_is_named(finished, tmp_path):
+    broken = tmp_path / "broken"
+    shutil.copytree(finished, broken)
+    ticket = paths.ticket(paths.level(broken, 0, 1))
+    largest = max((p for p in ticket.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+    largest.write_bytes(largest.read_bytes()[: largest.stat().st_size // 2])
+    shutil.rmtree(broken / "seed_0" / "pools")
+    with pytest.raises(store.DamagedTicket, match="level_01"):
+        run.run(tiny_config(), broken)
+
+
+def test_a_ticket_of_another_architecture_is_refused_naming_the_leaf(finished, tmp_path):
+    mixed = tmp_path / "mixed"
+    shutil.copytree(finished, mixed)
+    wide = tiny_config()
+    wide.width = 8
+    wide.imp.levels = 1
+    run.run(wide, tmp_path / "wide")
+    ticket = paths.ticket(paths.level(mixed, 0, 2))
+    shutil.rmtree(ticket)
+    shutil.copytree(paths.ticket(paths.level(tmp_path / "wide", 0, 0)), ticket)
+    shutil.rmtree(mixed / "seed_0" / "pools")
+    with pytest.raises(ValueError, match=r"level_02.*kernel"):
+        run.run(tiny_config(), mixed)
+
+
+@pytest.mark.slow
+def test_learning_rate_rewinding_resumes_too(tmp_path):
+    config = tiny_config()
+    config.imp.rewind = "final"
+    config.imp.ticket = "last"
+    config.imp.mask_from = "ticket"
+    config.imp.scope = "layerwise"
+    config.imp.score = "random"
+    config.pool.methods = ("average",)
+    config.pool.prune = "after"
+    config.pool.numbers = "fresh"
+    whole, resumed = tmp_path / "whole", tmp_path / "resumed"
+    run.run(config, whole)
+    shutil.copytree(whole, resumed)
+    shutil.rmtree(paths.level(resumed, 0, 2))
+    shutil.rmtree(resumed / "seed_0" / "pools")
+    run.run(config, resumed)
+    assert paths.results(resumed).read_bytes() == paths.results(whole).read_bytes()
+
+
+@pytest.mark.slow
+def test_more_seeds_join_the_same_directory(finished, tmp_path):
+    grown = tmp_path / "grown"
+    shutil.copytree(finished, grown)
+    config = tiny_config()
+    config.seeds = (0, 1)
+    run.run(config, grown)
+    rows = store.read_results(paths.results(grown))
+    assert {r.seed for r in rows} == {0, 1}
+    assert [r for r in rows if r.seed == 0] == store.read_results(paths.results(finished))
+    assert json.loads(paths.config(grown).read_text())["seeds"] == [0, 1]
