@@ -50,7 +50,8 @@ def open_directory(directory: Path) -> Source:
       The source. Pillow decodes, in threads, whatever else is installed, so that pixels are the same everywhere.
 
     Raises:
-      DataError: If it holds no images of 8 bits with one label each, or is in another format.
+      DataError: If it holds no images of 8 bits with one label each, is in another format, or (when read) broken or
+        of images of different shapes.
     """
     import tensorflow_datasets as tfds
 
@@ -67,15 +68,18 @@ def open_directory(directory: Path) -> Source:
         raise DataError(f"{directory} has no {' and no '.join(sorted(missing))} split; it has {sorted(splits)}")
     if (stored_as := builder.info.file_format.value) != "array_record":
         raise DataError(
-            f"{directory} is stored as {stored_as}, which needs TensorFlow to read; prepare it with "
-            f"--file_format=array_record"
+            f"{directory} is stored as {stored_as}, which needs TensorFlow to read; convert it to "
+            f"array_record, or give another data_dir and prepare it there"
         )
 
     def split(which: str) -> Split:
         stored = builder.as_data_source(which, decoders={keys[0]: tfds.decode.SkipDecoding()})
 
         def read(start: int, stop: int) -> Batch:
-            return _decode(directory, stored, keys, image.shape[-1] or 3, start, stop)
+            try:
+                return _decode(directory, stored, keys, image.shape[-1] or 3, start, stop)
+            except (OSError, RuntimeError) as error:  # ArrayRecord raises the latter when files lack or are cut short
+                raise DataError(f"{directory} is broken ({error}); remove it and prepare it again") from error
 
         return Split(len(stored), read)
 
