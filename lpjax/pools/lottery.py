@@ -61,7 +61,7 @@ class Trial(NamedTuple):
     Attributes:
       coefficients: `[C]`, the newcomer's weights that were tried.
       values: `[C]`, the mixes' values on validation.
-      coefficient: The best of them; the smallest where several tie.
+      coefficient: The best of them; the first where several tie.
       value: Its value.
       accepted: Whether the mix became the anchor.
     """
@@ -149,13 +149,12 @@ def pool(
     if chunk < 1:
         raise ValueError(f"chunk {chunk} is out of range; give the number of candidates held at once, 1 or more")
     propose = coefficients if callable(coefficients) else _constant(coefficients)
-    # As pytrees of arrays the data they hold become arguments of the compiled functions, not constants in them.
-    evaluate, recalibrate = Partial(evaluate), Partial(recalibrate or _keep_statistics)
+    evaluate, recalibrate = as_pytree(evaluate), as_pytree(recalibrate or _keep_statistics)
 
     def init(ticket: Ticket, key: jax.Array, value: jax.Array | float | None = None) -> PoolState:
-        measured = _evaluate(evaluate, ticket.variables) if value is None else value
+        measured = call(evaluate, ticket.variables) if value is None else jnp.asarray(value, float)
         zero = jnp.zeros((), jnp.int32)
-        return PoolState(ticket.variables, ticket.mask, kept(ticket.mask), jnp.asarray(measured), key, zero, zero)
+        return PoolState(ticket.variables, ticket.mask, kept(ticket.mask), measured, key, zero, zero)
 
     def step(state: PoolState, newcomer: Variables) -> tuple[PoolState, Trial]:
         return _step(evaluate, recalibrate, state, newcomer, propose(state.tried), accept, prune, fresh, chunk)
@@ -166,9 +165,15 @@ def pool(
     return Pool(init, step, ticket)
 
 
+def as_pytree(function: Callable[..., Any]) -> Partial:
+    """Turns a function into an argument of compiled functions, and the arrays it holds too: they are no constants."""
+    return function if isinstance(function, Partial) else Partial(function)  # a Partial of a Partial hides its arrays
+
+
 @jax.jit
-def _evaluate(evaluate: Evaluate, variables: Variables) -> jax.Array:
-    return evaluate(variables)
+def call(function: Partial, *args: Any) -> Any:
+    """Calls what `as_pytree` returned, compiled."""
+    return function(*args)
 
 
 @partial(jax.jit, static_argnames=("accept", "prune", "fresh", "chunk"))

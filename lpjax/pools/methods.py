@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lpjax.pools.lottery import Evaluate, Pool, PoolState, Recalibrate, pool
+from lpjax.pools.lottery import Evaluate, Pool, PoolState, Recalibrate, as_pytree, call, pool
 from lpjax.types import Ticket
 
 
@@ -42,10 +42,10 @@ def recalibrated(evaluate: Evaluate, recalibrate: Recalibrate, *, chunk: int = 1
       `Pool(init, step, ticket)`.
     """
     del chunk
-    engine = pool(evaluate, recalibrate)
+    engine, recalibrate = pool(evaluate, recalibrate), as_pytree(recalibrate)
 
     def init(ticket: Ticket, key: jax.Array, value: float | None = None) -> PoolState:
-        return engine.init(ticket._replace(variables=jax.jit(recalibrate)(ticket.variables, key)), key, value)
+        return engine.init(ticket._replace(variables=call(recalibrate, ticket.variables, key)), key, value)
 
     return engine._replace(init=init)
 
