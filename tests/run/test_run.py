@@ -1,5 +1,6 @@
 """The whole run, small: what it leaves on disk, and that the same work gives the same numbers."""
 
+import itertools
 import json
 import shutil
 
@@ -56,7 +57,7 @@ def test_tickets_and_pools_are_zero_outside_their_masks_and_masks_nest(finished)
             outside = jax.tree.map(lambda m, p: np.where(m, 0, p), sparse.mask, sparse.variables.params)
             assert not any(leaf.any() for leaf in jax.tree.leaves(outside))
         masks.append(ticket.mask)
-    for denser, sparser in zip(masks, masks[1:], strict=False):
+    for denser, sparser in itertools.pairwise(masks):
         assert all(jax.tree.leaves(jax.tree.map(lambda d, s: bool(np.all(d | ~s)), denser, sparser)))
 
 

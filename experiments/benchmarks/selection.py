@@ -1,0 +1,50 @@
+"""What exact global selection costs: bisection on the floats' bits against a sort of all scores.
+
+Command: python -m experiments.benchmarks.selection --weights=11159232
+"""
+
+import argparse
+import sys
+
+import jax
+import jax.numpy as jnp
+
+from experiments.benchmarks.timing import medians
+from lpjax import sparsity
+
+
+def main(argv: list[str]) -> None:
+    """Prints both medians and their ratio.
+
+    Args:
+      argv: Command-line arguments.
+    """
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--weights", type=int, default=11_159_232)
+    parser.add_argument("--leaves", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args(argv)
+
+    size = options.weights // options.leaves
+    scores = [jnp.abs(jax.random.normal(jax.random.key(i), (size,))) for i in range(options.leaves)]
+    mask = sparsity.full_mask(scores, sparsity.by_path(""))
+    count = sparsity.total(mask) // 3
+
+    @jax.jit
+    def bisect(scores: list[jax.Array]) -> list[jax.Array]:
+        return sparsity.select(scores, mask, count)
+
+    @jax.jit
+    def sort(scores: list[jax.Array]) -> jax.Array:
+        order = jnp.argsort(jnp.concatenate(scores), stable=True)
+        return jnp.zeros(order.size, bool).at[order[-count:]].set(True)
+
+    agree = bool(jnp.all(jnp.concatenate(bisect(scores)) == sort(scores)))
+    seconds = medians({"bisection": lambda: bisect(scores), "sort": lambda: sort(scores)}, options.rounds)
+    print(f"{size * options.leaves:,} weights, {jax.devices()[0].device_kind}, jax {jax.__version__}, agree: {agree}")
+    print(f"bisection {seconds['bisection']:.3f} s, sort {seconds['sort']:.3f} s, ", end="")
+    print(f"ratio {seconds['sort'] / seconds['bisection']:.1f}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
