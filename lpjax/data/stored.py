@@ -60,7 +60,7 @@ def open_directory(directory: Path) -> Source:
     keys = builder.info.supervised_keys or ("image", "label")
     image, label = (features.get(key) for key in keys[:2])
     if not isinstance(image, tfds.features.Image) or not isinstance(label, tfds.features.ClassLabel):
-        raise DataError(f"{directory} is no set of images with one label each; it holds {list(features)}")
+        raise DataError(f"{directory} is no set of images with one label each; it holds {sorted(features)}")
     if image.np_dtype != np.uint8:
         raise DataError(f"{directory} has pixels of {np.dtype(image.np_dtype)}; wanted 8 bits")
     test = "test" if "test" in splits else "validation"
