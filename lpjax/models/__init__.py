@@ -1,1 +1,7 @@
-"""."""
+"""Networks. The only room that knows Flax; the others see an `apply` callable and `Variables`."""
+
+from lpjax.models.registry import MODELS, NAMES, bind, build, initialise
+from lpjax.models.resnet import ResNet
+from lpjax.models.vgg import VGG
+
+__all__ = ["MODELS", "NAMES", "VGG", "ResNet", "bind", "build", "initialise"]

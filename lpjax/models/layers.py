@@ -1,0 +1,94 @@
+"""Layers as PyTorch's networks have them: its padding, its initial weights; batch statistics are the caller's."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+Initializer = nn.initializers.Initializer
+
+KAIMING_FAN_IN: Initializer = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
+KAIMING_FAN_OUT: Initializer = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
+TORCH_LINEAR: Initializer = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+"""U(-1/sqrt(fan_in), 1/sqrt(fan_in)), the default of `torch.nn.Linear`."""
+
+
+def convolution(
+    channels: int, size: int, stride: int = 1, *, init: Initializer, bias: bool = False, dtype: Any, name: str
+) -> nn.Conv:
+    """Builds a square convolution padded by `size // 2` on every side, whatever the stride.
+
+    `padding='SAME'` would pad a strided 3x3 convolution by (0, 1): another function.
+
+    Args:
+      channels: Output channels.
+      size: Height and width of the kernel, odd.
+      stride: Of both axes.
+      init: Initial kernel, `[size, size, in, channels]`.
+      bias: Whether to add one, zero at first.
+      dtype: Of the computation; parameters are float32.
+      name: Of the submodule.
+
+    Returns:
+      The layer.
+    """
+    pad = (size // 2, size // 2)
+    return nn.Conv(
+        channels, (size, size), (stride, stride), (pad, pad), use_bias=bias, kernel_init=init, dtype=dtype, name=name
+    )
+
+
+def batch_norm(
+    train: bool, *, axis_name: str | None, dtype: Any, name: str, scale: Initializer = nn.initializers.ones
+) -> nn.BatchNorm:
+    """Builds BatchNorm whose new statistics are the batch's own: momentum 0, who trains or recalibrates averages.
+
+    Args:
+      train: Normalise with the batch's statistics.
+      axis_name: Mapped axis to average statistics over.
+      dtype: Of the computation; parameters and statistics are float32.
+      name: Of the submodule.
+      scale: Initial scale.
+
+    Returns:
+      The layer.
+    """
+    return nn.BatchNorm(
+        not train, momentum=0.0, epsilon=1e-5, axis_name=axis_name, dtype=dtype, scale_init=scale, name=name
+    )
+
+
+def uniform_bias(fan_in: int) -> Initializer:
+    """Draws a bias from U(-1/sqrt(fan_in), 1/sqrt(fan_in)), the default of `torch.nn.Linear`.
+
+    Args:
+      fan_in: Inputs of the layer.
+
+    Returns:
+      An initializer.
+    """
+
+    def init(key: jax.Array, shape: Any, dtype: Any = jnp.float32, out_sharding: Any = None) -> jax.Array:
+        del out_sharding
+        return jax.random.uniform(key, shape, dtype, -(fan_in**-0.5), fan_in**-0.5)
+
+    return init
+
+
+def pad_shortcut(x: jax.Array, channels: int, stride: int) -> jax.Array:
+    """Shrinks by striding and widens by zero channels on both sides: option A, without parameters.
+
+    Args:
+      x: `[B, H, W, C]`.
+      channels: Wanted, at least C, of C's parity.
+      stride: Wanted.
+
+    Returns:
+      `[B, H/stride, W/stride, channels]`.
+
+    References:
+      He et al., Deep Residual Learning for Image Recognition, CVPR 2016, section 3.3.
+    """
+    side = (channels - x.shape[-1]) // 2
+    return jnp.pad(x[:, ::stride, ::stride], ((0, 0), (0, 0), (0, 0), (side, side)))

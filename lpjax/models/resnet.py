@@ -1,0 +1,123 @@
+"""Residual networks: torchvision's layout with stems for CIFAR and ImageNet, and the slim ones of the ResNet paper."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from lpjax.models.layers import (
+    KAIMING_FAN_OUT,
+    TORCH_LINEAR,
+    Initializer,
+    batch_norm,
+    convolution,
+    pad_shortcut,
+    uniform_bias,
+)
+
+
+class ResNet(nn.Module):
+    """A residual network; submodules carry torchvision's names, so state dicts map by rule.
+
+    Attributes:
+      stages: Blocks in each stage; a stage after the first halves the image and doubles the channels.
+      classes: Outputs.
+      width: Channels of the first stage.
+      bottleneck: Blocks of 1x1, 3x3, 1x1 with four times the channels at their end, the stride in the 3x3 (v1.5).
+      imagenet_stem: A 7x7 convolution of stride 2 and a max-pool, instead of one 3x3 convolution.
+      projection: 1x1 convolutions where shortcuts change shape; otherwise option A.
+      conv_init: Initial convolution kernels.
+      head_init: Initial kernel of the classifier.
+      scale_init: Initial scales of BatchNorm.
+      dtype: Of the computation; parameters, statistics and logits are float32.
+      axis_name: Mapped axis over which BatchNorm averages its statistics.
+
+    References:
+      He et al., Deep Residual Learning for Image Recognition, CVPR 2016.
+    """
+
+    stages: tuple[int, ...]
+    classes: int
+    width: int = 64
+    bottleneck: bool = False
+    imagenet_stem: bool = False
+    projection: bool = True
+    conv_init: Initializer = KAIMING_FAN_OUT
+    head_init: Initializer = TORCH_LINEAR
+    scale_init: Initializer = nn.initializers.ones
+    dtype: Any = jnp.float32
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+        """Computes logits.
+
+        Args:
+          x: `[B, H, W, C]`, normalised.
+          train: Normalise with the batch's statistics.
+
+        Returns:
+          `[B, classes]`, float32.
+        """
+        conv = partial(convolution, init=self.conv_init, dtype=self.dtype)
+        norm = partial(batch_norm, train, axis_name=self.axis_name, dtype=self.dtype, scale=self.scale_init)
+        stem = (7, 2) if self.imagenet_stem else (3, 1)
+        x = nn.relu(norm(name="bn1")(conv(self.width, *stem, name="conv1")(x.astype(self.dtype))))
+        if self.imagenet_stem:
+            x = nn.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
+        block = Bottleneck if self.bottleneck else BasicBlock
+        for stage, blocks in enumerate(self.stages):
+            for i in range(blocks):
+                stride = 2 if stage and not i else 1
+                name = f"layer{stage + 1}_{i}"
+                x = block(self.width << stage, stride, conv, norm, self.projection, name=name)(x)
+        x = jnp.mean(x, axis=(1, 2)).astype(jnp.promote_types(self.dtype, jnp.float32))
+        bias = uniform_bias(x.shape[-1])
+        return nn.Dense(self.classes, kernel_init=self.head_init, bias_init=bias, name="fc")(x)
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions beside a shortcut."""
+
+    channels: int
+    stride: int
+    conv: Callable[..., nn.Module]
+    norm: Callable[..., nn.Module]
+    projection: bool
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:  # noqa: D102
+        y = self.conv(self.channels, 3, self.stride, name="conv1")(x)
+        y = self.conv(self.channels, 3, name="conv2")(nn.relu(self.norm(name="bn1")(y)))
+        y = self.norm(name="bn2")(y)
+        return nn.relu(y + _shortcut(self, x, self.channels))
+
+
+class Bottleneck(nn.Module):
+    """A 3x3 convolution between two of 1x1, beside a shortcut."""
+
+    channels: int
+    stride: int
+    conv: Callable[..., nn.Module]
+    norm: Callable[..., nn.Module]
+    projection: bool
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:  # noqa: D102
+        y = self.conv(self.channels, 1, name="conv1")(x)
+        y = self.conv(self.channels, 3, self.stride, name="conv2")(nn.relu(self.norm(name="bn1")(y)))
+        y = self.conv(4 * self.channels, 1, name="conv3")(nn.relu(self.norm(name="bn2")(y)))
+        y = self.norm(name="bn3")(y)
+        return nn.relu(y + _shortcut(self, x, 4 * self.channels))
+
+
+def _shortcut(block: BasicBlock | Bottleneck, x: jax.Array, channels: int) -> jax.Array:
+    """Belongs to the block's compact body: the submodules it makes are the block's."""
+    if x.shape[-1] == channels and block.stride == 1:
+        return x
+    if not block.projection:
+        return pad_shortcut(x, channels, block.stride)
+    return block.norm(name="downsample_1")(block.conv(channels, 1, block.stride, name="downsample_0")(x))

@@ -1,0 +1,166 @@
+"""The networks have the originals' sizes and initial weights."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lpjax import models, sparsity
+from lpjax.types import Variables
+
+TABLE = [  # name, classes, parameters, prunable convolution weights, convolutions, BatchNorm parameters
+    ("resnet18", 10, 11_173_962, 11_159_232, 20, 9_600),
+    ("resnet18", 100, 11_220_132, 11_159_232, 20, 9_600),
+    ("vgg16", 10, 14_728_266, 14_710_464, 13, 8_448),
+    ("vgg16", 100, 14_774_436, 14_710_464, 13, 8_448),
+    ("resnet20", 10, 269_722, 267_696, 19, 1_376),
+    ("resnet20", 100, 275_572, 267_696, 19, 1_376),
+    ("resnet44", 10, 658_586, 654_768, 43, None),
+    ("resnet44", 100, 664_436, 654_768, 43, None),
+    ("resnet56", 10, 853_018, 848_304, 55, None),
+    ("resnet56", 100, 858_868, 848_304, 55, None),
+    ("resnet50", 10, 23_520_842, 23_447_232, 53, 53_120),
+    ("resnet50", 100, 23_705_252, 23_447_232, 53, 53_120),
+    ("imagenet_resnet18", 1000, 11_689_512, 11_166_912, 20, 9_600),
+    ("imagenet_resnet34", 1000, 21_797_672, 21_267_648, 36, 17_024),
+    ("imagenet_resnet50", 1000, 25_557_032, 23_454_912, 53, 53_120),
+]
+
+
+def shapes(name, classes, **options):
+    module = models.build(name, classes=classes, **options)
+    return jax.eval_shape(lambda key: models.initialise(module, key, (64, 64, 3)), jax.random.key(0))
+
+
+@pytest.mark.parametrize(("name", "classes", "parameters", "prunable", "convolutions", "affine"), TABLE)
+def test_sizes_are_those_of_the_originals(name, classes, parameters, prunable, convolutions, affine):
+    variables = shapes(name, classes)
+    leaves = {sparsity.leaf_name(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(variables.params)}
+    assert sum(leaf.size for leaf in leaves.values()) == parameters
+    assert sum(leaf.size for leaf in leaves.values() if leaf.ndim == 4) == prunable
+    assert sum(leaf.ndim == 4 for leaf in leaves.values()) == convolutions
+    norms = [path.rsplit("/", 1)[0] for path in leaves if path.endswith("/scale")]
+    if affine is not None:
+        assert sum(leaves[f"{norm}/{part}"].size for norm in norms for part in ("scale", "bias")) == affine
+
+
+def test_openlth_prunes_the_classifier_too():
+    assert sparsity.total(sparsity.full_mask(shapes("imagenet_resnet18", 1000).params, sparsity.kernels)) == 11_678_912
+    assert sparsity.total(sparsity.full_mask(shapes("imagenet_resnet34", 1000).params, sparsity.kernels)) == 21_779_648
+
+
+def test_width_scales_every_stage():
+    params = shapes("resnet8", 10, width=8).params
+    assert [params[f"layer{i}_0"]["conv2"]["kernel"].shape[-1] for i in (1, 2, 3)] == [8, 16, 32]
+
+
+def initial(name, size=32, **options):
+    module = models.build(name, classes=10, **options)
+    return models.initialise(module, jax.random.key(0), (size, size, 3)).params
+
+
+@pytest.mark.slow
+def test_wide_networks_start_from_kaiming_fan_out():
+    kernel = initial("resnet18")["layer4_1"]["conv2"]["kernel"]
+    assert np.std(kernel) == pytest.approx((2 / (9 * 512)) ** 0.5, rel=0.01)
+    head = initial("resnet18")["fc"]
+    bound = 512**-0.5
+    assert 0.95 * bound < np.abs(head["kernel"]).max() <= bound
+    assert np.std(head["kernel"]) == pytest.approx(bound / 3**0.5, rel=0.05)
+    assert 0 < np.abs(head["bias"]).max() <= bound
+
+
+def test_slim_networks_start_from_kaiming_fan_in():
+    params = initial("resnet20")
+    assert np.std(params["layer3_0"]["conv1"]["kernel"]) == pytest.approx((2 / (9 * 32)) ** 0.5, rel=0.03)
+    assert np.std(params["fc"]["kernel"]) == pytest.approx((2 / 64) ** 0.5, rel=0.1)
+
+
+def test_vgg_starts_with_small_heads_and_zero_biases():
+    params = initial("vgg16")
+    assert np.std(params["classifier"]["kernel"]) == pytest.approx(0.01, rel=0.05)
+    assert not np.any(params["classifier"]["bias"])
+    assert not np.any(params["features_0"]["bias"])
+
+
+@pytest.mark.slow
+def test_openlth_networks_start_with_uniform_scales():
+    scale = initial("imagenet_resnet18", 64)["bn1"]["scale"]
+    assert 0 <= scale.min() < 0.2 < 0.8 < scale.max() <= 1
+
+
+def test_an_unknown_model_or_option_gets_a_suggestion():
+    with pytest.raises(ValueError, match="did you mean 'vgg16'"):
+        models.build("vgg61", classes=10)
+    with pytest.raises(ValueError, match="did you mean 'width'"):
+        models.build("resnet8", classes=10, widht=3)
+
+
+@pytest.fixture(scope="module")
+def small():
+    module = models.build("resnet8", classes=10, width=4)
+    images = jax.random.normal(jax.random.key(1), (8, 8, 8, 1))
+    return module, models.initialise(module, jax.random.key(0), (8, 8, 1)), images
+
+
+def test_training_returns_the_statistics_of_the_batch_alone(small):
+    module, variables, images = small
+    apply = models.bind(module)
+    elsewhere = variables._replace(stats=jax.tree.map(lambda s: s + 7, variables.stats))
+    (a, stats_a), (b, stats_b) = (apply(v, images, train=True) for v in (variables, elsewhere))
+    np.testing.assert_array_equal(a, b)
+    jax.tree.map(np.testing.assert_array_equal, stats_a, stats_b)
+
+
+def test_evaluation_leaves_statistics_alone(small):
+    module, variables, images = small
+    logits, stats = models.bind(module)(variables, images)
+    assert stats is variables.stats
+    assert logits.shape == (8, 10)
+
+
+def test_statistics_over_a_mapped_axis_are_the_global_batch_s(small):
+    module, variables, images = small
+    apply = models.bind(module)
+    whole, stats = apply(variables, images, train=True)
+    parts, mapped = jax.vmap(lambda x: apply(variables, x, train=True, axis_name="data"), axis_name="data")(
+        images.reshape(4, 2, 8, 8, 1)
+    )
+    np.testing.assert_allclose(parts.reshape(8, 10), whole, atol=1e-4)
+    jax.tree.map(lambda m, s: np.testing.assert_allclose(m[0], s, atol=1e-5), mapped, stats)
+
+
+def test_networks_can_be_stacked(small):
+    module, variables, images = small
+    apply = models.bind(module)
+    twice = jax.tree.map(lambda x: jnp.stack([x, x]), variables)
+    logits = jax.vmap(lambda v: apply(v, images)[0])(twice)
+    np.testing.assert_allclose(logits[1], apply(variables, images)[0], atol=1e-5)
+
+
+@jax.numpy_dtype_promotion("standard")  # Flax's BatchNorm mixes bfloat16 images and float32 statistics by itself
+def test_bfloat16_computes_low_and_keeps_high():
+    module = models.build("resnet8", classes=10, width=4, dtype="bfloat16")
+    variables = models.initialise(module, jax.random.key(0), (8, 8, 1))
+    assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
+    images = jax.random.normal(jax.random.key(1), (8, 8, 8, 1))
+    logits, stats = models.bind(module)(variables, images, train=True)
+    assert logits.dtype == jnp.float32
+    assert {leaf.dtype for leaf in jax.tree.leaves(stats)} == {jnp.dtype("float32")}
+    exact, _ = models.bind(models.build("resnet8", classes=10, width=4))(variables, images, train=True)
+    assert 0 < np.abs(exact - logits).max() < 0.3
+
+
+def test_a_network_without_batch_norm_has_no_statistics():
+    import flax.linen as nn
+
+    class Plain(nn.Module):
+        axis_name: str | None = None
+
+        @nn.compact
+        def __call__(self, x, train=False):
+            return nn.Dense(3)(x.reshape(x.shape[0], -1))
+
+    variables = models.initialise(Plain(), jax.random.key(0), (4, 4, 1))
+    assert variables.stats == {}
+    assert models.bind(Plain())(Variables(variables.params, {}), jnp.zeros((2, 4, 4, 1)), train=True)[1] == {}
