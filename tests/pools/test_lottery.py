@@ -15,7 +15,7 @@ from lpjax.types import Ticket, Variables
 
 KEY = jax.random.key(0)
 SIZE = 12
-GOAL = np.linspace(-1, 1, SIZE).astype(np.float32)
+GOAL = np.round(np.linspace(-8, 8, SIZE)).astype(np.float32) / 8
 
 
 def evaluate(variables):
@@ -24,6 +24,10 @@ def evaluate(variables):
 
 def recalibrate(variables, key):
     return variables._replace(stats={"mean": jax.random.uniform(key, (2,))})
+
+
+def indifferent(variables):
+    return 0 * jnp.sum(variables.params["w"])
 
 
 def variables_of(weights, mean=0.0):
@@ -48,7 +52,19 @@ def assert_equal(tree, other):
     jax.tree.map(np.testing.assert_array_equal, tree, other)
 
 
-search = pool(evaluate)  # shared, so that it compiles once
+# Pools of one evaluation, shape and rule share a compiled program.
+search = pool(evaluate)
+
+
+def taken(anchor, newcomer, coefficient):
+    """The state after a newcomer that is accepted whatever its value."""
+    always = pool(evaluate, coefficients=(coefficient,), accept="always")
+    return always.step(always.init(anchor, KEY), newcomer)[0]
+
+
+def padded(*weights):
+    return np.pad(np.array(weights, np.float32), (0, SIZE - len(weights)))
+
 
 sparse_weights = hnp.arrays(np.float32, SIZE, elements=st.sampled_from([0.0]) | st.floats(-2, 2, width=16))
 newcomers_of_any_mask = st.lists(sparse_weights, min_size=1, max_size=4)
@@ -84,33 +100,28 @@ def test_the_trial_reports_the_best_of_all_values(anchor, newcomers):
 
 def test_coefficient_zero_is_the_anchor_and_one_the_newcomer_at_the_anchors_count():
     anchor, newcomer = random_ticket(5), random_ticket(9, 1)
-    outcome = {}
-    for coefficient in (0.0, 1.0):
-        always = pool(evaluate, coefficients=(coefficient,), accept="always")
-        state, _ = always.step(always.init(anchor, KEY), newcomer.variables)
-        outcome[coefficient] = state
-    assert_equal((outcome[0.0].variables, outcome[0.0].mask), tuple(anchor))
+    nothing, everything = (taken(anchor, newcomer.variables, c) for c in (0.0, 1.0))
+    assert_equal((nothing.variables, nothing.mask), tuple(anchor))
     weights = np.asarray(newcomer.variables.params["w"])
-    largest = np.argsort(np.abs(weights))[-5:]
-    np.testing.assert_array_equal(np.flatnonzero(outcome[1.0].mask["w"]), np.sort(largest))
-    np.testing.assert_array_equal(outcome[1.0].variables.params["w"][largest], weights[largest])
+    largest = np.sort(np.argsort(np.abs(weights))[-5:])
+    np.testing.assert_array_equal(np.flatnonzero(everything.mask["w"]), largest)
+    np.testing.assert_array_equal(everything.variables.params["w"][largest], weights[largest])
 
 
 def test_a_mix_revives_weights_that_the_anchor_lacks():
-    halfway = pool(lambda variables: jnp.sum(variables.params["w"]), coefficients=(0.5,), accept="always")
-    anchor = Ticket(Variables({"w": jnp.array([0.9, 0, 0.5, 0])}, {}), {"w": jnp.array([True, False, True, False])})
-    state, _ = halfway.step(halfway.init(anchor, KEY), Variables({"w": jnp.array([0.1, 0.8, 0.2, 0.6])}, {}))
-    np.testing.assert_allclose(state.variables.params["w"], [0.5, 0.4, 0, 0])
-    assert state.mask["w"].tolist() == [True, True, False, False]
+    state = taken(ticket_of(padded(0.9, 0, 0.5, 0)), variables_of(padded(0.1, 0.8, 0.2, 0.6)), 0.5)
+    np.testing.assert_allclose(state.variables.params["w"], padded(0.5, 0.4, 0, 0))
+    assert np.flatnonzero(state.mask["w"]).tolist() == [0, 1]
 
 
 def test_ties_at_the_cut_keep_the_exact_count_where_a_threshold_would_keep_more():
-    takeover = pool(lambda variables: jnp.sum(variables.params["w"]), coefficients=(1.0,), accept="always")
-    anchor = Ticket(Variables({"w": jnp.array([1.0, 1, 1, 0, 0, 0])}, {}), {"w": jnp.arange(6) < 3})
-    state, _ = takeover.step(
-        takeover.init(anchor, KEY), Variables({"w": jnp.array([0.5, -0.5, 0.3, 0.3, 0.3, 0.1])}, {})
-    )
-    np.testing.assert_allclose(state.variables.params["w"], [0.5, -0.5, 0, 0, 0.3, 0])
+    state = taken(ticket_of(padded(1, 1, 1)), variables_of(padded(0.5, -0.5, 0.3, 0.3, 0.3, 0.1)), 1.0)
+    np.testing.assert_allclose(state.variables.params["w"], padded(0.5, -0.5, 0, 0, 0.3, 0))
+
+
+def test_without_recalibration_statistics_are_mixed_like_weights():
+    state = taken(ticket_of(GOAL, mean=1.0), variables_of(GOAL, mean=5.0), 0.25)
+    np.testing.assert_allclose(state.variables.stats["mean"], [2.0, 2.0])
 
 
 def test_a_rejected_newcomer_leaves_no_trace():
@@ -128,7 +139,7 @@ def test_a_rejected_newcomer_leaves_no_trace():
 @pytest.mark.parametrize("prune", ["during", "after"])
 def test_without_an_acceptance_the_outcome_is_the_ticket_itself_statistics_included(prune):
     anchor = ticket_of(np.where(np.arange(SIZE) % 2, GOAL, 0), mean=7.0)
-    guarded = pool(evaluate, recalibrate, prune=prune)
+    guarded = pool(evaluate, recalibrate, accept=">", prune=prune)
     state = guarded.init(anchor, KEY)
     assert_equal(guarded.ticket(state), anchor)
     for seed in range(3):
@@ -168,62 +179,54 @@ def test_a_value_that_is_not_a_number_is_never_accepted():
 
 
 def test_among_equal_values_the_first_coefficient_wins():
-    for coefficients in (INTERPOLATION, (0.75, 0.25, 0.5)):
-        flat = pool(lambda variables: 0 * jnp.sum(variables.params["w"]), coefficients=coefficients)
+    for coefficients in ((0.25, 0.5, 0.75), (0.75, 0.25, 0.5)):
+        flat = pool(indifferent, coefficients=coefficients)
         _, trial = flat.step(flat.init(random_ticket(5), KEY), random_ticket(4, 1).variables)
         np.testing.assert_allclose(trial.coefficient, coefficients[0])
 
 
 @pytest.mark.parametrize(("accept", "accepted"), [(">=", True), (">", False), ("always", True)])
 def test_acceptance_decides_what_happens_to_an_equal_value(accept, accepted):
-    flat = pool(lambda variables: 0 * jnp.sum(variables.params["w"]), accept=accept)
+    flat = pool(indifferent, coefficients=(0.25, 0.5, 0.75), accept=accept)
     _, trial = flat.step(flat.init(random_ticket(5), KEY), random_ticket(4, 1).variables)
     assert bool(trial.accepted) is accepted
 
 
-def test_chunks_give_the_same_bits_where_arithmetic_is_exact():
-    goal = np.round(GOAL * 8) / 8
-    coefficients = tuple(n / 16 for n in range(2, 13))
+def searched(anchor, newcomers, chunk, coefficients):
+    chunked = pool(evaluate, recalibrate, chunk=chunk, coefficients=coefficients)
+    state, trials = chunked.init(anchor, KEY), []
+    for newcomer in newcomers:
+        state, trial = chunked.step(state, newcomer)
+        trials.append(trial)
+    return trials, state._replace(key=0)
 
-    def run(chunk):
-        exact = pool(
-            lambda variables: -jnp.sum((variables.params["w"] - goal) ** 2), coefficients=coefficients, chunk=chunk
-        )
-        rng = np.random.default_rng(0)
-        state = exact.init(ticket_of(rng.integers(-4, 5, SIZE) / 4 * (np.arange(SIZE) < 8)), KEY)
-        state, trial = exact.step(state, variables_of(rng.integers(-4, 5, SIZE) / 4))
-        return trial, state._replace(key=0)
 
-    loop = run(1)
-    for chunk in (4, 11, 64):
-        assert_equal(run(chunk), loop)
+@pytest.mark.parametrize("chunk", [4, 11])
+def test_chunks_give_the_same_bits_where_arithmetic_is_exact(chunk):
+    rng = np.random.default_rng(0)
+    quarters = rng.integers(-4, 5, (3, SIZE)) / 4
+    anchor, newcomers = ticket_of(quarters[0] * (np.arange(SIZE) < 8)), [variables_of(row) for row in quarters[1:]]
+    sixteenths = tuple(n / 16 for n in range(2, 13))
+    loop = searched(anchor, newcomers, 1, sixteenths)
+    assert int(loop[1].accepted) > 0
+    assert_equal(searched(anchor, newcomers, chunk, sixteenths), loop)
 
 
 @pytest.mark.parametrize("chunk", [4, 11])
 def test_chunks_take_the_same_decisions(chunk):
-    def run(chunk):
-        chunked = pool(evaluate, recalibrate, chunk=chunk)
-        state, decisions = chunked.init(random_ticket(6), KEY), []
-        for seed in range(1, 5):
-            state, trial = chunked.step(state, random_ticket(6 + seed, seed).variables)
-            decisions.append((bool(trial.accepted), float(trial.coefficient)))
-        return state, decisions
-
-    (state, decisions), (expected, expected_decisions) = run(chunk), run(1)
-    assert decisions == expected_decisions
+    newcomers = [random_ticket(6 + seed, seed).variables for seed in range(1, 5)]
+    trials, state = searched(random_ticket(6), newcomers, chunk, INTERPOLATION)
+    expected_trials, expected = searched(random_ticket(6), newcomers, 1, INTERPOLATION)
+    for trial, wanted in zip(trials, expected_trials, strict=True):
+        assert (bool(trial.accepted), float(trial.coefficient)) == (bool(wanted.accepted), float(wanted.coefficient))
     assert_equal(state.mask, expected.mask)
     np.testing.assert_allclose(state.variables.params["w"], expected.variables.params["w"], rtol=1e-6)
 
 
-def draws_seen(*, fresh, chunk=1):
+def draws_seen(*, fresh, chunk):
     """Two newcomers whose candidates' values are what their recalibration drew."""
-    telling = pool(
-        lambda variables: variables.stats["mean"][0],
-        recalibrate,
-        fresh=fresh,
-        chunk=chunk,
-        coefficients=(0.25, 0.5, 0.75),
-    )
+    settings = {"fresh": fresh, "chunk": chunk, "coefficients": (0.25, 0.5, 0.75)}
+    telling = pool(lambda variables: variables.stats["mean"][0], recalibrate, **settings)
     state = telling.init(random_ticket(5), KEY)
     state, first = telling.step(state, random_ticket(4, 1).variables)
     _, second = telling.step(state, random_ticket(3, 2).variables)
@@ -231,31 +234,24 @@ def draws_seen(*, fresh, chunk=1):
 
 
 def test_every_candidate_of_an_anchor_is_recalibrated_on_the_same_images():
-    draws, state = draws_seen(fresh=False)
+    draws, state = draws_seen(fresh=False, chunk=1)
     expected = jax.random.uniform(KEY, (2,))
     np.testing.assert_array_equal(draws, np.full(6, expected[0]))
     np.testing.assert_array_equal(state.variables.stats["mean"], expected)
 
 
-@pytest.mark.parametrize("chunk", [1, 2])
-def test_fresh_numbers_give_every_candidate_images_of_its_own(chunk):
-    draws, state = draws_seen(fresh=True, chunk=chunk)
+def test_fresh_numbers_give_every_candidate_images_of_its_own():
+    draws, state = draws_seen(fresh=True, chunk=2)
     assert len(set(draws.tolist())) == 6
     np.testing.assert_array_equal(state.variables.stats["mean"][0], draws[:3].max())  # the winner keeps its own
 
 
-def test_without_recalibration_statistics_are_mixed_like_weights():
-    halfway = pool(evaluate, coefficients=(0.25,), accept="always")
-    state, _ = halfway.step(halfway.init(ticket_of(GOAL, mean=1.0), KEY), variables_of(GOAL, mean=5.0))
-    np.testing.assert_allclose(state.variables.stats["mean"], [2.0, 2.0])
-
-
 def test_coefficients_may_follow_the_number_of_newcomers_seen():
-    growing = pool(evaluate, coefficients=lambda tried: jnp.stack([tried, tried + 1]) / 8)
+    growing = pool(evaluate, coefficients=lambda tried: (tried + jnp.arange(11)) / 16)
     state = growing.init(random_ticket(5), KEY)
     for tried in range(3):
         state, trial = growing.step(state, random_ticket(4, tried).variables)
-        np.testing.assert_allclose(trial.coefficients, [tried / 8, (tried + 1) / 8])
+        np.testing.assert_allclose(trial.coefficients, (tried + np.arange(11)) / 16)
 
 
 def test_one_compilation_serves_anchors_of_every_density():

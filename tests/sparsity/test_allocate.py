@@ -107,6 +107,6 @@ def test_counts_feed_selection_per_leaf():
     mask = jax.tree.map(jnp.asarray, mask_of({"a": (4, 5), "b": (10,)}))
     scores = jax.tree.map(lambda m: jnp.arange(m.size, dtype=jnp.float32).reshape(m.shape), mask)
     counts = erk(mask, 0.5)
-    chosen = select_per_leaf(scores, mask, counts)
+    chosen = jax.jit(select_per_leaf)(scores, mask, counts)
     assert {name: int(m.sum()) for name, m in chosen.items()} == counts
     assert int(kept(chosen)) == 15

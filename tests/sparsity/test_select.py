@@ -76,7 +76,7 @@ def test_float64_scores_are_cut_as_a_stable_sort_cuts_them(scores, mask, count):
 def test_float64_scores_that_float32_cannot_tell_apart_are_told_apart():
     with jax.enable_x64(True):
         scores = {"w": jnp.array([1.0 + 2e-16, 1.0 + 4e-16, 1.0], jnp.float64)}
-        assert select(scores, {"w": jnp.ones(3, bool)}, 1)["w"].tolist() == [False, True, False]
+        assert jitted(scores, {"w": jnp.ones(3, bool)}, 1)["w"].tolist() == [False, True, False]
 
 
 def test_subnormal_scores_are_ordered_and_not_flushed_to_zero():
@@ -88,7 +88,7 @@ def test_subnormal_scores_are_ordered_and_not_flushed_to_zero():
 
 def test_minus_zero_ties_with_zero_and_the_lower_index_falls():
     scores = {"w": jnp.array([0.0, -0.0, 0.0, -0.0])}
-    assert select(scores, {"w": jnp.ones(4, bool)}, 2)["w"].tolist() == [False, False, True, True]
+    assert jitted(scores, {"w": jnp.ones(4, bool)}, 2)["w"].tolist() == [False, False, True, True]
 
 
 @pytest.mark.parametrize("leaves", [1, 4])
@@ -176,13 +176,13 @@ def test_per_leaf_every_leaf_is_cut_on_its_own(scores, mask, budget):
 def test_the_scores_of_a_leaf_that_is_never_pruned_do_not_matter():
     mask = {"bias": jnp.array(True), "w": jnp.ones(3, bool)}
     scores = {"bias": jnp.full(5, jnp.nan), "w": jnp.array([3.0, 1.0, 2.0])}
-    assert select(scores, mask, 2)["w"].tolist() == [True, False, True]
+    assert jitted(scores, mask, 2)["w"].tolist() == [True, False, True]
 
 
 def test_the_tree_may_be_any_pytree_and_its_structure_is_kept():
     scores = ({"w": jnp.array([2.0, 1.0])}, [jnp.array([[3.0]])])
     mask = jax.tree.map(lambda s: jnp.ones(s.shape, bool), scores)
-    answer = select(scores, mask, 2)
+    answer = jitted(scores, mask, 2)
     assert jax.tree.structure(answer) == jax.tree.structure(scores)
     assert [m.tolist() for m in jax.tree.leaves(answer)] == [[True, False], [[True]]]
 
@@ -192,6 +192,6 @@ def test_torch_prunes_two_convolutions_globally_to_the_same_masks():
     mask = jax.tree.map(lambda p: jnp.ones(p.shape, bool), params)
     rounds = {10: ("111011", "111110"), 8: ("101011", "101110"), 6: ("101011", "001100"), 5: ("101001", "001100")}
     for count, (a, b) in rounds.items():
-        mask = select(magnitude(params), mask, count)
+        mask = jitted(magnitude(params), mask, count)
         assert "".join(str(int(m)) for m in mask["a"]) == a
         assert "".join(str(int(m)) for m in mask["b"]) == b

@@ -41,7 +41,7 @@ def to_unit(images):
 
 
 def with_noise(keys, images):
-    noise = jax.vmap(lambda key: jax.random.normal(key, images.shape[1:]))(keys)
+    noise = jax.vmap(lambda key: jax.random.uniform(key, images.shape[1:]))(keys)
     return to_unit(images) + 0.1 * noise
 
 

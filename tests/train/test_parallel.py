@@ -48,14 +48,20 @@ def run(step, state, data, rows):
     return states, metrics
 
 
-def on_mesh(setting, tiny, mesh, rows):
+@pytest.fixture(scope="module")
+def on_eight(setting, tiny, eight):
+    """Trains on a mesh of eight; compiled once for all tests."""
     step_of, start = setting
-    return run(data_parallel(step_of(AXIS), mesh), replicate(start(), mesh), replicate(tiny.data, mesh), rows)
+    step, data = data_parallel(step_of(AXIS), eight), replicate(tiny.data, eight)
+    return lambda rows: run(step, replicate(start(), eight), data, rows)
 
 
-def on_one(setting, tiny, rows):
+@pytest.fixture(scope="module")
+def on_one(setting, tiny):
+    """Trains without any mesh; compiled once for all tests."""
     step_of, start = setting
-    return run(jax.jit(step_of(None)), start(), tiny.data, rows)
+    step = jax.jit(step_of(None))
+    return lambda rows: run(step, start(), tiny.data, rows)
 
 
 def assert_close(tree, other):
@@ -66,38 +72,43 @@ def assert_equal(tree, other):
     jax.tree.map(np.testing.assert_array_equal, tree, other)
 
 
-@pytest.mark.parametrize("size", [8, 16])
-def test_eight_devices_give_parameters_moments_statistics_and_metrics_of_one(setting, tiny, eight, size):
-    assert_close(on_mesh(setting, tiny, eight, batches(size)), on_one(setting, tiny, batches(size)))
+def test_eight_devices_give_parameters_moments_statistics_and_metrics_of_one(on_eight, on_one):
+    assert_close(on_eight(batches(16)), on_one(batches(16)))
 
 
-@pytest.mark.parametrize("size", [1, 5, 12])
-def test_a_batch_that_eight_does_not_divide_gives_the_same_numbers(setting, tiny, eight, size):
-    assert_close(on_mesh(setting, tiny, eight, batches(size)), on_one(setting, tiny, batches(size)))
+def test_a_batch_that_eight_does_not_divide_gives_the_same_numbers(on_eight, on_one):
+    assert_close(on_eight(batches(12)), on_one(batches(12)))
 
 
-def test_one_device_in_a_mesh_gives_the_numbers_of_no_mesh(setting, tiny):
-    rows = batches(6)
-    assert_close(on_mesh(setting, tiny, mesh_of(jax.devices()[:1]), rows), on_one(setting, tiny, rows))
+@pytest.mark.slow
+def test_a_batch_smaller_than_the_mesh_gives_the_same_numbers(on_eight, on_one):
+    assert_close(on_eight(batches(3)), on_one(batches(3)))
 
 
-def test_several_steps_a_dispatch_are_spread_along_the_batch(setting, tiny, eight):
-    rows = batches(8)
-    states, metrics = on_mesh(setting, tiny, eight, [np.stack(rows)])
-    expected, expected_metrics = on_one(setting, tiny, rows)
+def test_one_device_in_a_mesh_gives_the_numbers_of_no_mesh(setting, tiny, on_one):
+    step_of, start = setting
+    alone = mesh_of(jax.devices()[:1])
+    state, data = replicate(start(), alone), replicate(tiny.data, alone)
+    assert_close(run(data_parallel(step_of(AXIS), alone), state, data, batches(16)), on_one(batches(16)))
+
+
+def test_several_steps_a_dispatch_are_spread_along_the_batch(on_eight, on_one):
+    rows = batches(16)
+    states, metrics = on_eight([np.stack(rows)])
+    expected, expected_metrics = on_one(rows)
     assert_close(states[-1], expected[-1])
     assert_close(metrics[0], jax.tree.map(lambda *values: np.mean(values), *expected_metrics))
 
 
-def test_pmap_of_the_same_step_has_the_same_bits(setting, tiny, eight):
+def test_pmap_of_the_same_step_has_the_same_bits(setting, tiny, on_eight):
     step_of, start = setting
     rows = batches(16)
     mapped = jax.pmap(step_of(AXIS), axis_name=AXIS, in_axes=(None, None, 0, None), out_axes=None)
     by_pmap = run(mapped, start(), tiny.data, [row.reshape(8, 2) for row in rows])
-    assert_equal(by_pmap, on_mesh(setting, tiny, eight, rows))
+    assert_equal(by_pmap, on_eight(rows))
 
 
-def test_the_checking_mode_of_shard_map_does_not_multiply_gradients(setting, tiny, eight):
+def test_the_checking_mode_of_shard_map_does_not_multiply_gradients(setting, tiny, eight, on_one):
     step_of, start = setting
     rows = batches(16)
     checked = jax.jit(
@@ -106,15 +117,16 @@ def test_the_checking_mode_of_shard_map_does_not_multiply_gradients(setting, tin
         )
     )
     state, data = replicate(start(), eight), replicate(tiny.data, eight)
-    assert_close(run(checked, state, data, rows), on_one(setting, tiny, rows))
+    assert_close(run(checked, state, data, rows), on_one(rows))
 
 
 def test_all_devices_hold_the_same_parameters_moments_and_masks(setting, tiny, eight):
     step_of, start = setting
     step = data_parallel(step_of(AXIS), eight)
-    state, data = replicate(start(), eight), replicate(tiny.data, eight)
-    for row in batches(16):
-        state, _ = step(state, data, row, KEY)
+    first, data = replicate(start(), eight), replicate(tiny.data, eight)
+    state, _ = step(first, data, batches(16)[0], KEY)
+    assert first.variables.params["conv"].is_deleted()  # donated
+    assert not data.images.is_deleted()
     for leaf in jax.tree.leaves(state):
         assert leaf.is_fully_replicated
         copies = [np.asarray(shard.data) for shard in leaf.addressable_shards]
@@ -123,20 +135,13 @@ def test_all_devices_hold_the_same_parameters_moments_and_masks(setting, tiny, e
             np.testing.assert_array_equal(copy, copies[0])
 
 
-def test_dead_weights_stay_dead_on_all_devices(setting, tiny, eight):
-    states, _ = on_mesh(setting, tiny, eight, batches(16))
+def test_dead_weights_stay_dead_on_all_devices(on_eight):
+    states, _ = on_eight(batches(16))
     for state in states:
         np.testing.assert_array_equal(state.variables.params["conv"] != 0, state.opt_state.mask["conv"])
 
 
-def test_the_states_buffers_are_donated_and_the_data_is_not(setting, tiny, eight):
-    step_of, start = setting
-    state, data = replicate(start(), eight), replicate(tiny.data, eight)
-    data_parallel(step_of(AXIS), eight)(state, data, batches(8)[0], KEY)
-    assert state.variables.params["conv"].is_deleted()
-    assert not data.images.is_deleted()
-
-
+@pytest.mark.slow
 def test_a_whole_epoch_with_a_smaller_last_batch_trains_on_eight_devices(setting, tiny, eight):
     step_of, start = setting
     settings = {"batch_size": 8, "stop": 3}  # 8, 8 and 4 images
