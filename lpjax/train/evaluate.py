@@ -68,7 +68,8 @@ def mapped(evaluate: Evaluate) -> Evaluate:
     """Makes `jax.vmap(evaluate)` fast for convolutional networks.
 
     A convolution batched over its *weights* becomes a grouped convolution, several times slower than one network after
-    another. This lowers the same `jax.vmap` to a loop, with bit-equal results and the memory of one network.
+    another. This lowers the same `jax.vmap` to a loop with the memory of one network. Results are bit-equal to one network
+    at a time; the last, smaller batch of a split may differ in the last bit, as XLA compiles it outside a loop there.
 
     Args:
       evaluate: A function of `Variables`.
