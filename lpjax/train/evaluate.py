@@ -68,8 +68,9 @@ def mapped(evaluate: Evaluate) -> Evaluate:
     """Makes `jax.vmap(evaluate)` fast for convolutional networks.
 
     A convolution batched over its *weights* becomes a grouped convolution, several times slower than one network after
-    another. This lowers the same `jax.vmap` to a loop with the memory of one network. Results are bit-equal to one network
-    at a time; the last, smaller batch of a split may differ in the last bit, as XLA compiles it outside a loop there.
+    another. This lowers the same `jax.vmap` to a loop with the memory of one network. Logits are bit-equal to those of
+    one network at a time, but for a smaller last batch: XLA:CPU compiles that one differently outside the loop, and its
+    logits may differ in the last bit.
 
     Args:
       evaluate: A function of `Variables`.
