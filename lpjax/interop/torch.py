@@ -11,6 +11,7 @@ from lpjax.sparsity import leaf_name
 from lpjax.types import Variables
 
 _LEAF = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
+_TORCH_AXES = {4: (3, 2, 0, 1), 2: (1, 0)}
 _IGNORED = re.compile(r"^normalize\.|num_batches_tracked$")
 _PREFIX = re.compile(r"^(module\.|model\.)+")
 
@@ -47,10 +48,15 @@ def from_state_dict(variables: Variables, state: Mapping[str, np.ndarray]) -> Va
       state: Arrays by name, in PyTorch's layout.
 
     Returns:
-      The network's variables, in float32 numpy arrays of the template's dtypes.
+      The network's variables, as numpy arrays of the template's dtypes.
 
     Raises:
       ValueError: If a key is missing, a key is left over, or a shape differs.
+
+    Example:
+      >>> linear = Variables({'fc': {'kernel': np.zeros((3, 2), np.float32)}}, {})
+      >>> from_state_dict(linear, {'module.fc.weight': np.ones((2, 3))}).params['fc']['kernel'].shape
+      (3, 2)
 
     References:
       The layout of `torch.nn.Module.state_dict`.
@@ -62,10 +68,13 @@ def from_state_dict(variables: Variables, state: Mapping[str, np.ndarray]) -> Va
     def take(key: str, template: Any) -> np.ndarray:
         if key not in arrays:
             raise ValueError(f"the state dict lacks {key!r}: it belongs to another architecture")
-        array = _transposed(arrays[key])
-        if array.shape != template.shape:
-            raise ValueError(f"{key!r} has shape {arrays[key].shape}, wanted (as HWIO) {template.shape}")
-        return array.astype(template.dtype)
+        rank = len(template.shape)
+        wanted = tuple(template.shape[axis] for axis in _TORCH_AXES.get(rank, range(rank)))
+        if arrays[key].shape != wanted:
+            raise ValueError(
+                f"{key!r} has shape {arrays[key].shape}, wanted {wanted}: it belongs to another architecture"
+            )
+        return _transposed(arrays[key]).astype(template.dtype)
 
     filled = jax.tree.map(take, keys, variables)
     if unused := sorted(set(arrays) - set(jax.tree.leaves(keys))):

@@ -52,13 +52,14 @@ def build(name: str, *, classes: int, dtype: str = "float32", **options: Any) ->
       A Flax module; see `bind` and `initialise`.
 
     Raises:
-      ValueError: If the name or an option is unknown.
+      ValueError: If the name, the dtype or an option is unknown.
 
     Example:
       >>> build('resnet20', classes=10).stages
       (3, 3, 3)
     """
     constructor = MODELS[one_of("model", name, MODELS)]
+    one_of("dtype", dtype, ("bfloat16", "float32"))
     for option in options:
         one_of(f"option of {name}", option, inspect.signature(constructor).parameters)
     return constructor(classes=classes, dtype=jnp.dtype(dtype), **options)

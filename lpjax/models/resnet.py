@@ -74,7 +74,7 @@ class ResNet(nn.Module):
                 stride = 2 if stage and not i else 1
                 name = f"layer{stage + 1}_{i}"
                 x = block(self.width << stage, stride, conv, norm, self.projection, name=name)(x)
-        x = jnp.mean(x, axis=(1, 2)).astype(jnp.promote_types(self.dtype, jnp.float32))
+        x = jnp.mean(x, axis=(1, 2), dtype=jnp.promote_types(self.dtype, jnp.float32))
         bias = uniform_bias(x.shape[-1])
         return nn.Dense(self.classes, kernel_init=self.head_init, bias_init=bias, name="fc")(x)
 

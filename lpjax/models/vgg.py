@@ -41,7 +41,16 @@ class VGG(nn.Module):
 
         Returns:
           `[B, classes]`, float32.
+
+        Raises:
+          ValueError: If the max-pools would leave nothing of the image.
         """
+        least = 2 ** self.layers.count("M")
+        if min(x.shape[1:3]) < least:
+            got = "x".join(map(str, x.shape[1:3]))
+            raise ValueError(
+                f"VGG got images of {got}, wanted at least {least}x{least}; choose 'resnet8' for small ones"
+            )
         x = x.astype(self.dtype)
         i = 0
         for channels in self.layers:
@@ -53,5 +62,5 @@ class VGG(nn.Module):
             x = batch_norm(train, axis_name=self.axis_name, dtype=self.dtype, name=f"features_{i + 1}")(x)
             x = nn.relu(x)
             i += 3
-        x = jnp.mean(x, axis=(1, 2)).astype(jnp.promote_types(self.dtype, jnp.float32))
+        x = jnp.mean(x, axis=(1, 2), dtype=jnp.promote_types(self.dtype, jnp.float32))
         return nn.Dense(self.classes, kernel_init=nn.initializers.normal(0.01), name="classifier")(x)

@@ -41,7 +41,8 @@ def test_another_architecture_is_refused_in_one_line(network):
     for given, message in (
         (lacking, "lacks 'fc.bias'"),
         (state | {"x.weight": np.ones(1)}, "holds 'x.weight'"),
-        (wrong, "shape"),
+        (wrong, r"shape \(4, 3, 3, 3\), wanted \(4, 1, 3, 3\)"),
+        (state | {"fc.weight": np.zeros((100, 16))}, r"shape \(100, 16\), wanted \(10, 16\)"),
     ):
         with pytest.raises(ValueError, match=message) as refusal:
             from_state_dict(variables, given)

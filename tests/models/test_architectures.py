@@ -61,9 +61,10 @@ def initial(name, size=32, **options):
 
 @pytest.mark.slow
 def test_wide_networks_start_from_kaiming_fan_out():
-    kernel = initial("resnet18")["layer4_1"]["conv2"]["kernel"]
+    params = initial("resnet18")
+    kernel = params["layer4_1"]["conv2"]["kernel"]
     assert np.std(kernel) == pytest.approx((2 / (9 * 512)) ** 0.5, rel=0.01)
-    head = initial("resnet18")["fc"]
+    head = params["fc"]
     bound = 512**-0.5
     assert 0.95 * bound < np.abs(head["kernel"]).max() <= bound
     assert np.std(head["kernel"]) == pytest.approx(bound / 3**0.5, rel=0.05)
@@ -94,6 +95,14 @@ def test_an_unknown_model_or_option_gets_a_suggestion():
         models.build("vgg61", classes=10)
     with pytest.raises(ValueError, match="did you mean 'width'"):
         models.build("resnet8", classes=10, widht=3)
+    with pytest.raises(ValueError, match="did you mean 'bfloat16'"):
+        models.build("resnet8", classes=10, dtype="bflot16")
+
+
+def test_vgg_refuses_images_its_pools_would_swallow():
+    module = models.build("vgg16", classes=10)
+    with pytest.raises(ValueError, match="images of 8x8, wanted at least 32x32"):
+        models.initialise(module, jax.random.key(0), (8, 8, 3))
 
 
 @pytest.fixture(scope="module")

@@ -104,7 +104,11 @@ def x64():
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize(
     ("name", "row", "total"),
-    [("resnet18", [-0.3115546, 0.0446200, 0.4153710], 1.9917491), ("vgg16", [], -6.4082777), ("resnet20", [], -0.646225)],
+    [
+        ("resnet18", [-0.3115546, 0.0446200, 0.4153710], 1.9917491),
+        ("vgg16", [], -6.4082777),
+        ("resnet20", [], -0.646225),
+    ],
 )
 def test_training_agrees_with_pytorch(name, row, total):
     apply, variables = oracle_variables(name, 10, 32)
