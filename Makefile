@@ -1,0 +1,46 @@
+# Every target makes .venv first. That needs Python 3.11 or later, make, and the network once.
+PYTHON ?= python3
+WORKDIR ?= runs/demo
+ARGS ?=
+
+BIN := .venv/bin
+LOCK := .ci/requirements.lock
+INSTALLED := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format lock
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(INSTALLED)  ## Find and pool tickets on small images; WORKDIR=runs/demo, ARGS="--config.seeds=0,1"
+	@$(BIN)/python -m lpjax.main --config=configs/digits_resnet8.py --workdir=$(WORKDIR) $(ARGS)
+
+check: $(INSTALLED)  ## Check form, types, floors and the fast tests
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -n 2 -m "not slow"
+
+test: $(INSTALLED)  ## Run the whole suite
+	$(BIN)/pytest -n 2
+
+format: $(INSTALLED)  ## Put the code into form
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+lock: $(INSTALLED)  ## Choose the newest versions anew; they become .ci/requirements.lock
+	$(BIN)/python -m pip install --quiet uv
+	UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+	  --extra dev --no-annotate --no-emit-index-url --no-emit-find-links setup.cfg --output-file $(LOCK)
+
+$(INSTALLED): $(LOCK) setup.cfg
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "lpjax needs Python 3.11 or later, '$(PYTHON)' is $$($(PYTHON) --version 2>&1); name another: make PYTHON=python3.13" >&2; \
+	  exit 1; }
+	@echo "installing into .venv: once, a few minutes"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement $(LOCK)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@

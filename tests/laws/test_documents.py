@@ -1,0 +1,72 @@
+"""Documents tell the truth: their commands, files and links exist, and the repository speaks of itself alone."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "lpjax" / "README.md"]
+DOCUMENTS += sorted((ROOT / "experiments").rglob("*.md"))
+TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
+FOLDERS = ("lpjax", "configs", "tests", "experiments", ".ci", ".github")
+FILES = sorted(
+    path
+    for path in [*(p for folder in FOLDERS for p in (ROOT / folder).rglob("*")), *ROOT.glob("*")]
+    if path.suffix in {".py", ".md", ".txt", ".toml", ".cfg", ".yml", ".lock", ".jinja", ".csv", ".json"}
+    or path.name in {"Makefile", "run", ".gitignore"}
+    if path.is_file() and path != Path(__file__)
+)
+ELSEWHERE = (
+    r"/work/|/root/|/home/\w",
+    r"\bsub-?agents?\b|\bco-?workers?\b|\bassistant\b",
+    r"\b(?:this|an?|previous|earlier|last|next|other) session\b",
+    r"\bissue #?\d+|\bDESIGN\.md\b|\bspecs/",
+    r"https?://(?:localhost|127\.|10\.|192\.168\.)|file://",
+)
+
+
+def name_of(path):
+    return str(path.relative_to(ROOT))
+
+
+def code(text):
+    return "\n".join(re.findall(r"^```.*?\n(.*?)^```|`([^`\n]+)`", text, re.M | re.S) and _spans(text))
+
+
+def _spans(text):
+    return [block or span for block, span in re.findall(r"^ *```.*?\n(.*?)^ *```|`([^`\n]+)`", text, re.M | re.S)]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
+def test_commands_of_a_document_exist(path):
+    text = code(path.read_text())
+    assert set(re.findall(r"\bmake ([a-z]+)", text)) <= TARGETS
+    for module in re.findall(r"python3? -m (lpjax[\w.]*)", text):
+        assert importlib.util.find_spec(module), module
+    for config in re.findall(r"--config=([\w./]+\.py)", text):
+        assert (ROOT / config).is_file(), config
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
+def test_files_and_links_of_a_document_exist(path):
+    text = path.read_text()
+    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", text)
+    named = re.findall(r"`((?:lpjax|tests|configs|experiments|\.ci)/[\w./]*)`", text)
+    missing = [link for link in links if not link.startswith("http") and not (path.parent / link).exists()]
+    missing += [name for name in named if not (ROOT / name).exists()]
+    assert missing == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_the_repository_speaks_of_itself_alone(path):
+    text = path.read_text()
+    assert [found.group() for pattern in ELSEWHERE for found in re.finditer(pattern, text, re.I)] == []
+
+
+def test_the_metadata_and_the_lock_agree():
+    needed = re.findall(r"^    ([a-z][a-z-]+)>=", (ROOT / "setup.cfg").read_text(), re.M)
+    locked = {line.split("==")[0] for line in (ROOT / ".ci" / "requirements.lock").read_text().splitlines()}
+    assert "jax" in needed
+    assert set(needed) <= locked
