@@ -1,6 +1,7 @@
-"""Public functions and records are documented, and the examples run."""
+"""Public functions and records are documented, those that a room offers in full, and the examples run."""
 
 import ast
+import collections
 import doctest
 import importlib
 from pathlib import Path
@@ -14,6 +15,18 @@ MODULES = {
 }
 WITH_EXAMPLES = [name for name, path in MODULES.items() if ">>> " in path.read_text()]
 FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def offered():
+    """For every module, the names that some room offers of it."""
+    names = collections.defaultdict(set)
+    for room in map(importlib.import_module, MODULES):
+        for name in getattr(room, "__all__", ()):
+            names[getattr(getattr(room, name), "__module__", None)].add(name)
+    return names
+
+
+OFFERED = offered()
 
 
 def public(body, owner=""):
@@ -51,14 +64,16 @@ def demanded(node):
     return sections
 
 
-def missing_in(text):
+def missing_in(text, offered):
+    """What the docstrings lack: sections where a room offers the name, a sentence elsewhere."""
     missing = []
     for name, node in public(ast.parse(text).body):
         docstring = ast.get_docstring(node) or ""
         lines = [line.strip() for line in docstring.splitlines()]
         if not lines:
             missing.append(f"{name}: a docstring")
-        for section, explained in demanded(node).items():
+        sections = demanded(node) if name.split(".")[0] in offered else {}
+        for section, explained in sections.items():
             if section not in lines and not (section == "Yields:" and "Returns:" in lines):
                 missing.append(f"{name}: {section}")
             missing += [f"{name}: {field}" for field in explained if not any(documents(line, field) for line in lines)]
@@ -74,7 +89,7 @@ def documents(line, field):
 def test_what_is_public_is_documented(module):
     text = MODULES[module].read_text()
     assert ast.get_docstring(ast.parse(text)), "a module says what it is for"
-    assert missing_in(text) == []
+    assert missing_in(text, OFFERED[module]) == []
 
 
 def test_missing_words_are_found():
@@ -88,10 +103,12 @@ def mix(anchor, *, coefficient: float) -> float:
 class Pool(NamedTuple):
     """A pool."""
     value: float
-def bare(): ...
+def bare(x): ...
+def aside(x):
+    """A sentence."""
 def _private(x): ...
 '''
-    assert missing_in(text) == [
+    assert missing_in(text, {"mix", "Pool"}) == [
         "mix: coefficient",
         "mix: Returns:",
         "Pool: Attributes:",

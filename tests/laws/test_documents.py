@@ -1,7 +1,10 @@
 """Documents tell the truth: their commands, files and links exist, and the repository speaks of itself alone."""
 
 import importlib.util
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,7 +22,7 @@ FILES = sorted(
     if path.is_file() and path != Path(__file__)
 )
 ELSEWHERE = (
-    r"/work/|/root/|/home/\w",
+    r"/work/|/root/",
     r"\bsub-?agents?\b|\bco-?workers?\b|\bassistant\b",
     r"\b(?:this|an?|previous|earlier|last|next|other) session\b",
     r"\bissue #?\d+|\bDESIGN\.md\b|\bspecs/",
@@ -32,11 +35,8 @@ def name_of(path):
 
 
 def code(text):
-    return "\n".join(re.findall(r"^```.*?\n(.*?)^```|`([^`\n]+)`", text, re.M | re.S) and _spans(text))
-
-
-def _spans(text):
-    return [block or span for block, span in re.findall(r"^ *```.*?\n(.*?)^ *```|`([^`\n]+)`", text, re.M | re.S)]
+    """Fenced blocks and spans of code."""
+    return "\n".join(map("".join, re.findall(r"^ *```.*?\n(.*?)^ *```|`([^`\n]+)`", text, re.M | re.S)))
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
@@ -47,6 +47,17 @@ def test_commands_of_a_document_exist(path):
         assert importlib.util.find_spec(module), module
     for config in re.findall(r"--config=([\w./]+\.py)", text):
         assert (ROOT / config).is_file(), config
+
+
+@pytest.mark.slow
+def test_the_example_of_the_readme_runs(tmp_path):
+    (example,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
+    environment = {name: value for name, value in os.environ.items() if name not in ("JAX_NUMPY_DTYPE_PROMOTION",)}
+    done = subprocess.run(
+        [sys.executable, "-c", example], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
