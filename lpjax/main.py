@@ -27,7 +27,7 @@ def main(argv: Sequence[str]) -> None:
     """
     if len(argv) > 1:
         _refuse(f"unknown argument {argv[1]!r}; give --config=FILE.py --workdir=DIR --config.field=value")
-    workdir = Path(_WORKDIR.value).expanduser()
+    workdir = Path(str(_WORKDIR.value)).expanduser()
     command = f"python -m lpjax.main {shlex.join(sys.argv[1:])}"
     logging.set_verbosity(logging.WARNING)
     _remember_compilations()
@@ -65,7 +65,7 @@ def _refuse(message: str) -> None:
 
 def _remember_compilations() -> None:
     """Keeps compiled programs between runs, so that resuming starts at once."""
-    if not jax.config.jax_compilation_cache_dir:
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "lpjax" / "xla"
         jax.config.update("jax_compilation_cache_dir", str(cache))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)

@@ -8,7 +8,8 @@ import jax
 import numpy as np
 import pytest
 
-from lpjax import run, sparsity, store
+from lpjax import run, sparsity, store, train
+from lpjax.run import job
 from lpjax.store import paths
 
 METHODS = ("recalibrated", "interpolation", "uniform")
@@ -31,6 +32,14 @@ def tiny_config():
     config.pool.coefficients = (0.25, 0.75)
     config.pool.recalibrate = "40"
     return config
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_device():
+    """A run that fits one device need not be compiled for eight; data parallelism has tests of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(job.train, "mesh_of", lambda: train.mesh_of(jax.devices()[:1]))
+        yield
 
 
 @pytest.fixture(scope="module")
