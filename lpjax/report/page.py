@@ -2,20 +2,22 @@
 
 import base64
 import json
-import math
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader
-from matplotlib.figure import Figure
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from lpjax import store
-from lpjax.report import figures, tables
+from lpjax import pools
+from lpjax.report import figures, reading, style, tables
 from lpjax.store import paths
+
+_MINUS = "\N{MINUS SIGN}"
 
 
 def write(workdir: Path, command: str) -> Path:
     """Draws the figures and writes the page, from whatever a work directory holds by now.
+
+    The same files and command give the same bytes.
 
     Args:
       workdir: A run's, finished or not.
@@ -23,77 +25,67 @@ def write(workdir: Path, command: str) -> Path:
 
     Returns:
       The page's path.
+
+    Raises:
+      ValueError: If a record of the run is damaged.
     """
-    results = tables.read(workdir)
-    pictures = [
-        {"caption": caption, "data": _base64(figures.save(figure, paths.figures(workdir), name))}
-        for name, (figure, caption) in _figures(workdir, results).items()
-    ]
-    environment = Environment(
-        loader=PackageLoader("lpjax.report", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {"points": _points, "fraction": _fraction}
-    html = environment.get_template("page.html.jinja").render(
-        command=command,
-        config=json.dumps(_read(paths.config(workdir)), indent=2, sort_keys=True),
-        dataset=_read(paths.config(workdir)).get("dataset", "?"),
-        model=_read(paths.config(workdir)).get("model", "?"),
-        environment=_read(paths.environment(workdir)),
-        headlines=tables.headlines(results),
-        levels=[] if results.empty else tables.levels(results).to_dict("records"),
-        methods=tables.methods(results),
-        pictures=pictures,
-    )
+    results = reading.results(workdir)
+    pictures = figures.draw(workdir, results, paths.figures(workdir))
     page = paths.report(workdir)
     page.parent.mkdir(parents=True, exist_ok=True)
+    html = _template().render(
+        command=command,
+        config=(config := reading.json_or_empty(paths.config(workdir))),
+        config_text=json.dumps(config, indent=2),
+        environment=reading.json_or_empty(paths.environment(workdir)),
+        progress=reading.progress(workdir),
+        rows=(rows := tables.rows(results)),
+        compared=_compared(rows),
+        levels=tables.by_level(results) if rows else [],
+        about={name: method.about for name, method in pools.METHODS.items()},
+        searched=figures.searched(workdir)[0],
+        figures={name: base64.b64encode(path.read_bytes()).decode() for name, path in pictures.items()},
+    )
     page.write_text(html, encoding="utf-8")
     return page
 
 
-def _figures(workdir: Path, results: Any) -> dict[str, tuple[Figure, str]]:
-    drawn: dict[str, tuple[Figure, str]] = {}
-    if not results.empty:
-        drawn["accuracy"] = (
-            figures.accuracy(results, figures.MAIN),
-            "Test accuracy against density. Dense networks are on the left; every step to the right is one pruning.",
-        )
-        drawn["gains"] = (
-            figures.gains(results),
-            "What pools gain over the tickets, left, and over tickets with recalibrated statistics, right.",
-        )
-        if others := [m for m in tables.methods(results) if m not in figures.MAIN]:
-            drawn["baselines"] = (
-                figures.accuracy(results, ["ticket", "interpolation", *others]),
-                "The pool against other ways of merging the same tickets.",
-            )
-    for seed in sorted(workdir.glob("seed_*"))[:1]:
-        found = sorted((seed / "pools" / "interpolation").glob("level_*"))
-        traces = [store.read_json(paths.trace(pool)) for pool in found if paths.trace(pool).exists()]
-        if any(trace["trials"] for trace in traces):
-            drawn["coefficients"] = (
-                figures.coefficients([trace for trace in traces if trace["trials"]]),
-                f"Coefficients that interpolation accepted ({seed.name}); a cross is a newcomer rejected.",
-            )
-        epochs = {int(level.name[6:]): store.read_jsonl(paths.metrics(level)) for level in seed.glob("level_*")}
-        if epochs := {level: rows for level, rows in epochs.items() if rows}:
-            drawn["training"] = (
-                figures.training(epochs),
-                f"Validation accuracy while each level trained ({seed.name}).",
-            )
-    return drawn
+def _compared(rows: list[tables.Row]) -> list[tables.Row]:
+    """Chooses the pools that the opening sentences speak of: the paper's, else all there are."""
+    gained = [row for row in rows if row.gain and row.method != "recalibrated"]
+    return [row for row in gained if row.method in figures.MAIN] or gained
 
 
-def _base64(path: Path) -> str:
-    return base64.b64encode(path.read_bytes()).decode()
+def _template() -> Any:
+    environment = Environment(
+        loader=PackageLoader("lpjax.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"name": _name, "share": _share, "points": _points, "number": _number}
+    return environment.get_template("page.html.jinja")
 
 
-def _read(path: Path) -> dict[str, Any]:
-    return store.read_json(path) if path.exists() else {}
+def _name(method: str) -> str:
+    return style.look(method).name
 
 
-def _points(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")
+def _share(spread: tables.Spread | None) -> str:
+    return _with_spread(spread, 100, ".2f")
 
 
-def _fraction(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.4f}"
+def _points(spread: tables.Spread | None) -> str:
+    return _with_spread(spread, 100, "+.2f")
+
+
+def _number(spread: tables.Spread | None) -> str:
+    return _with_spread(spread, 1, ".4f")
+
+
+def _with_spread(spread: tables.Spread | None, scale: int, form: str) -> str:
+    if spread is None:
+        return "–"
+    mean = f"{scale * spread.mean:{form}}".replace("-", _MINUS)
+    return mean if spread.std is None else f"{mean} ± {scale * spread.std:{form.removeprefix('+')}}"

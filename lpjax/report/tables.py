@@ -1,132 +1,164 @@
-"""Numbers for people: results.csv gathered over levels and seeds."""
+"""Numbers for people: measurements gathered over levels and seeds."""
 
-from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
-from lpjax import store
-from lpjax.store import paths
+from lpjax.report import style
+
+_CONTROLS = ("ticket", "recalibrated")
 
 
-class Headline(NamedTuple):
-    """One method, on test, averaged over levels.
+class Spread(NamedTuple):
+    """A mean over levels and seeds.
 
     Attributes:
-      method: Its name.
-      accuracy: Mean over seeds of the mean over levels, a fraction.
-      gain: The same of its difference to the tickets, in points (hundredths of accuracy).
-      spread: Standard deviation of that gain over seeds, in points; NaN for one seed.
-      control_gain: Its difference to the recalibrated tickets, in points; NaN without them.
+      mean: Over seeds of the mean over levels.
+      std: Of the seeds' means (n - 1 in the denominator); `None` for one seed: no spread.
       seeds: How many.
-      gap: Mean of validation minus test accuracy, in points: how much selection flatters itself.
-      nll: Mean negative log likelihood, nats.
-      ece: Mean expected calibration error, a fraction.
+      levels: How many, the same for every seed.
+    """
+
+    mean: float
+    std: float | None
+    seeds: int
+    levels: int
+
+
+class Row(NamedTuple):
+    """One method in numbers. What was not measured is `None`.
+
+    Attributes:
+      method: Its name in results.csv.
+      accuracy: On test, a fraction.
+      gain: Accuracy on test less the ticket's, within a seed and level.
+      control_gain: Accuracy on test less the recalibrated ticket's, within a seed and level.
+      above: Levels where the mean gain over the ticket is above zero.
+      validation: Accuracy on validation, a fraction.
+      gap: Accuracy on validation less that on test, within a seed and level.
+      nll: Negative log likelihood on test, nats.
+      ece: Expected calibration error on test, a fraction.
     """
 
     method: str
-    accuracy: float
-    gain: float
-    spread: float
-    control_gain: float
-    seeds: int
-    gap: float
-    nll: float
-    ece: float
+    accuracy: Spread | None
+    gain: Spread | None
+    control_gain: Spread | None
+    above: int
+    validation: Spread | None
+    gap: Spread | None
+    nll: Spread | None
+    ece: Spread | None
 
 
-def read(workdir: Path) -> pd.DataFrame:
-    """Reads results.csv.
-
-    Args:
-      workdir: A run's.
-
-    Returns:
-      One row a measurement; no rows while nothing is measured.
-    """
-    path = paths.results(workdir)
-    rows = store.read_results(path) if path.exists() else []
-    return pd.DataFrame(rows, columns=list(store.Result._fields))
-
-
-def methods(results: pd.DataFrame) -> list[str]:
-    """Lists the methods there are: the ticket, the control, then pools as they were asked for.
+def wide(results: pd.DataFrame, split: str, metric: str) -> pd.DataFrame:
+    """Spreads one measurement out: a row a seed and level, a column a method.
 
     Args:
-      results: From `read`.
-
-    Returns:
-      Their names.
-    """
-    found = list(dict.fromkeys(results["method"]))
-    return sorted(
-        found, key=lambda m: ({"ticket": 0, "recalibrated": 1, "interpolation": 2, "average": 3}.get(m, 4), m)
-    )
-
-
-def by_level(results: pd.DataFrame, split: str = "test", metric: str = "accuracy") -> pd.DataFrame:
-    """Spreads one measurement out by seed and level (rows) and method (columns).
-
-    Args:
-      results: From `read`.
+      results: Measurements, as `reading.results` gives them.
       split: `'validation'` or `'test'`.
       metric: `'accuracy'`, `'nll'` or `'ece'`.
 
     Returns:
-      A table with the index (seed, level) and the methods as columns; missing measurements are NaN.
+      Values, NaN where not measured.
     """
     chosen = results[(results["split"] == split) & (results["metric"] == metric)]
     return chosen.pivot(index=["seed", "level"], columns="method", values="value")
 
 
-def headlines(results: pd.DataFrame) -> list[Headline]:
-    """Averages every method over levels and seeds.
-
-    Only levels that have the method, the ticket and (where it was asked for) the control enter its differences.
+def densities(results: pd.DataFrame) -> pd.Series:
+    """Gives the density of every level.
 
     Args:
-      results: From `read`.
+      results: Measurements, as `reading.results` gives them.
 
     Returns:
-      One record a method.
+      By level, mean over seeds.
     """
-    if results.empty:
-        return []
-    test, validation = by_level(results), by_level(results, split="validation")
-    nll, ece = by_level(results, metric="nll"), by_level(results, metric="ece")
-    rows = []
-    for method in methods(results):
-        gains = _by_seed(100 * (test[method] - test["ticket"]))
-        control = test["recalibrated"] if "recalibrated" in test else test["ticket"] * float("nan")
-        rows.append(
-            Headline(
-                method=method,
-                accuracy=_by_seed(test[method]).mean(),
-                gain=gains.mean(),
-                spread=gains.std(),
-                control_gain=_by_seed(100 * (test[method] - control)).mean(),
-                seeds=len(gains),
-                gap=_by_seed(100 * (validation[method] - test[method])).mean(),
-                nll=_by_seed(nll[method]).mean(),
-                ece=_by_seed(ece[method]).mean(),
-            )
+    return results.groupby("level")["density"].mean()
+
+
+def spread(values: pd.Series) -> Spread | None:
+    """Averages over levels, then over seeds.
+
+    The levels are those of the seed that got furthest; seeds that lack one of them are unfinished and left out, since a
+    mean over fewer levels is another number.
+
+    Args:
+      values: By (seed, level); NaN where not measured.
+
+    Returns:
+      The mean and its spread, or `None` if there are no values.
+
+    Example:
+      >>> seeds = pd.MultiIndex.from_tuples([(0, 0), (0, 1), (1, 0), (1, 1), (2, 0)], names=['seed', 'level'])
+      >>> spread(pd.Series([0.5, 0.7, 0.6, 1.0, 0.1], seeds))
+      Spread(mean=0.7, std=0.1414213562373095, seeds=2, levels=2)
+    """
+    by_seed = values.dropna().unstack("level")
+    if by_seed.empty:
+        return None
+    furthest = by_seed.notna().sum(axis=1).argmax()
+    finished = by_seed.loc[:, by_seed.iloc[furthest].notna()].dropna()
+    means = finished.mean(axis="columns")
+    std = float(means.std()) if len(means) > 1 else None
+    return Spread(float(means.mean()), std, len(means), len(finished.columns))
+
+
+def rows(results: pd.DataFrame) -> list[Row]:
+    """Sums every method up.
+
+    Args:
+      results: Measurements, as `reading.results` gives them.
+
+    Returns:
+      One record a method, tickets first.
+    """
+    test, validation = wide(results, "test", "accuracy"), wide(results, "validation", "accuracy")
+    nll, ece = wide(results, "test", "nll"), wide(results, "test", "ece")
+
+    def row(method: str) -> Row:
+        accuracy = _column(test, method)
+        gain = accuracy - _column(test, "ticket")
+        return Row(
+            method=method,
+            accuracy=spread(accuracy),
+            gain=spread(gain) if method != "ticket" else None,
+            control_gain=spread(accuracy - _column(test, "recalibrated")) if method not in _CONTROLS else None,
+            above=int((gain.groupby("level").mean() > 0).sum()),
+            validation=spread(_column(validation, method)),
+            gap=spread(_column(validation, method) - accuracy),
+            nll=spread(_column(nll, method)),
+            ece=spread(_column(ece, method)),
         )
-    return rows
+
+    return [row(method) for method in style.in_order(set(results["method"]))]
 
 
-def levels(results: pd.DataFrame) -> pd.DataFrame:
-    """Averages test accuracy over seeds, level by level.
+def by_level(results: pd.DataFrame) -> list[dict[str, Any]]:
+    """Gives test accuracy level by level.
 
     Args:
-      results: From `read`.
+      results: Measurements, as `reading.results` gives them.
 
     Returns:
-      One row a level: density, then a column a method.
+      One record a level: `level`, `density`, `kept`, and `accuracy`: a `Spread` over seeds a method, `None` where
+      nothing was measured.
     """
-    table = by_level(results).groupby("level").mean()[methods(results)]
-    density = results.groupby("level")["density"].first()
-    return table.assign(density=density).reset_index()
+    test = wide(results, "test", "accuracy")
+    at = test.index.get_level_values("level")
+    return [
+        {
+            "level": level,
+            "density": density,
+            "kept": round(kept),
+            "accuracy": {
+                method: spread(_column(test[at == level], method)) for method in style.in_order(set(results["method"]))
+            },
+        }
+        for level, density, kept in results.groupby("level")[["density", "kept"]].mean().itertuples()
+    ]
 
 
-def _by_seed(values: pd.Series) -> pd.Series:
-    return values.dropna().groupby("seed").mean()
+def _column(table: pd.DataFrame, method: str) -> pd.Series:
+    return table[method] if method in table else pd.Series(float("nan"), table.index)

@@ -1,0 +1,76 @@
+"""Curves against density: accuracy of tickets and pools, and what pools gain."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
+
+from lpjax.report import style, tables
+
+_LABELS = 10
+
+
+def accuracy(results: pd.DataFrame, methods: Sequence[str]) -> Figure:
+    """Draws test accuracy against density, from dense to sparse: mean over seeds, band of one standard deviation.
+
+    Args:
+      results: Measurements, as `reading.results` gives them.
+      methods: Those to draw.
+
+    Returns:
+      The figure.
+
+    References:
+      Yin et al., Lottery Pools, AAAI 2023, Figure 3.
+    """
+    test = tables.wide(results, "test", "accuracy")
+    densities = tables.densities(results)
+    figure, (axes,) = style.panels(1, width=5.2, height=3.5)
+    if "ticket" in test and 0 in test.index.get_level_values("level"):
+        dense = 100 * test["ticket"].xs(0, level="level").mean()
+        axes.axhline(dense, color=style.look("ticket").colour, linewidth=0.7, linestyle=(0, (1, 2)), label="dense")
+    for method in methods:
+        style.curve(axes, densities, 100 * test[method], method)
+    _density_axis(axes, densities)
+    axes.set_ylabel("test accuracy (%)")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
+
+
+def gains(results: pd.DataFrame, methods: Sequence[str]) -> Figure:
+    """Draws what pools gain over tickets, and over tickets with recalibrated statistics.
+
+    Differences are taken within a seed, so that the band shows how far the gain itself varies.
+
+    Args:
+      results: Measurements, as `reading.results` gives them.
+      methods: Pools to draw.
+
+    Returns:
+      The figure, one panel for each of the two that is there.
+    """
+    test = tables.wide(results, "test", "accuracy")
+    densities = tables.densities(results)
+    bases = [base for base in ("ticket", "recalibrated") if base in test]
+    figure, panels = style.panels(len(bases))
+    for axes, base in zip(panels, bases, strict=True):
+        axes.axhline(0, color="black", linewidth=0.7)
+        compared = ["recalibrated", *methods] if base == "ticket" and "recalibrated" in test else methods
+        for method in compared:
+            style.curve(axes, densities, 100 * (test[method] - test[base]), method)
+        _density_axis(axes, densities)
+        axes.set_title(f"gain over the {style.look(base).name}")
+    panels[0].set_ylabel("test accuracy gained (points)")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
+
+
+def _density_axis(axes: Axes, densities: pd.Series) -> None:
+    every = -(-len(densities) // _LABELS)
+    axes.set_xscale("log")
+    axes.set_xlim(1.06 * densities.max(), densities.min() / 1.06)
+    axes.set_xticks(densities, [f"{d:.2g}" if i % every == 0 else "" for i, d in enumerate(densities)])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlabel("density (share of weights kept)")

@@ -1,0 +1,121 @@
+"""How methods are named and drawn: one look each, the same in every figure and table."""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+# Type of a paper's column, embedded as TrueType, which conferences ask for.
+SETTINGS: Any = {
+    "font.size": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "axes.titlesize": 8,
+    "axes.axisbelow": True,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "pdf.fonttype": 42,
+}
+
+
+class Look(NamedTuple):
+    """How one method appears.
+
+    Attributes:
+      name: For people.
+      colour: Of Okabe and Ito's palette, told apart by colour-blind readers too.
+      marker: Tells curves apart without colours.
+      line: Matplotlib's line style; solid for what the paper proposes.
+    """
+
+    name: str
+    colour: str
+    marker: str
+    line: str
+
+
+LOOKS = {
+    "ticket": Look("ticket", "#000000", "o", "-"),
+    "recalibrated": Look("recalibrated ticket", "#7A7A7A", "s", "--"),
+    "interpolation": Look("pool (interpolation)", "#D55E00", "^", "-"),
+    "average": Look("pool (average)", "#0072B2", "v", "-"),
+    "best_single": Look("best single ticket", "#009E73", "D", "--"),
+    "swa": Look("SWA", "#56B4E9", "P", "--"),
+    "ema_decay": Look("EMA, 0.95 for the anchor", "#CC79A7", "X", "--"),
+    "ema_newest": Look("EMA, 0.95 for the newest", "#E69F00", "<", "--"),
+    "uniform": Look("uniform mean", "#882255", ">", ":"),
+}
+
+
+def look(method: str) -> Look:
+    """Gives a method's look; one that has none of its own is drawn grey under its own name.
+
+    Args:
+      method: As results.csv names it.
+
+    Returns:
+      The look.
+
+    Example:
+      >>> look('swa').name, look('learned_soup').name
+      ('SWA', 'learned soup')
+    """
+    return LOOKS.get(method, Look(method.replace("_", " "), "#444444", ".", ":"))
+
+
+def in_order(methods: Iterable[str]) -> list[str]:
+    """Sorts methods as they are shown everywhere: tickets, the control, the paper's pools, then the others.
+
+    Args:
+      methods: As results.csv names them.
+
+    Returns:
+      The same, sorted.
+
+    Example:
+      >>> in_order(['swa', 'learned_soup', 'ticket'])
+      ['ticket', 'swa', 'learned_soup']
+    """
+    known = list(LOOKS)
+    return sorted(methods, key=lambda method: (known.index(method) if method in known else len(known), method))
+
+
+def panels(count: int, width: float = 3.35, height: float = 2.9) -> tuple[Figure, list[Axes]]:
+    """Makes a row of panels that share their vertical axis.
+
+    Args:
+      count: How many.
+      width: Of one, in inches; two columns of a paper are 6.75 wide.
+      height: In inches.
+
+    Returns:
+      The figure and its axes.
+    """
+    figure = Figure(figsize=(width * count, height), layout="constrained")
+    axes = list(figure.subplots(1, count, squeeze=False, sharey=True)[0])
+    for panel in axes:
+        panel.grid(axis="y", linewidth=0.4, color="#DDDDDD")
+    return figure, axes
+
+
+def curve(axes: Axes, x: pd.Series, values: pd.Series, method: str) -> None:
+    """Draws the mean over seeds, with a band of one standard deviation where there are several.
+
+    Args:
+      axes: Where to draw.
+      x: Position of every level.
+      values: By (seed, level).
+      method: Whose look.
+    """
+    name, colour, marker, line = look(method)
+    over_seeds = values.dropna().groupby("level")
+    mean, std = over_seeds.mean(), over_seeds.std()
+    x = x.reindex(mean.index)
+    axes.plot(x, mean, color=colour, marker=marker, linestyle=line, markersize=3.2, linewidth=1.1, label=name)
+    if std.notna().any():
+        axes.fill_between(x, mean - std, mean + std, color=colour, alpha=0.15, linewidth=0)
