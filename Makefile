@@ -6,6 +6,7 @@ ARGS ?=
 BIN := .venv/bin
 LOCK := .ci/requirements.lock
 INSTALLED := .venv/.installed
+PYTEST := $(BIN)/pytest -n 2 --dist loadfile # a file's tests share what they build
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format lock
@@ -21,10 +22,10 @@ check: $(INSTALLED)  ## Check form, types, floors and the fast tests
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n 2 -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test: $(INSTALLED)  ## Run the whole suite
-	$(BIN)/pytest -n 2
+	$(PYTEST)
 
 format: $(INSTALLED)  ## Put the code into form
 	$(BIN)/ruff check --fix
