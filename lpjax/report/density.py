@@ -1,5 +1,6 @@
 """Curves against density: accuracy of tickets and pools, and what pools gain."""
 
+import math
 from collections.abc import Sequence
 
 import pandas as pd
@@ -9,7 +10,7 @@ from matplotlib.ticker import NullLocator
 
 from lpjax.report import style, tables
 
-_LABELS = 10
+_LABELS_PER_INCH = 2
 
 
 def accuracy(results: pd.DataFrame, methods: Sequence[str]) -> Figure:
@@ -27,13 +28,13 @@ def accuracy(results: pd.DataFrame, methods: Sequence[str]) -> Figure:
     """
     test = tables.wide(results, "test", "accuracy")
     densities = tables.densities(results)
-    figure, (axes,) = style.panels(1, width=5.2, height=3.5)
+    figure, (axes,) = style.panels(1, width := 5.2, height=3.5)
     if "ticket" in test and 0 in test.index.get_level_values("level"):
         dense = 100 * test["ticket"].xs(0, level="level").mean()
         axes.axhline(dense, color=style.look("ticket").colour, linewidth=0.7, linestyle=(0, (1, 2)), label="dense")
     for method in methods:
         style.curve(axes, densities, 100 * test[method], method)
-    _density_axis(axes, densities)
+    _density_axis(axes, densities, width)
     axes.set_ylabel("test accuracy (%)")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
@@ -54,21 +55,21 @@ def gains(results: pd.DataFrame, methods: Sequence[str]) -> Figure:
     test = tables.wide(results, "test", "accuracy")
     densities = tables.densities(results)
     bases = [base for base in ("ticket", "recalibrated") if base in test]
-    figure, panels = style.panels(len(bases))
+    figure, panels = style.panels(len(bases), width := 3.35)
     for axes, base in zip(panels, bases, strict=True):
         axes.axhline(0, color="black", linewidth=0.7)
         compared = ["recalibrated", *methods] if base == "ticket" and "recalibrated" in test else methods
         for method in compared:
             style.curve(axes, densities, 100 * (test[method] - test[base]), method)
-        _density_axis(axes, densities)
+        _density_axis(axes, densities, width)
         axes.set_title(f"gain over the {style.look(base).name}")
     panels[0].set_ylabel("test accuracy gained (points)")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
 
 
-def _density_axis(axes: Axes, densities: pd.Series) -> None:
-    every = -(-len(densities) // _LABELS)
+def _density_axis(axes: Axes, densities: pd.Series, width: float) -> None:
+    every = math.ceil(len(densities) / (_LABELS_PER_INCH * width))
     axes.set_xscale("log")
     axes.set_xlim(1.06 * densities.max(), densities.min() / 1.06)
     axes.set_xticks(densities, [f"{d:.2g}" if i % every == 0 else "" for i, d in enumerate(densities)])

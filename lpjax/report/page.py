@@ -11,6 +11,7 @@ from lpjax import pools
 from lpjax.report import figures, reading, style, tables
 from lpjax.store import paths
 
+_SHOWN = 0.65
 _MINUS = "\N{MINUS SIGN}"
 
 
@@ -38,13 +39,14 @@ def write(workdir: Path, command: str) -> Path:
         config=(config := reading.json_or_empty(paths.config(workdir))),
         config_text=json.dumps(config, indent=2),
         environment=reading.json_or_empty(paths.environment(workdir)),
-        progress=reading.progress(workdir),
+        progress=(progress := reading.progress(workdir)),
+        unfinished=any(seed["tickets"] < seed["levels"] or seed["pools"] < seed["all_pools"] for seed in progress),
         rows=(rows := tables.rows(results)),
         compared=_compared(rows),
         levels=tables.by_level(results) if rows else [],
         about={name: method.about for name, method in pools.METHODS.items()},
         searched=figures.searched(workdir)[0],
-        figures={name: base64.b64encode(path.read_bytes()).decode() for name, path in pictures.items()},
+        figures={name: _picture(path.read_bytes()) for name, path in pictures.items()},
     )
     page.write_text(html, encoding="utf-8")
     return page
@@ -56,6 +58,12 @@ def _compared(rows: list[tables.Row]) -> list[tables.Row]:
     return [row for row in gained if row.method in figures.MAIN] or gained
 
 
+def _picture(png: bytes) -> dict[str, Any]:
+    """Embeds a picture at one size of type for all; a PNG's header holds its width in pixels."""
+    pixels = int.from_bytes(png[16:20], "big")
+    return {"data": base64.b64encode(png).decode(), "width": round(_SHOWN * pixels)}
+
+
 def _template() -> Any:
     environment = Environment(
         loader=PackageLoader("lpjax.report", "."),
@@ -64,7 +72,7 @@ def _template() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"name": _name, "share": _share, "points": _points, "number": _number}
+    environment.filters |= {"name": _name, "share": _share, "points": _points, "size": _size, "number": _number}
     return environment.get_template("page.html.jinja")
 
 
@@ -78,6 +86,10 @@ def _share(spread: tables.Spread | None) -> str:
 
 def _points(spread: tables.Spread | None) -> str:
     return _with_spread(spread, 100, "+.2f")
+
+
+def _size(spread: tables.Spread) -> str:
+    return _share(spread._replace(mean=abs(spread.mean)))
 
 
 def _number(spread: tables.Spread | None) -> str:

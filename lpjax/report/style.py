@@ -46,8 +46,8 @@ LOOKS = {
     "average": Look("pool (average)", "#0072B2", "v", "-"),
     "best_single": Look("best single ticket", "#009E73", "D", "--"),
     "swa": Look("SWA", "#56B4E9", "P", "--"),
-    "ema_decay": Look("EMA, 0.95 for the anchor", "#CC79A7", "X", "--"),
-    "ema_newest": Look("EMA, 0.95 for the newest", "#E69F00", "<", "--"),
+    "ema_decay": Look("EMA (0.95 anchor)", "#CC79A7", "X", "--"),
+    "ema_newest": Look("EMA (0.95 newest)", "#E69F00", "<", "--"),
     "uniform": Look("uniform mean", "#882255", ">", ":"),
 }
 
@@ -85,7 +85,7 @@ def in_order(methods: Iterable[str]) -> list[str]:
     return sorted(methods, key=lambda method: (known.index(method) if method in known else len(known), method))
 
 
-def panels(count: int, width: float = 3.35, height: float = 2.9) -> tuple[Figure, list[Axes]]:
+def panels(count: int, width: float, height: float = 2.9) -> tuple[Figure, list[Axes]]:
     """Makes a row of panels that share their vertical axis.
 
     Args:

@@ -78,11 +78,27 @@ def densities(results: pd.DataFrame) -> pd.Series:
     return results.groupby("level")["density"].mean()
 
 
-def spread(values: pd.Series) -> Spread | None:
-    """Averages over levels, then over seeds.
+def finished(values: pd.Series) -> pd.DataFrame:
+    """Keeps the seeds that can be averaged.
 
     The levels are those of the seed that got furthest; seeds that lack one of them are unfinished and left out, since a
     mean over fewer levels is another number.
+
+    Args:
+      values: By (seed, level); NaN where not measured.
+
+    Returns:
+      A row a seed, a column a level, no NaN.
+    """
+    by_seed = values.dropna().unstack("level")
+    if by_seed.empty:
+        return by_seed
+    furthest = by_seed.notna().sum(axis="columns").argmax()
+    return by_seed.loc[:, by_seed.iloc[furthest].notna()].dropna()
+
+
+def spread(values: pd.Series) -> Spread | None:
+    """Averages over levels, then over the seeds that are finished.
 
     Args:
       values: By (seed, level); NaN where not measured.
@@ -92,17 +108,15 @@ def spread(values: pd.Series) -> Spread | None:
 
     Example:
       >>> seeds = pd.MultiIndex.from_tuples([(0, 0), (0, 1), (1, 0), (1, 1), (2, 0)], names=['seed', 'level'])
-      >>> spread(pd.Series([0.5, 0.7, 0.6, 1.0, 0.1], seeds))
-      Spread(mean=0.7, std=0.1414213562373095, seeds=2, levels=2)
+      >>> spread(pd.Series([0.5, 0.75, 0.5, 1.0, 0.1], seeds))
+      Spread(mean=0.6875, std=0.08838834764831845, seeds=2, levels=2)
     """
-    by_seed = values.dropna().unstack("level")
-    if by_seed.empty:
+    table = finished(values)
+    if table.empty:
         return None
-    furthest = by_seed.notna().sum(axis=1).argmax()
-    finished = by_seed.loc[:, by_seed.iloc[furthest].notna()].dropna()
-    means = finished.mean(axis="columns")
+    means = table.mean(axis="columns")
     std = float(means.std()) if len(means) > 1 else None
-    return Spread(float(means.mean()), std, len(means), len(finished.columns))
+    return Spread(float(means.mean()), std, len(means), len(table.columns))
 
 
 def rows(results: pd.DataFrame) -> list[Row]:
@@ -125,7 +139,7 @@ def rows(results: pd.DataFrame) -> list[Row]:
             accuracy=spread(accuracy),
             gain=spread(gain) if method != "ticket" else None,
             control_gain=spread(accuracy - _column(test, "recalibrated")) if method not in _CONTROLS else None,
-            above=int((gain.groupby("level").mean() > 0).sum()),
+            above=int((finished(gain).mean() > 0).sum()),
             validation=spread(_column(validation, method)),
             gap=spread(_column(validation, method) - accuracy),
             nll=spread(_column(nll, method)),
