@@ -32,11 +32,12 @@ def trials(workdir: Path, method: str) -> pd.DataFrame:
     Returns:
       One row a trial: `seed`, `anchor`, `newcomer` (levels), `coefficient`, `accepted`.
     """
-    traces = [store.read_json(path) for path in sorted(workdir.glob(f"seed_*/pools/{method}/level_*/trace.json"))]
-    return pd.DataFrame(
-        [{"seed": trace["seed"], "anchor": trace["anchor"], **trial} for trace in traces for trial in trace["trials"]],
-        columns=["seed", "anchor", "newcomer", "coefficient", "accepted"],
-    )
+    rows = [
+        {**trial, "seed": seed, "anchor": anchor}
+        for seed, anchor, directory in _levels(workdir, f"seed_*/pools/{method}")
+        for trial in json_or_empty(paths.trace(directory)).get("trials", ())
+    ]
+    return pd.DataFrame(rows, columns=["seed", "anchor", "newcomer", "coefficient", "accepted"])
 
 
 def epochs(workdir: Path) -> pd.DataFrame:
@@ -50,7 +51,7 @@ def epochs(workdir: Path) -> pd.DataFrame:
       this epoch. Levels in training are there too, without a ticket yet.
     """
     rows = []
-    for seed, level, directory in _levels(workdir):
+    for seed, level, directory in _levels(workdir, "seed_*"):
         summary = json_or_empty(paths.summary(directory))
         for line in store.read_jsonl(paths.metrics(directory)):
             kept = line["epoch"] == summary.get("epoch")
@@ -62,13 +63,13 @@ def progress(workdir: Path) -> list[dict[str, int]]:
     """Counts what is done of what the config asks for.
 
     Args:
-      workdir: A run's; without a config nothing can be said.
+      workdir: A run's; of a directory without a config nothing can be said.
 
     Returns:
       One record a seed: `seed`; `tickets` of `levels`, `pools` of `all_pools`.
     """
     config = json_or_empty(paths.config(workdir))
-    if not config:
+    if not {"seeds", "imp", "pool"} <= set(config):
         return []
     levels, methods = config["imp"]["levels"], config["pool"]["methods"]
     return [
@@ -99,6 +100,10 @@ def json_or_empty(path: Path) -> dict[str, Any]:
     return store.read_json(path) if path.exists() else {}
 
 
-def _levels(workdir: Path) -> list[tuple[int, int, Path]]:
-    found = [(int(path.parent.name[5:]), int(path.name[6:]), path) for path in workdir.glob("seed_*/level_*")]
-    return sorted(found)
+def _levels(workdir: Path, parent: str) -> list[tuple[int, int, Path]]:
+    found = workdir.glob(f"{parent}/level_*")
+    return sorted((_number(path.relative_to(workdir).parts[0]), _number(path.name), path) for path in found)
+
+
+def _number(name: str) -> int:
+    return int(name.rpartition("_")[2])
