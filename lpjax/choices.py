@@ -24,9 +24,10 @@ def one_of(what: str, got: str, known: Iterable[str], hint: str = "") -> str:
       Traceback (most recent call last):
       ValueError: unknown model 'resnet81'; did you mean 'resnet18'? (known: resnet18, vgg16)
     """
-    names = sorted(known)
+    names = list(known)
     if got in names:
         return got
     near = difflib.get_close_matches(str(got), names, n=1)
-    suggestion = f"; did you mean {near[0]!r}?" if near else ";"
-    raise ValueError(f"unknown {what} {got!r}{suggestion} (known: {', '.join(names)}){hint}")
+    listed = ", ".join(names)
+    advice = f"did you mean {near[0]!r}? (known: {listed})" if near else f"choose one of {listed}"
+    raise ValueError(f"unknown {what} {got!r}; {advice}{hint}")

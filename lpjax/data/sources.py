@@ -69,4 +69,4 @@ def _refuse(name: str, home: Path, there: dict[str, Path]) -> None:
             f"--file_format=array_record --data_dir={home}`, or point at prepared data, --config.data_dir=DIR"
         )
     unversioned = (known for known in there if ":" not in known)
-    one_of("data set", name, {"digits", *ARCHIVES, *unversioned}, f"; looked at {home}")
+    one_of("data set", name, sorted({"digits", *ARCHIVES, *unversioned}), f"; looked at {home}")

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.tree_util import Partial
 
+from lpjax.choices import one_of
 from lpjax.sparsity import apply_mask, kept, lerp, magnitude, select
 from lpjax.types import Ticket, Variables
 
@@ -142,10 +143,8 @@ def pool(
       float and can lose one weight. Ties fall by index where theirs keeps them all. Candidates of one anchor are
       recalibrated on the same images with the same augmentation.
     """
-    if accept not in ACCEPT:
-        raise ValueError(f"unknown accept {accept!r}; choose one of {', '.join(ACCEPT)}")
-    if prune not in PRUNE:
-        raise ValueError(f"unknown prune {prune!r}; choose one of {', '.join(PRUNE)}")
+    one_of("accept", accept, ACCEPT)
+    one_of("prune", prune, PRUNE)
     if chunk < 1:
         raise ValueError(f"chunk {chunk} is out of range; give the number of candidates held at once, 1 or more")
     propose = coefficients if callable(coefficients) else _constant(coefficients)

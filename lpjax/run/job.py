@@ -81,10 +81,10 @@ def prepare(config: ConfigDict) -> Job:
     options = {"width": config.width} if config.width else {}
     module = models.build(config.model, classes=dataset.classes, dtype=config.dtype, **options)
     apply = models.bind(module)
-    image_shape = dataset.train.images.shape[1:]
+    height, width, channels = dataset.train.images.shape[1:]
 
     def initialise(key: jax.Array) -> Variables:
-        return models.initialise(module, key, image_shape)
+        return models.initialise(module, key, (height, width, channels))
 
     mask = sparsity.full_mask(jax.eval_shape(initialise, jax.random.key(0)).params, _prunable(config.imp.prunable))
     learning_rate = _learning_rate(config, steps_per_epoch)

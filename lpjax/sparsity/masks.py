@@ -17,13 +17,29 @@ Prunable = Callable[[str, jax.Array], bool]
 
 
 def convolution_kernels(path: str, leaf: jax.Array) -> bool:
-    """Accepts convolution kernels, the originals' choice: three or more axes, as in `[kh, kw, in, out]`."""
+    """Accepts convolution kernels, the originals' choice.
+
+    Args:
+      path: The parameter's path, which does not matter.
+      leaf: The parameter.
+
+    Returns:
+      Whether it has three or more axes, as in `[kh, kw, in, out]`.
+    """
     del path
     return leaf.ndim >= 3
 
 
 def kernels(path: str, leaf: jax.Array) -> bool:
-    """Accepts every kernel, convolutions and dense layers alike: two or more axes."""
+    """Accepts every kernel, convolutions and dense layers alike.
+
+    Args:
+      path: The parameter's path, which does not matter.
+      leaf: The parameter.
+
+    Returns:
+      Whether it has two or more axes.
+    """
     del path
     return leaf.ndim >= 2
 
@@ -74,7 +90,14 @@ def full_mask(params: PyTree, prunable: Prunable = convolution_kernels) -> PyTre
 
 
 def leaf_name(path: Any) -> str:
-    """Writes a tree path as names joined by slashes: `'layer1/conv/kernel'`."""
+    """Writes a tree path as names joined by slashes.
+
+    Args:
+      path: As `jax.tree_util.tree_map_with_path` hands it out.
+
+    Returns:
+      A name such as `'layer1/conv/kernel'`.
+    """
     return jax.tree_util.keystr(path, simple=True, separator="/")
 
 

@@ -97,7 +97,14 @@ def restore(directory: Path, *names: str, like: Mapping[str, PyTree] | None = No
 
 
 def exists(directory: Path) -> bool:
-    """Tells whether a whole ticket (or whatever `save` was given) is there, its bytes unchecked."""
+    """Tells whether a whole ticket (or whatever `save` was given) is there.
+
+    Args:
+      directory: What `save` was given.
+
+    Returns:
+      Whether it was written to its end; its bytes are not checked.
+    """
     return (_newest(Path(directory)) / _COMMIT).exists()
 
 
@@ -131,7 +138,14 @@ def restore_ticket(directory: Path, like: Variables | None = None) -> Ticket:
 
 
 def restore_mask(directory: Path) -> PyTree:
-    """Reads the mask of a ticket and no parameters; see `restore_ticket`."""
+    """Reads the mask of a ticket and no parameters; see `restore_ticket`.
+
+    Args:
+      directory: What `save_ticket` was given.
+
+    Returns:
+      The mask, in numpy arrays.
+    """
     return restore(directory, "mask")["mask"]
 
 

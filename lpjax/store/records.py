@@ -62,6 +62,12 @@ def write_json(path: Path, record: Any) -> None:
 def read_json(path: Path) -> Any:
     """Reads what `write_json` wrote.
 
+    Args:
+      path: The file.
+
+    Returns:
+      Nested dicts and lists.
+
     Raises:
       ValueError: If the file is missing or no JSON.
     """
@@ -88,7 +94,12 @@ def append_jsonl(path: Path, record: Any) -> None:
 
 
 def write_jsonl(path: Path, records: Iterable[Any]) -> None:
-    """Writes a whole file of JSON lines atomically: after a resume, the lines that still hold."""
+    """Writes a whole file of JSON lines atomically.
+
+    Args:
+      path: Its directory is created if need be.
+      records: As for `write_json`, one a line.
+    """
     _write(path, "".join(json.dumps(record, default=_plain) + "\n" for record in records))
 
 

@@ -10,7 +10,14 @@ from lpjax.types import PyTree
 
 
 def named_leaves(tree: PyTree) -> dict[str, Any]:
-    """Lists the leaves of a tree by name, `{'layer1/conv/kernel': leaf, ...}`, in the tree's own order."""
+    """Lists the leaves of a tree by name.
+
+    Args:
+      tree: Any pytree.
+
+    Returns:
+      `{'layer1/conv/kernel': leaf, ...}`, in the tree's own order.
+    """
     return {leaf_name(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
 
 
@@ -50,6 +57,13 @@ def ensure_same_structure(got: PyTree, wanted: PyTree, what: str) -> None:
 
 def rebuild(tree: PyTree, like: PyTree) -> PyTree:
     """Puts the leaves of one tree into the containers of another that names the same leaves.
+
+    Args:
+      tree: Where the leaves are.
+      like: Whose containers to use.
+
+    Returns:
+      A tree of `like`'s structure.
 
     Example:
       >>> from lpjax.types import Variables

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from lpjax.choices import one_of
 from lpjax.sparsity import apply_mask, kept, magnitude, random, select, select_per_leaf
 from lpjax.tickets.counts import CountRule, torch_rule
 from lpjax.types import Ticket, Variables
@@ -108,10 +109,8 @@ def imp(
     """
     if not 0 < prune_fraction < 1:
         raise ValueError(f"prune_fraction {prune_fraction} is out of range; give a fraction in (0, 1)")
-    if scope not in SCOPES:
-        raise ValueError(f"unknown scope {scope!r}; choose one of {', '.join(SCOPES)}")
-    if mask_from not in ("last", "ticket"):
-        raise ValueError(f"unknown mask_from {mask_from!r}; choose 'last' or 'ticket'")
+    one_of("scope", scope, SCOPES)
+    one_of("mask_from", mask_from, ("last", "ticket"))
 
     def keep(count: int) -> int:
         return rule(count, prune_fraction, never_pruned)

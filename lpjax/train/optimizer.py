@@ -6,6 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from lpjax.choices import one_of
+
 SCHEDULES = ("step", "cosine", "constant")
 
 
@@ -61,8 +63,7 @@ def learning_rate(
     Departs from the authors' code:
       Their optional CIFAR warm-up (off by default) counts from 1: `(s + 1) / warmup`. This is OpenLTH's form.
     """
-    if schedule not in SCHEDULES:
-        raise ValueError(f"unknown schedule {schedule!r}; choose one of {', '.join(SCHEDULES)}")
+    one_of("schedule", schedule, SCHEDULES)
     drops = np.asarray(sorted(milestones), np.int32)
 
     def rate(step: jnp.ndarray) -> jnp.ndarray:

@@ -37,8 +37,9 @@ def tiny_config():
 @pytest.fixture(scope="module", autouse=True)
 def one_device():
     """A run that fits one device need not be compiled for eight; data parallelism has tests of its own."""
+    mesh = train.mesh_of(jax.devices()[:1])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(job.train, "mesh_of", lambda: train.mesh_of(jax.devices()[:1]))
+        patch.setattr(job.train, "mesh_of", lambda: mesh)
         yield
 
 

@@ -248,8 +248,8 @@ def test_a_step_leaves_the_state_it_was_given_alone():
     [
         ({"prune_fraction": 0.0}, r"prune_fraction 0.0 is out of range; give a fraction in \(0, 1\)"),
         ({"prune_fraction": 20}, r"prune_fraction 20 is out of range; give a fraction in \(0, 1\)"),
-        ({"scope": "local"}, "unknown scope 'local'; choose one of global, layerwise"),
-        ({"mask_from": "best"}, "unknown mask_from 'best'; choose 'last' or 'ticket'"),
+        ({"scope": "local"}, "unknown scope 'local'; did you mean 'global'?"),
+        ({"mask_from": "best"}, "unknown mask_from 'best'; choose one of last, ticket"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_refused_in_one_line(settings, message):
