@@ -18,7 +18,7 @@ PyTree = Any
 
 
 def find_tickets(job: Job, workdir: Path, seed: int) -> None:
-    """Runs iterative magnitude pruning for one seed, from the first level that is not done.
+    """Runs iterative magnitude pruning for one seed, leaving alone the levels that are done.
 
     Args:
       job: What to train, and how.
@@ -26,11 +26,11 @@ def find_tickets(job: Job, workdir: Path, seed: int) -> None:
       seed: Decides initial weights, orders and augmentations.
     """
     settings = job.config.imp
-    first = next((level for level in range(settings.levels) if not _done(workdir, seed, level)), settings.levels)
-    if first == settings.levels:
+    missing = [level for level in range(settings.levels) if not _done(job, workdir, seed, level)]
+    if not missing:
         return
     keys = SeedKeys.of(seed)
-    with Progress(f"seed {seed} tickets", *_epochs(job, settings.levels, first)) as progress:
+    with Progress(f"seed {seed} tickets", _epochs(job, missing), "epoch") as progress:
 
         def train_level(level: int, variables: Variables, mask: PyTree) -> tickets.Trained:
             key = jax.random.fold_in(keys.train, level)
@@ -45,17 +45,14 @@ def find_tickets(job: Job, workdir: Path, seed: int) -> None:
             mask_from=settings.mask_from,
             rewind=tickets.rewinds_weights(settings.rewind),
         )
-        state = _resume(job, workdir, seed, first) if first else _begin(job, keys, pruning)
-        for level in range(first, settings.levels):
+        state = pruning.init(job.initialise(keys.initial), job.mask, keys.prune)
+        for level in missing:
             clock = time.monotonic()
+            if state.level != level:
+                state = _resume(job, workdir, seed, level)
             state, ticket = pruning.step(state)
             directory = paths.level(workdir, seed, level)
-            if tickets.rewinds_weights(settings.rewind):
-                if level == 0:
-                    store.save(paths.rewind(workdir, seed), start=state.start._asdict())
-                store.save(paths.successor(directory), mask=state.mask)
-            else:
-                store.save(paths.successor(directory), mask=state.mask, start=state.start._asdict())
+            _hand_on(job, workdir, seed, state)
             store.save_ticket(paths.ticket(directory), ticket)
             summary = _summary(job, level, ticket.mask, directory, time.monotonic() - clock)
             store.write_json(paths.summary(directory), summary)
@@ -86,8 +83,12 @@ class SeedKeys(NamedTuple):
         return cls(*jax.random.split(jax.random.key(seed), 4))
 
 
-def _begin(job: Job, keys: SeedKeys, pruning: tickets.IMP) -> tickets.IMPState:
-    return pruning.init(job.initialise(keys.initial), job.mask, keys.prune)
+def _hand_on(job: Job, workdir: Path, seed: int, state: tickets.IMPState) -> None:
+    """Saves what the next level needs: its mask, and its start where that is not there yet."""
+    store.save(paths.successor(paths.level(workdir, seed, state.level - 1)), mask=state.mask)
+    start = _start(job, workdir, seed, state.level)
+    if not store.exists(start):
+        store.save(start, start=state.start._asdict())
 
 
 def _resume(job: Job, workdir: Path, seed: int, level: int) -> tickets.IMPState:
@@ -95,11 +96,16 @@ def _resume(job: Job, workdir: Path, seed: int, level: int) -> tickets.IMPState:
     keys = SeedKeys.of(seed)
     like = jax.eval_shape(job.initialise, keys.initial)
     before = paths.successor(paths.level(workdir, seed, level - 1))
-    rewinds = tickets.rewinds_weights(job.config.imp.rewind)
-    source = paths.rewind(workdir, seed) if rewinds else before
-    start = store.restore(source, "start", like={"start": like._asdict()})["start"]
+    start = store.restore(_start(job, workdir, seed, level), "start", like={"start": like._asdict()})["start"]
     mask = store.restore(before, "mask", like={"mask": job.mask})["mask"]
     return tickets.IMPState(level, jax.tree.map(jnp.asarray, mask), Variables(**start), keys.prune)
+
+
+def _start(job: Job, workdir: Path, seed: int, level: int) -> Path:
+    """Names where the weights lie that a level starts from: one rewind point for all, or one start a level."""
+    if tickets.rewinds_weights(job.config.imp.rewind):
+        return paths.rewind(workdir, seed)
+    return paths.start(paths.level(workdir, seed, level))
 
 
 def _train(
@@ -173,13 +179,15 @@ def _summary(job: Job, level: int, mask: PyTree, directory: Path, seconds: float
     }
 
 
-def _done(workdir: Path, seed: int, level: int) -> bool:
-    return paths.summary(paths.level(workdir, seed, level)).exists()
+def _done(job: Job, workdir: Path, seed: int, level: int) -> bool:
+    """Tells whether a level has its summary, its ticket, and what the next one needs."""
+    directory = paths.level(workdir, seed, level)
+    whole = (paths.ticket(directory), paths.successor(directory), _start(job, workdir, seed, level + 1))
+    return paths.summary(directory).exists() and all(store.exists(part) for part in whole)
 
 
-def _epochs(job: Job, levels: int, first: int) -> tuple[int, str, int]:
-    """Counts the epochs of the whole run and those done, for the progress bar."""
+def _epochs(job: Job, levels: list[int]) -> int:
+    """Counts the epochs of some levels."""
     whole = math.ceil(job.steps(job.config.train.duration) / job.steps_per_epoch)
     rewound = whole - job.steps(tickets.rewind_duration(job.config.imp.rewind)) // job.steps_per_epoch
-    done = whole + (first - 1) * rewound if first else 0
-    return whole + (levels - 1) * rewound, "epoch", done
+    return sum(rewound if level else whole for level in levels)

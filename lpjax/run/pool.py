@@ -27,7 +27,7 @@ def build_pools(job: Job, workdir: Path, seed: int) -> None:
         (method, anchor)
         for method in job.config.pool.methods
         for anchor in levels
-        if not paths.summary(paths.pool(workdir, seed, method, anchor)).exists()
+        if not _done(paths.pool(workdir, seed, method, anchor))
     ]
     if not missing:
         return
@@ -76,6 +76,10 @@ def load_ticket(job: Job, directory: Path) -> Ticket:
     """
     like = jax.eval_shape(job.initialise, jax.random.key(0))
     return store.restore_ticket(paths.ticket(directory), like)
+
+
+def _done(directory: Path) -> bool:
+    return paths.summary(directory).exists() and store.exists(paths.ticket(directory))
 
 
 def _build(job: Job, name: str) -> pools.Pool:

@@ -10,18 +10,15 @@ from tqdm import tqdm
 class Progress:
     """Counts units of one stage, with rate and time left; used as a context manager."""
 
-    def __init__(self, stage: str, total: int, unit: str, done: int = 0) -> None:
+    def __init__(self, stage: str, total: int, unit: str) -> None:
         """Starts a stage.
 
         Args:
           stage: Its name, e.g. `'seed 0 tickets'`.
-          total: Units in all.
+          total: Units to do.
           unit: What they are.
-          done: Units that were there already.
         """
-        self.bar = tqdm(
-            total=total, initial=done, desc=stage, unit=unit, disable=not sys.stderr.isatty(), dynamic_ncols=True
-        )
+        self.bar = tqdm(total=total, desc=stage, unit=unit, disable=not sys.stderr.isatty(), dynamic_ncols=True)
         self.stage, self.start = stage, time.monotonic()
 
     def __enter__(self) -> "Progress":

@@ -71,6 +71,11 @@ def ticket(directory: Path) -> Path:
     return directory / "ticket"
 
 
+def start(directory: Path) -> Path:
+    """Names the Orbax directory of the weights a level starts from, where every level has its own."""
+    return directory / "start"
+
+
 def successor(directory: Path) -> Path:
     """Names the Orbax directory of what a level hands to the next."""
     return directory / "successor"

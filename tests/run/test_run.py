@@ -187,3 +187,16 @@ def test_more_seeds_join_the_same_directory(finished, tmp_path):
     assert {r.seed for r in rows} == {0, 1}
     assert [r for r in rows if r.seed == 0] == store.read_results(paths.results(finished))
     assert json.loads(paths.config(grown).read_text())["seeds"] == [0, 1]
+
+
+@pytest.mark.parametrize("lost", [paths.ticket, paths.successor])
+def test_what_is_deleted_is_recomputed_alone_and_the_same(finished, tmp_path, lost):
+    mended = tmp_path / "mended"
+    shutil.copytree(finished, mended)
+    shutil.rmtree(lost(paths.level(mended, 0, 1)))
+    untouched = paths.metrics(paths.level(mended, 0, 2)).stat().st_mtime_ns
+    run.run(tiny_config(), mended)
+    assert paths.metrics(paths.level(mended, 0, 2)).stat().st_mtime_ns == untouched
+    for item in (paths.ticket, paths.successor):
+        before, after = (store.restore(item(paths.level(workdir, 0, 1))) for workdir in (finished, mended))
+        jax.tree.map(np.testing.assert_array_equal, before, after)
