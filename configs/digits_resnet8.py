@@ -18,7 +18,7 @@ def get_config() -> ConfigDict:
     config.augment.crop = 1
     config.augment.flip = False
     config.model = "resnet8"
-    config.width = 16
+    config.width = 8
     config.train.duration = "40ep"
     config.train.batch_size = 50
     config.train.milestones = ("20ep", "30ep")

@@ -15,7 +15,7 @@ FIGURES = ("accuracy", "gains", "baselines", "coefficients")
 
 
 def main(argv: list[str]) -> None:
-    """Copies results, config, environment and figures, and prints a Markdown table.
+    """Copies results, environment and figures, and prints a Markdown table.
 
     Args:
       argv: Command-line arguments.
@@ -26,7 +26,7 @@ def main(argv: list[str]) -> None:
     options = parser.parse_args(argv)
     options.folder.mkdir(parents=True, exist_ok=True)
     figures = (paths.figures(options.workdir) / f"{name}.png" for name in FIGURES)
-    records = (paths.results, paths.config, paths.environment)
+    records = (paths.results, paths.environment)
     for source in (*(record(options.workdir) for record in records), *figures):
         if source.exists():
             shutil.copy(source, options.folder / source.name)

@@ -148,6 +148,7 @@ def pool(
     if chunk < 1:
         raise ValueError(f"chunk {chunk} is out of range; give the number of candidates held at once, 1 or more")
     propose = coefficients if callable(coefficients) else _constant(coefficients)
+    rule = jnp.asarray(list(ACCEPT).index(accept), jnp.int32)  # as data: rules share one compiled program
     evaluate, recalibrate = as_pytree(evaluate), as_pytree(recalibrate or _keep_statistics)
 
     def init(ticket: Ticket, key: jax.Array, value: jax.Array | float | None = None) -> PoolState:
@@ -156,7 +157,7 @@ def pool(
         return PoolState(ticket.variables, ticket.mask, kept(ticket.mask), measured, key, zero, zero)
 
     def step(state: PoolState, newcomer: Variables) -> tuple[PoolState, Trial]:
-        return _step(evaluate, recalibrate, state, newcomer, propose(state.tried), accept, prune, fresh, chunk)
+        return _step(evaluate, recalibrate, state, newcomer, propose(state.tried), rule, prune, fresh, chunk)
 
     def ticket(state: PoolState) -> Ticket:
         return _finish(recalibrate, state) if prune == "after" else Ticket(state.variables, state.mask)
@@ -175,14 +176,14 @@ def call(function: Partial, *args: Any) -> Any:
     return function(*args)
 
 
-@partial(jax.jit, static_argnames=("accept", "prune", "fresh", "chunk"))
+@partial(jax.jit, static_argnames=("prune", "fresh", "chunk"))
 def _step(
     evaluate: Evaluate,
     recalibrate: Recalibrate,
     state: PoolState,
     newcomer: Variables,
     coefficients: jax.Array,
-    accept: str,
+    rule: jax.Array,
     prune: str,
     fresh: bool,
     chunk: int,
@@ -201,7 +202,7 @@ def _step(
     values, stats = lax.map(trial, proposals, batch_size=chunk) if chunk > 1 else lax.map(trial, proposals)
     best = jnp.argmax(jnp.where(jnp.isnan(values), -jnp.inf, values))
     old_value = state.value.astype(values.dtype)
-    accepted = ACCEPT[accept](values[best], old_value)
+    accepted = jnp.stack([accept(values[best], old_value) for accept in ACCEPT.values()])[rule]
     candidate, mask = mix(coefficients[best])
     candidate = candidate._replace(stats=jax.tree.map(lambda s: s[best], stats))
     variables, mask, value = jax.tree.map(

@@ -27,8 +27,9 @@ def run(config: ConfigDict, workdir: Path) -> None:
     """
     check(config)
     resolved = resolve(config)
-    store.claim(workdir, resolved)
-    store.write_json(paths.environment(workdir), store.environment())
+    store.claim(workdir, {field: value for field, value in resolved.items() if field != "data_dir"})
+    if not paths.environment(workdir).exists():
+        store.write_json(paths.environment(workdir), store.environment())
     job = prepare(ConfigDict(resolved))
     for seed in config.seeds:
         find_tickets(job, workdir, seed)
