@@ -290,7 +290,7 @@ def test_what_evaluation_and_recalibration_hold_becomes_an_argument_and_no_const
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"accept": "=>"}, "unknown accept '=>'; choose one of >=, >, always"),
+        ({"accept": "=>"}, r"unknown accept '=>'; did you mean '>'\? \(known: >=, >, always\)"),
         ({"prune": "before"}, "unknown prune 'before'; choose one of during, after"),
         ({"chunk": 0}, "chunk 0 is out of range; give the number of candidates held at once, 1 or more"),
         ({"coefficients": ()}, r"got no coefficient; give one or more in \[0, 1\]"),
