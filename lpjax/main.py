@@ -11,7 +11,8 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from lpjax import report
-from lpjax.run import run
+from lpjax.choices import one_of
+from lpjax.run import default_config, fields, run
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "A file of configs/, or one like them.", lock_config=True)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Where everything is kept; the same command again resumes.")
@@ -36,6 +37,9 @@ def main(argv: Sequence[str]) -> None:
         page = report.write(workdir, command)
     except ValueError as error:
         _refuse(str(error))
+    except KeyboardInterrupt:
+        print("lpjax: stopped; the same command goes on where this one was", file=sys.stderr)
+        sys.exit(130)
     print(f"report: {page}")
 
 
@@ -50,12 +54,25 @@ def parse(argv: Sequence[str]) -> list[str]:
     """
     try:
         rest = flags.FLAGS(argv)
-    except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
-        _refuse(str(error).strip("'\""))
+        if flags.FLAGS["config"].value is not None:
+            _CONFIG.value.to_dict()  # files are loaded when first looked at
+    except Exception as error:  # a config file is a program: whatever it raises is its author's to mend
+        _refuse(_unknown_field(argv) or str(error.args[0] if error.args else error) or repr(error))
     for name in ("config", "workdir"):
         if flags.FLAGS[name].value is None:
             _refuse(f"--{name} is missing; give --config=configs/digits_resnet8.py --workdir=runs/demo")
     return rest
+
+
+def _unknown_field(argv: Sequence[str]) -> str:
+    known = fields(default_config())
+    try:
+        for argument in argv:
+            if argument.startswith("--config."):
+                one_of("config field", argument.removeprefix("--config.").split("=")[0], known)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def _refuse(message: str) -> None:

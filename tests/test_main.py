@@ -29,6 +29,7 @@ def lpjax(*arguments):
         ((DEMO, "--workdir=W", "--config.dataset=digitz"), "digitz"),
         ((DEMO, "--workdir=W", "--wrokdir=x"), "wrokdir"),
         ((DEMO, "--workdir=W", "extra"), "extra"),
+        (("--config=README.md", "--workdir=W"), "lpjax:"),
     ],
 )
 def test_a_mistake_costs_one_line_and_exit_code_two(tmp_path, arguments, said):

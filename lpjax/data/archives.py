@@ -124,6 +124,7 @@ def _checked(path: Path, known: Archive) -> Path:
 def _downloaded(name: str, known: Archive, home: Path) -> Path:
     import pooch
 
+    pooch.get_logger().setLevel("WARNING")  # the bar says enough
     try:
         path = pooch.retrieve(
             known.url,
@@ -135,8 +136,8 @@ def _downloaded(name: str, known: Archive, home: Path) -> Path:
     except (OSError, ValueError) as error:  # requests' errors are OSErrors, a wrong checksum is a ValueError
         raise DataError(
             f"{name} is not in {home} and cannot be downloaded ({type(error).__name__}); get {known.url} elsewhere "
-            f"and run `python -m lpjax.data.prepare {name} --archive=PATH`, or point at prepared data with "
-            f"--config.data_dir=DIR"
+            f"and run `python -m lpjax.data.prepare {name} --archive=PATH --data_dir={home}`, or point at "
+            f"prepared data with --config.data_dir=DIR"
         ) from error
     return Path(path)
 

@@ -235,7 +235,7 @@ def _keep_statistics(variables: Variables, key: jax.Array) -> Variables:
 
 
 def _constant(coefficients: Sequence[float]) -> Callable[[jax.Array], jax.Array]:
-    if not coefficients:
+    if not len(coefficients):
         raise ValueError("got no coefficient; give one or more in [0, 1]")
     for c in coefficients:
         if not 0 <= c <= 1:

@@ -5,14 +5,14 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from lpjax import store
-from lpjax.run.config import check, default_config, resolve
+from lpjax.run.config import FREE, GROWING, check, default_config, fields, resolve
 from lpjax.run.evaluate import collect_results, evaluate_seed
 from lpjax.run.imp import find_tickets
 from lpjax.run.job import prepare
 from lpjax.run.pool import build_pools
 from lpjax.store import paths
 
-__all__ = ["check", "default_config", "run"]
+__all__ = ["check", "default_config", "fields", "run"]
 
 
 def run(config: ConfigDict, workdir: Path) -> None:
@@ -27,12 +27,12 @@ def run(config: ConfigDict, workdir: Path) -> None:
     """
     check(config)
     resolved = resolve(config)
-    store.claim(workdir, {field: value for field, value in resolved.items() if field != "data_dir"})
+    job = prepare(ConfigDict(resolved))
+    store.claim(workdir, resolved, growing=GROWING, free=FREE)
     if not paths.environment(workdir).exists():
         store.write_json(paths.environment(workdir), store.environment())
-    job = prepare(ConfigDict(resolved))
     for seed in config.seeds:
         find_tickets(job, workdir, seed)
         build_pools(job, workdir, seed)
         evaluate_seed(job, workdir, seed)
-    collect_results(job, workdir, tuple(config.seeds))
+    collect_results(job, workdir)

@@ -1,5 +1,6 @@
 """The configuration: every field with its default, and what is refused before any work begins."""
 
+import re
 from typing import Any
 
 import jax
@@ -85,6 +86,12 @@ def resolve(config: ConfigDict) -> dict[str, Any]:
     return plain
 
 
+GROWING = ("seeds", "pool.methods")
+"""Fields that may differ from call to call: more replicates and methods join a work directory."""
+FREE = ("data_dir", "eval_batch_size", "pool.chunk", "train.steps_per_dispatch")
+"""Fields that change no ticket: where data lie, how fast."""
+
+
 def check(config: ConfigDict) -> None:
     """Refuses settings that cannot work, before anything is loaded.
 
@@ -94,6 +101,11 @@ def check(config: ConfigDict) -> None:
     Raises:
       ValueError: In one line: what was got, what was wanted.
     """
+    known, given = set(fields(default_config())), set(fields(config))
+    for field in sorted(given - known):
+        one_of("config field", field, sorted(known))
+    if missing := sorted(known - given):
+        raise ValueError(f"the config lacks {missing[0]!r}; start from lpjax.run.default_config()")
     one_of("model", config.model, models.NAMES)
     one_of("dtype", config.dtype, ("auto", "float32", "bfloat16"))
     one_of("train.schedule", config.train.schedule, train.SCHEDULES)
@@ -107,11 +119,20 @@ def check(config: ConfigDict) -> None:
     one_of("pool.numbers", config.pool.numbers, ("common", "fresh"))
     for method in config.pool.methods:
         one_of("pool method", method, pools.METHODS)
+    if len(set(config.pool.methods)) < len(config.pool.methods):
+        raise ValueError(f"pool.methods names one twice: {', '.join(config.pool.methods)}")
     if config.imp.prunable not in ("convolutions", "kernels") and not config.imp.prunable.startswith("path:"):
         raise ValueError(f"imp.prunable is {config.imp.prunable!r}; give 'convolutions', 'kernels' or 'path:REGEX'")
-    if config.pool.recalibrate != "full" and not config.pool.recalibrate.isdigit():
+    try:
+        re.compile(config.imp.prunable)
+    except re.error as error:
+        raise ValueError(f"imp.prunable is {config.imp.prunable!r}, no regular expression: {error}") from error
+    budget = config.pool.recalibrate
+    if budget != "full" and not (budget.isdigit() and int(budget)):
         raise ValueError(f"pool.recalibrate is {config.pool.recalibrate!r}; give a number of images, or 'full'")
-    if not config.seeds or len(set(config.seeds)) < len(config.seeds) or min(config.seeds) < 0:
+    seeds = config.seeds
+    whole = all(isinstance(seed, int) and 0 <= seed < 2**32 for seed in seeds)
+    if not seeds or not whole or len(set(seeds)) < len(seeds):
         raise ValueError(f"seeds are {tuple(config.seeds)}; give one or more different integers from 0 on")
     _ranges(config)
     _durations(config)
@@ -143,8 +164,10 @@ def _ranges(config: ConfigDict) -> None:
         raise ValueError(f"train.learning_rate is {config.train.learning_rate}; give a number above 0")
     if not config.pool.coefficients:
         raise ValueError("pool.coefficients is empty; give one or more in [0, 1]")
+    if config.width % 2:
+        raise ValueError(f"width is {config.width}; give an even number of channels")
     for c in config.pool.coefficients:
-        if not 0 <= c <= 1:
+        if not isinstance(c, int | float) or not 0 <= c <= 1:
             raise ValueError(f"pool.coefficients holds {c}; give weights of the newcomer in [0, 1]")
 
 
@@ -173,6 +196,22 @@ def check_rewind(config: ConfigDict, steps_per_epoch: int) -> None:
             f"imp.rewind {config.imp.rewind!r} is step {point}, beyond training: train.duration "
             f"{config.train.duration!r} ends at step {end}; rewind to an earlier point"
         )
+
+
+def fields(config: ConfigDict, prefix: str = "") -> list[str]:
+    """Lists all fields.
+
+    Args:
+      config: A configuration.
+      prefix: Put before every name.
+
+    Returns:
+      Dotted names.
+    """
+    names: list[str] = []
+    for name, value in config.items():
+        names += fields(value, f"{prefix}{name}.") if isinstance(value, ConfigDict) else [f"{prefix}{name}"]
+    return names
 
 
 def _get(config: ConfigDict, field: str) -> Any:

@@ -6,6 +6,7 @@ from pathlib import Path
 import jax
 
 from lpjax import metrics, store, train
+from lpjax.pools import METHODS
 from lpjax.run.job import Job
 from lpjax.run.pool import load_ticket
 from lpjax.run.progress import Progress
@@ -29,7 +30,7 @@ def evaluate_seed(job: Job, workdir: Path, seed: int) -> None:
     """
     missing = [
         (method, level, directory)
-        for method, level, directory in _measured(job, workdir, seed)
+        for method, level, directory in _measured(job, workdir, seed, job.config.pool.methods)
         if not paths.evaluation(directory).exists()
     ]
     splits = {"validation": job.validation, "test": job.test}
@@ -45,20 +46,21 @@ def evaluate_seed(job: Job, workdir: Path, seed: int) -> None:
             progress.advance(note=f"{method}, level {level}")
 
 
-def collect_results(job: Job, workdir: Path, seeds: tuple[int, ...]) -> None:
-    """Gathers all evaluations into `results.csv`.
+def collect_results(job: Job, workdir: Path) -> None:
+    """Gathers all evaluations there are, of this call and of earlier ones, into `results.csv`.
 
     Args:
-      job: Which levels and methods there are.
+      job: How many levels there are.
       workdir: Where they lie.
-      seeds: The replicates.
     """
+    seeds = store.read_json(paths.config(workdir))["seeds"]
     store.write_results(
         paths.results(workdir),
         [
             result
             for seed in seeds
-            for method, level, directory in _measured(job, workdir, seed)
+            for method, level, directory in _measured(job, workdir, seed, tuple(METHODS))
+            if paths.evaluation(directory).exists()
             for result in _results(directory, seed, level, method)
         ],
     )
@@ -74,14 +76,10 @@ def _results(directory: Path, seed: int, level: int, method: str) -> list[store.
     ]
 
 
-def _measured(job: Job, workdir: Path, seed: int) -> list[tuple[str, int, Path]]:
+def _measured(job: Job, workdir: Path, seed: int, methods: tuple[str, ...]) -> list[tuple[str, int, Path]]:
     levels = range(job.config.imp.levels)
     tickets = [("ticket", level, paths.level(workdir, seed, level)) for level in levels]
-    pools = [
-        (method, level, paths.pool(workdir, seed, method, level))
-        for method in job.config.pool.methods
-        for level in levels
-    ]
+    pools = [(method, level, paths.pool(workdir, seed, method, level)) for method in methods for level in levels]
     return tickets + pools
 
 

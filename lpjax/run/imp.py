@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from lpjax import sparsity, store, tickets, train
 from lpjax.run.job import Job
@@ -130,13 +131,21 @@ def _train(
         marks=(rewind_step,) if level == 0 else (),
         steps_per_dispatch=job.config.train.steps_per_dispatch,
     )
+    since: list[tuple[int, train.StepMetrics]] = []  # a mark may split an epoch
+    done = int(state.step)
     for moment in moments:
         state = moment.state
+        since.append((moment.step - done, moment.metrics))
+        done = moment.step
         if level == 0 and moment.step == rewind_step:
             rewind_point = _copy(state.variables)
         if moment.step % job.steps_per_epoch and moment.step != stop:
             continue
-        value = float(_evaluate(job.evaluate, state.variables))
+        loss, accuracy = np.average([m for _, m in since], axis=0, weights=[steps for steps, _ in since])
+        since.clear()
+        if not np.isfinite(loss):
+            raise ValueError(f"the loss is {loss} at step {done} of level {level}; lower train.learning_rate")
+        value = float(evaluate(job.evaluate, state.variables))
         if value > best_value:
             best, best_value = _copy(state.variables), value
         store.append_jsonl(
@@ -145,8 +154,8 @@ def _train(
                 "epoch": moment.step / job.steps_per_epoch,
                 "step": moment.step,
                 "learning_rate": float(job.learning_rate(moment.step - 1)),
-                "loss": float(moment.metrics.loss),
-                "accuracy": float(moment.metrics.accuracy),
+                "loss": float(loss),
+                "accuracy": float(accuracy),
                 "validation_accuracy": value,
             },
         )
@@ -156,8 +165,9 @@ def _train(
 
 
 @jax.jit
-def _evaluate(evaluate: train.Evaluate, variables: Variables) -> jax.Array:
-    return evaluate(variables)
+def evaluate(of: train.Evaluate, variables: Variables) -> jax.Array:
+    """Calls an evaluator, compiled once for all networks of a shape."""
+    return of(variables)
 
 
 def _copy(variables: Variables) -> Variables:
@@ -180,10 +190,12 @@ def _summary(job: Job, level: int, mask: PyTree, directory: Path, seconds: float
 
 
 def _done(job: Job, workdir: Path, seed: int, level: int) -> bool:
-    """Tells whether a level has its summary, its ticket, and what the next one needs."""
+    """Tells whether a level has its summary, its ticket, and what it hands to the next."""
     directory = paths.level(workdir, seed, level)
-    whole = (paths.ticket(directory), paths.successor(directory), _start(job, workdir, seed, level + 1))
-    return paths.summary(directory).exists() and all(store.exists(part) for part in whole)
+    parts = [paths.ticket(directory), paths.successor(directory)]
+    if level == 0 or not tickets.rewinds_weights(job.config.imp.rewind):
+        parts.append(_start(job, workdir, seed, level + 1))
+    return paths.summary(directory).exists() and all(store.exists(part) for part in parts)
 
 
 def _epochs(job: Job, levels: list[int]) -> int:

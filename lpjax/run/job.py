@@ -9,7 +9,7 @@ import optax
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from lpjax import data, models, sparsity, train
+from lpjax import data, models, sparsity, tickets, train
 from lpjax.run.config import check_rewind
 from lpjax.transforms import hold
 from lpjax.types import Apply, Augment, Batch, Preprocess, Variables
@@ -87,6 +87,7 @@ def prepare(config: ConfigDict) -> Job:
         return models.initialise(module, key, (height, width, channels))
 
     mask = sparsity.full_mask(jax.eval_shape(initialise, jax.random.key(0)).params, _prunable(config.imp.prunable))
+    _check_levels(config, sparsity.total(mask))
     learning_rate = _learning_rate(config, steps_per_epoch)
 
     def optimizer(mask: PyTree) -> optax.GradientTransformation:
@@ -120,6 +121,14 @@ def prepare(config: ConfigDict) -> Job:
         steps_per_epoch=steps_per_epoch,
         learning_rate=learning_rate,
     )
+
+
+def _check_levels(config: ConfigDict, total: int) -> None:
+    kept, rule = total, tickets.RULES[config.imp.rule]
+    for level in range(1, config.imp.levels):
+        kept = rule(kept, config.imp.prune_fraction, 0)
+        if kept < 1:
+            raise ValueError(f"imp.levels is {config.imp.levels}, but level {level} leaves no weight; ask for fewer")
 
 
 def _prunable(name: str) -> sparsity.Prunable:

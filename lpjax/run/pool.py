@@ -7,7 +7,7 @@ from typing import Any
 import jax
 
 from lpjax import pools, sparsity, store
-from lpjax.run.imp import SeedKeys
+from lpjax.run.imp import SeedKeys, evaluate
 from lpjax.run.job import Job
 from lpjax.run.progress import Progress
 from lpjax.store import paths
@@ -52,7 +52,8 @@ def build_pools(job: Job, workdir: Path, seed: int) -> None:
             counts = {"method": method, "seed": seed, "anchor": anchor, "kept": kept, "total": total}
             store.save_ticket(paths.ticket(directory), ticket)
             store.write_json(paths.trace(directory), {**counts, "start": start, "trials": trials})
-            outcome = {"accepted": int(state.accepted), "value": float(state.value)}
+            # Of the pruned ticket: a search that prunes at its end knows only the unpruned mix's value.
+            outcome = {"accepted": int(state.accepted), "value": float(evaluate(job.evaluate, ticket.variables))}
             seconds = round(time.monotonic() - clock, 3)
             store.write_json(paths.summary(directory), {**counts, **outcome, "seconds": seconds})
             progress.line(

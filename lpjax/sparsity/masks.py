@@ -131,7 +131,7 @@ def kept(mask: PyTree) -> jax.Array:
       >>> int(kept({'w': jnp.array([True, False]), 'b': jnp.array(True)}))
       1
     """
-    counts = [jnp.sum(m, dtype=jnp.int32) for m in jax.tree.leaves(mask) if m.ndim]
+    counts = [jnp.sum(m, dtype=jnp.int32) for m in jax.tree.leaves(mask) if jnp.ndim(m)]
     return jnp.asarray(sum(counts), jnp.int32)
 
 
@@ -148,7 +148,7 @@ def total(mask: PyTree) -> int:
       >>> total({'w': jnp.array([True, False]), 'b': jnp.array(True)})
       2
     """
-    return sum(m.size for m in jax.tree.leaves(mask) if m.ndim)
+    return sum(jnp.size(m) for m in jax.tree.leaves(mask) if jnp.ndim(m))
 
 
 def density(mask: PyTree) -> float:

@@ -34,9 +34,9 @@ def select(scores: PyTree, mask: PyTree, count: jax.Array | int) -> PyTree:
       [True, False, True, True]
     """
     masks, treedef = jax.tree.flatten(mask)
-    candidates = [(m, s) for m, s in zip(masks, jax.tree.leaves(scores), strict=True) if m.ndim]
+    candidates = [(m, s) for m, s in zip(masks, jax.tree.leaves(scores), strict=True) if jnp.ndim(m)]
     chosen = iter(_keep_best(candidates, jnp.asarray(count, jnp.int32)))
-    return jax.tree.unflatten(treedef, [next(chosen) if m.ndim else m for m in masks])
+    return jax.tree.unflatten(treedef, [next(chosen) if jnp.ndim(m) else m for m in masks])
 
 
 def select_per_leaf(scores: PyTree, mask: PyTree, counts: PyTree) -> PyTree:
@@ -57,7 +57,7 @@ def select_per_leaf(scores: PyTree, mask: PyTree, counts: PyTree) -> PyTree:
       >>> kept['a'].tolist(), kept['b'].tolist()
       ([False, True], [True, True])
     """
-    return jax.tree.map(lambda m, s, n: select(s, m, n) if m.ndim else m, mask, scores, counts)
+    return jax.tree.map(lambda m, s, n: select(s, m, n) if jnp.ndim(m) else m, mask, scores, counts)
 
 
 def _keep_best(candidates: list[tuple[jax.Array, jax.Array]], count: jax.Array) -> list[jax.Array]:

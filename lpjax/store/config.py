@@ -1,5 +1,6 @@
 """Who a work directory belongs to: one config, written on first use and compared ever after."""
 
+import functools
 import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -11,14 +12,17 @@ from lpjax.store.records import read_json, write_json
 _SHOWN = 5
 
 
-def claim(workdir: Path, config: Mapping[str, Any], *, growing: Collection[str] = ("seeds",)) -> None:
+def claim(
+    workdir: Path, config: Mapping[str, Any], *, growing: Collection[str] = ("seeds",), free: Collection[str] = ()
+) -> None:
     """Takes a work directory for a config, or refuses one that belongs to another.
 
     Args:
       workdir: Created if need be.
       config: Nested dicts of JSON values; tuples count as lists.
-      growing: Top-level fields holding lists that may differ from run to run: more seeds join the same directory, and
-        its config.json then lists them all.
+      growing: Fields (dotted names) holding lists that may differ from run to run: more seeds join the same directory,
+        and its config.json then lists them all.
+      free: Fields that may differ without a trace: where data lie, how fast.
 
     Raises:
       ValueError: If the directory holds another config, naming the fields that differ, or anything but a run.
@@ -37,16 +41,20 @@ def claim(workdir: Path, config: Mapping[str, Any], *, growing: Collection[str] 
         write_json(paths.config(workdir), ours)
         return
     theirs = read_json(paths.config(workdir))
-    differing = _differences(_without(theirs, growing), _without(ours, growing))
+    differing = _differences(theirs, ours, {*growing, *free})
     if differing:
         more = f" and {len(differing) - _SHOWN} more" if len(differing) > _SHOWN else ""
         raise ValueError(
             f"{workdir} holds another config: {'; '.join(differing[:_SHOWN])}{more}; "
             "choose another work directory or restore these fields"
         )
-    grown = {name: _union(theirs.get(name, []), ours[name]) for name in growing if name in ours}
-    if theirs != theirs | grown:
-        write_json(paths.config(workdir), theirs | grown)
+    grown = json.loads(json.dumps(theirs))
+    for field in growing:
+        *rooms, name = field.split(".")
+        here, there = functools.reduce(dict.__getitem__, rooms, ours), functools.reduce(dict.__getitem__, rooms, grown)
+        there[name] = _union(there.get(name, []), here.get(name, []))
+    if theirs != grown:
+        write_json(paths.config(workdir), grown)
 
 
 def _ensure_empty(workdir: Path) -> None:
@@ -60,12 +68,12 @@ def _ensure_empty(workdir: Path) -> None:
         raise ValueError(f"{workdir} is not empty ({strangers[0]!r}, ...) and holds no config.json; choose another")
 
 
-def _differences(old: Any, new: Any) -> list[str]:
+def _differences(old: Any, new: Any, ignored: Collection[str]) -> list[str]:
     before, after = dict(_fields(old)), dict(_fields(new))
     return [
         f"{name} is {before.get(name, 'absent')} there, {after.get(name, 'absent')} here"
         for name in before | after
-        if before.get(name) != after.get(name)
+        if before.get(name) != after.get(name) and name not in ignored
     ]
 
 
@@ -73,10 +81,6 @@ def _fields(tree: Any, prefix: str = "") -> list[tuple[str, str]]:
     if isinstance(tree, dict) and tree:
         return [field for name, value in tree.items() for field in _fields(value, f"{prefix}.{name}".lstrip("."))]
     return [(prefix, json.dumps(tree))]
-
-
-def _without(config: dict[str, Any], names: Collection[str]) -> dict[str, Any]:
-    return {name: value for name, value in config.items() if name not in names}
 
 
 def _union(old: list[Any], new: list[Any]) -> list[Any]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from lpjax.choices import one_of
 from lpjax.sparsity import apply_mask, kept, magnitude, random, select, select_per_leaf
@@ -94,7 +95,6 @@ def imp(
       ValueError: If a setting is out of range, or a level would be left without weights.
 
     Example:
-      >>> import jax.numpy as jnp
       >>> toy = lambda level, variables, mask: Trained(variables, variables, variables)
       >>> pruning = imp(toy, prune_fraction=0.5)
       >>> weights = Variables({'w': jnp.array([3.0, -1.0, 2.0, 0.5])}, {})
@@ -115,20 +115,19 @@ def imp(
     def keep(count: int) -> int:
         return rule(count, prune_fraction, never_pruned)
 
-    def prune(mask: PyTree, scores: PyTree, level: int) -> PyTree:
+    def prune(mask: PyTree, scores: PyTree) -> PyTree:
         if scope == "layerwise":
-            counts = jax.tree.map(lambda m: keep(int(kept(m))) if m.ndim else 0, mask)
-            left = sum(jax.tree.leaves(counts))
+            counts = jax.tree.map(lambda m: keep(int(kept(m))) if jnp.ndim(m) else 0, mask)
         else:
-            counts = left = keep(int(kept(mask)))
-        if not left:
-            raise ValueError(f"pruning level {level} leaves no weight of {int(kept(mask))}; ask for fewer levels")
+            counts = keep(int(kept(mask)))
         return _select_per_leaf(scores, mask, counts) if scope == "layerwise" else _select(scores, mask, counts)
 
     def init(variables: Variables, mask: PyTree, key: jax.Array) -> IMPState:
         return IMPState(0, mask, variables, key)
 
     def step(state: IMPState) -> tuple[IMPState, Ticket]:
+        if not kept(state.mask):
+            raise ValueError(f"pruning left level {state.level} without weights; ask for fewer levels")
         trained = train(state.level, _masked(state.start, state.mask), state.mask)
         ticket = Ticket(_masked(trained.ticket, state.mask), state.mask)
         source = trained.last if mask_from == "last" else trained.ticket
@@ -136,7 +135,7 @@ def imp(
         start = source
         if rewind:
             start = state.start if state.level else _required(trained.rewind_point)
-        mask = prune(state.mask, scores, state.level + 1)
+        mask = prune(state.mask, scores)
         return IMPState(state.level + 1, mask, start, state.key), ticket
 
     return IMP(init, step)

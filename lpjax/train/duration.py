@@ -22,7 +22,7 @@ def steps(duration: str, steps_per_epoch: int) -> int:
       >>> steps('9ep', 352), steps('500it', 352)
       (3168, 500)
     """
-    match = _FORM.fullmatch(duration)
+    match = _FORM.fullmatch(str(duration))
     if match is None:
         raise ValueError(f"duration {duration!r} has no unit; write epochs as '182ep' or iterations as '500it'")
     number, unit = match.groups()

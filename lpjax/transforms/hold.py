@@ -28,7 +28,7 @@ def hold(inner: optax.GradientTransformation, mask: PyTree) -> optax.GradientTra
 
     Gradients and parameters are masked on the way in, so moments stay zero even under weight decay; the update that
     leaves is `where(mask, u, -p)` in the parameter's dtype, so a plain `optax.apply_updates` lands on the mask whatever
-    the parameters were.
+    (finite) the parameters were.
 
     Args:
       inner: The optimiser, learning rate included: nothing may follow in the chain.

@@ -41,6 +41,14 @@ def test_the_defaults_are_sound():
         ("pool.coefficients", (0.5, 1.5), "holds 1.5"),
         ("pool.coefficients", (), "one or more"),
         ("pool.recalibrate", "some", "or 'full'"),
+        ("pool.recalibrate", "0", "or 'full'"),
+        ("pool.methods", ("swa", "swa"), "names one twice"),
+        ("pool.coefficients", ("a",), "holds a"),
+        ("imp.prunable", "path:(", "no regular expression"),
+        ("imp.levls", 3, "did you mean 'imp.levels'"),
+        ("train.milestones", (91,), "write epochs as '182ep'"),
+        ("width", 3, "even number"),
+        ("seeds", (0, "a"), "different integers"),
         ("pool.accept", "=>", "unknown pool.accept"),
         ("pool.chunk", 0, "1 or more"),
         ("seeds", (), "one or more"),
@@ -54,6 +62,22 @@ def test_a_setting_that_cannot_work_is_refused_in_one_line(field, value, message
     with pytest.raises(ValueError, match=message) as refusal:
         run.check(config)
     assert "\n" not in str(refusal.value)
+
+
+def test_a_config_that_lacks_a_field_is_refused():
+    config = run.default_config()
+    del config.imp["rewind"]
+    with pytest.raises(ValueError, match=r"lacks 'imp\.rewind'"):
+        run.check(config)
+
+
+def test_more_levels_than_weights_are_refused_before_training(tmp_path):
+    config = run.default_config()
+    config.dataset, config.validation, config.model = "digits", 500, "resnet8"
+    config.imp.prune_fraction = 0.99
+    with pytest.raises(ValueError, match="leaves no weight; ask for fewer"):
+        run.run(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()  # a mistake binds no work directory
 
 
 def test_a_rewind_point_beyond_training_is_refused(tmp_path):

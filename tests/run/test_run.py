@@ -81,7 +81,9 @@ def test_a_trace_tells_every_trial_and_acceptance_never_lowers_validation(finish
             assert trial["value"] == max(trial["values"])
             assert trial["accepted"] == (trial["value"] >= value)
             value = max(value, trial["value"])
-        assert store.read_json(paths.summary(paths.pool(finished, 0, "interpolation", anchor)))["value"] == value
+        assert store.read_json(paths.summary(paths.pool(finished, 0, "interpolation", anchor)))[
+            "value"
+        ] == pytest.approx(value)
 
 
 def test_results_hold_every_network_split_and_metric(finished):
@@ -157,6 +159,14 @@ def test_a_ticket_of_another_architecture_is_refused_naming_the_leaf(finished, t
 
 
 @pytest.mark.slow
+def test_a_loss_that_is_not_finite_stops_the_run_and_says_where(tmp_path):
+    config = tiny_config()
+    config.train.learning_rate = 1e30
+    with pytest.raises(ValueError, match=r"at step \d+ of level 0; lower train\.learning_rate"):
+        run.run(config, tmp_path / "diverging")
+
+
+@pytest.mark.slow
 def test_learning_rate_rewinding_resumes_too(tmp_path):
     config = tiny_config()
     config.imp.rewind = "final"
@@ -177,14 +187,15 @@ def test_learning_rate_rewinding_resumes_too(tmp_path):
 
 
 @pytest.mark.slow
-def test_more_seeds_join_the_same_directory(finished, tmp_path):
+def test_more_seeds_and_methods_join_the_same_directory(finished, tmp_path):
     grown = tmp_path / "grown"
     shutil.copytree(finished, grown)
     config = tiny_config()
-    config.seeds = (0, 1)
+    config.seeds = (1,)
+    config.pool.methods = ("average",)
     run.run(config, grown)
     rows = store.read_results(paths.results(grown))
-    assert {r.seed for r in rows} == {0, 1}
+    assert {r.method for r in rows if r.seed == 1} == {"ticket", "average"}
     assert [r for r in rows if r.seed == 0] == store.read_results(paths.results(finished))
     assert json.loads(paths.config(grown).read_text())["seeds"] == [0, 1]
 
