@@ -69,7 +69,7 @@ def learning_rate(
     def rate(step: jnp.ndarray) -> jnp.ndarray:
         step = jnp.asarray(step, jnp.int32)
         scale = jnp.float32(peak)
-        if schedule == "step":
+        if schedule == "step" and drops.size:  # XLA of jax 0.11 crashes on empty arrays spread over devices
             scale = scale * jnp.float32(decay) ** jnp.sum(step >= drops).astype(jnp.float32)
         if schedule == "cosine":
             scale = scale * (1 + jnp.cos(jnp.pi * jnp.minimum(step / total, 1))) / 2
