@@ -118,9 +118,8 @@ def imp(
     def prune(mask: PyTree, scores: PyTree) -> PyTree:
         if scope == "layerwise":
             counts = jax.tree.map(lambda m: keep(int(kept(m))) if jnp.ndim(m) else 0, mask)
-        else:
-            counts = keep(int(kept(mask)))
-        return _select_per_leaf(scores, mask, counts) if scope == "layerwise" else _select(scores, mask, counts)
+            return _select_per_leaf(scores, mask, counts)
+        return _select(scores, mask, keep(int(kept(mask))))
 
     def init(variables: Variables, mask: PyTree, key: jax.Array) -> IMPState:
         return IMPState(0, mask, variables, key)
