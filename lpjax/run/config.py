@@ -56,6 +56,8 @@ def default_config() -> ConfigDict:
                 "rule": "torch",  # 'torch', 'openlth'
                 "ticket": "best",  # 'best' on validation, or the 'last' weights
                 "mask_from": "last",  # 'last' weights, or the 'ticket'
+                "dense": "whole",  # level 0 in one run, or 'rewound': it too starts at the rewind point (OpenLTH)
+                "tickets_from": "",  # a folder of tickets found elsewhere; empty to train them
             },
             "pool": {
                 "methods": tuple(pools.METHODS),
@@ -66,6 +68,12 @@ def default_config() -> ConfigDict:
                 "recalibrate": "4096",  # training images for BatchNorm's statistics, or 'full'
                 "numbers": "common",  # 'common': one draw of images an anchor; 'fresh': one a candidate
                 "chunk": 1,  # candidates evaluated at once; 1 is a loop
+                "start": (),  # of 'reference': the anchors' first values, one a level, as the original's log has them
+            },
+            "corruptions": {  # robustness of tickets and pools, on test images
+                "measure": "none",  # 'none', the 'benchmark' of 15, or 'all' 19
+                "dir": "",  # published .npy files; empty for TFDS's where it lies prepared, else made here
+                "images": 0,  # the first so many test images; 0 for all
             },
         }
     )
@@ -88,7 +96,14 @@ def resolve(config: ConfigDict) -> dict[str, Any]:
 
 GROWING = ("seeds", "pool.methods")
 """Fields that may differ from call to call: more replicates and methods join a work directory."""
-FREE = ("data_dir", "eval_batch_size", "pool.chunk", "train.steps_per_dispatch")
+FREE = (
+    "data_dir",
+    "eval_batch_size",
+    "pool.chunk",
+    "train.steps_per_dispatch",
+    "corruptions.dir",
+    "corruptions.measure",
+)
 """Fields that change no ticket: where data lie, how fast."""
 
 
@@ -114,9 +129,11 @@ def check(config: ConfigDict) -> None:
     one_of("imp.rule", config.imp.rule, tickets.RULES)
     one_of("imp.ticket", config.imp.ticket, ("best", "last"))
     one_of("imp.mask_from", config.imp.mask_from, ("last", "ticket"))
+    one_of("imp.dense", config.imp.dense, ("whole", "rewound"))
     one_of("pool.accept", config.pool.accept, pools.ACCEPT)
     one_of("pool.prune", config.pool.prune, pools.PRUNE)
     one_of("pool.numbers", config.pool.numbers, ("common", "fresh"))
+    one_of("corruptions.measure", config.corruptions.measure, ("none", "benchmark", "all"))
     for method in config.pool.methods:
         one_of("pool method", method, pools.METHODS)
     if len(set(config.pool.methods)) < len(config.pool.methods):
@@ -149,6 +166,7 @@ def _ranges(config: ConfigDict) -> None:
         "validation": 1,
         "train_images": 0,
         "augment.crop": 0,
+        "corruptions.images": 0,
         "width": 0,
         "train.weight_decay": 0,
     }
