@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from lpjax.pools.lottery import Evaluate, Pool, PoolState, Recalibrate, as_pytree, call, pool
+from lpjax.pools.reference import reference
 from lpjax.types import Ticket
 
 
@@ -109,4 +110,12 @@ METHODS: dict[str, Method] = {
         "The equal-weight mean of all tickets, pruned once.",
         "Wortsman et al., Model Soups, ICML 2022",
     ),
+    "reference": Method(
+        reference,
+        True,
+        "Interpolation by the rule of the authors' code, from a given starting value: to replay their log.",
+        "Lottery Pools, as released",
+    ),
 }
+STANDARD = tuple(name for name in METHODS if name != "reference")
+"""The methods that need no log."""

@@ -4,23 +4,26 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from lpjax import store
+from lpjax import pools, store
 from lpjax.run.config import FREE, GROWING, check, default_config, fields, resolve
-from lpjax.run.evaluate import collect_results, evaluate_seed
+from lpjax.run.evaluate import evaluate_seed, gather
 from lpjax.run.imp import find_tickets
-from lpjax.run.job import prepare
-from lpjax.run.pool import build_pools
+from lpjax.run.job import Job, prepare
+from lpjax.run.pool import build_pools, searches
 from lpjax.store import paths
 
 __all__ = ["check", "default_config", "fields", "run"]
 
 
-def run(config: ConfigDict, workdir: Path) -> None:
+def run(config: ConfigDict, workdir: Path) -> Job:
     """Finds tickets, builds pools and measures both, for every seed; what is done already is left alone.
 
     Args:
       config: As the user wrote it.
       workdir: Created on first use; refused if it holds another config.
+
+    Returns:
+      What the run shared: network, data, compiled functions; more can be measured with it.
 
     Raises:
       ValueError: On a user's mistake, in one line.
@@ -33,6 +36,8 @@ def run(config: ConfigDict, workdir: Path) -> None:
         store.write_json(paths.environment(workdir), store.environment())
     for seed in config.seeds:
         find_tickets(job, workdir, seed)
-        build_pools(job, workdir, seed)
-        evaluate_seed(job, workdir, seed)
-    collect_results(job, workdir)
+        build_pools(job, workdir, seed, searches(job))
+        evaluate_seed(job, workdir, seed, config.pool.methods)
+    seeds = store.read_json(paths.config(workdir))["seeds"]
+    store.write_results(paths.results(workdir), gather(workdir, seeds, config.imp.levels, tuple(pools.METHODS)))
+    return job

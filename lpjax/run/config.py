@@ -60,7 +60,7 @@ def default_config() -> ConfigDict:
                 "tickets_from": "",  # a folder of tickets found elsewhere; empty to train them
             },
             "pool": {
-                "methods": tuple(pools.METHODS),
+                "methods": pools.STANDARD,
                 "coefficients": pools.INTERPOLATION,  # weights of the newcomer, for 'interpolation'
                 "newcomers": 0,  # the nearest so many; 0 for all
                 "accept": ">=",  # of 'interpolation' and 'average': '>=' (paper), '>' (its code)
@@ -180,6 +180,11 @@ def _ranges(config: ConfigDict) -> None:
         raise ValueError(f"imp.prune_fraction is {config.imp.prune_fraction}; give a fraction in (0, 1)")
     if config.train.learning_rate <= 0:
         raise ValueError(f"train.learning_rate is {config.train.learning_rate}; give a number above 0")
+    if "reference" in config.pool.methods and len(config.pool.start) != config.imp.levels:
+        raise ValueError(
+            f"pool.start has {len(config.pool.start)} values; the method 'reference' needs the first value of each of "
+            f"the {config.imp.levels} anchors, as fractions"
+        )
     if not config.pool.coefficients:
         raise ValueError("pool.coefficients is empty; give one or more in [0, 1]")
     if config.width % 2:

@@ -1,18 +1,22 @@
-"""Evaluation: the one place that reads the test split. Writes results.csv."""
+"""Evaluation: where the test split is read. Writes an evaluation.json beside every network, and gathers them."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 
 from lpjax import metrics, store, train
-from lpjax.pools import METHODS
 from lpjax.run.job import Job
 from lpjax.run.pool import load_ticket
 from lpjax.run.progress import Progress
 from lpjax.store import paths
 from lpjax.types import Apply, Batch, Preprocess, Variables
 
+TICKET = "ticket"
 METRICS = {
     "accuracy": metrics.accuracy,
     "nll": metrics.negative_log_likelihood,
@@ -20,72 +24,163 @@ METRICS = {
 }
 
 
-def evaluate_seed(job: Job, workdir: Path, seed: int) -> None:
+class Network(NamedTuple):
+    """A network on disk.
+
+    Attributes:
+      method: `'ticket'`, or the name of the pool.
+      level: Number of prunings done; of a pool, its anchor's.
+      directory: The level's or the pool's.
+    """
+
+    method: str
+    level: int
+    directory: Path
+
+
+def networks(workdir: Path, seed: int, levels: int, methods: Sequence[str]) -> list[Network]:
+    """Lists tickets and pools of a seed, whether they are there yet or not.
+
+    Args:
+      workdir: Where they lie.
+      seed: Whose.
+      levels: How many tickets there are.
+      methods: Pools, after the tickets.
+
+    Returns:
+      One record each.
+    """
+    tickets = [Network(TICKET, level, paths.level(workdir, seed, level)) for level in range(levels)]
+    return tickets + [
+        Network(method, level, paths.pool(workdir, seed, method, level))
+        for method in methods
+        for level in range(levels)
+    ]
+
+
+def predict(job: Job, variables: Variables, batch: Batch) -> jax.Array:
+    """Computes the logits of a split.
+
+    Args:
+      job: Whose network.
+      variables: Its parameters and statistics.
+      batch: `N` images.
+
+    Returns:
+      `[N, classes]`, float32.
+    """
+    return _predict(job.apply, job.preprocess, job.config.eval_batch_size, variables, batch.images)
+
+
+def measure(logits: jax.Array, labels: jax.Array) -> dict[str, float]:
+    """Takes every metric of `METRICS`.
+
+    Args:
+      logits: `[N, classes]`.
+      labels: `[N]`.
+
+    Returns:
+      Values by name.
+    """
+    return {name: float(value) for name, value in _measure(logits, labels).items()}
+
+
+def evaluate_seed(job: Job, workdir: Path, seed: int, methods: Sequence[str]) -> None:
     """Measures every ticket and pool of a seed that was not measured yet, on validation and on test.
 
     Args:
       job: Network and data.
       workdir: Where tickets and pools lie; each gets an `evaluation.json` beside it.
       seed: Whose.
+      methods: Which pools.
     """
     missing = [
-        (method, level, directory)
-        for method, level, directory in _measured(job, workdir, seed, job.config.pool.methods)
-        if not paths.evaluation(directory).exists()
+        network
+        for network in networks(workdir, seed, job.config.imp.levels, methods)
+        if not paths.evaluation(network.directory).exists()
     ]
-    splits = {"validation": job.validation, "test": job.test}
     with Progress(f"seed {seed} evaluation", len(missing), "network") as progress:
         for method, level, directory in missing:
             variables = load_ticket(job, directory).variables
-            values = {
-                split: _measure(job.apply, job.preprocess, job.config.eval_batch_size, variables, batch)
-                for split, batch in splits.items()
-            }
-            plain = {split: {name: float(v) for name, v in row.items()} for split, row in values.items()}
-            store.write_json(paths.evaluation(directory), plain)
+            store.write_json(paths.evaluation(directory), evaluate(job, lambda of, v=variables: predict(job, v, of)))
             progress.advance(note=f"{method}, level {level}")
 
 
-def collect_results(job: Job, workdir: Path) -> None:
-    """Gathers all evaluations there are, of this call and of earlier ones, into `results.csv`.
+def evaluate(job: Job, logits_of: Any) -> dict[str, Any]:
+    """Measures a classifier on validation and on test.
 
     Args:
-      job: How many levels there are.
-      workdir: Where they lie.
+      job: Whose data.
+      logits_of: `batch -> logits`; be it one network or several together.
+
+    Returns:
+      By split the metrics, and under `'right'` which test images it classifies rightly, packed in hexadecimal.
     """
-    seeds = store.read_json(paths.config(workdir))["seeds"]
-    store.write_results(
-        paths.results(workdir),
-        [
-            result
-            for seed in seeds
-            for method, level, directory in _measured(job, workdir, seed, tuple(METHODS))
-            if paths.evaluation(directory).exists()
-            for result in _results(directory, seed, level, method)
-        ],
-    )
+    validation, test = logits_of(job.validation), logits_of(job.test)
+    right = np.asarray(jnp.argmax(test, -1) == job.test.labels)
+    return {
+        "validation": measure(validation, job.validation.labels),
+        "test": measure(test, job.test.labels),
+        "right": np.packbits(right).tobytes().hex(),
+    }
 
 
-def _results(directory: Path, seed: int, level: int, method: str) -> list[store.Result]:
-    summary = store.read_json(paths.summary(directory))
-    kept, total = summary["kept"], summary["total"]
+def load_right(directory: Path, images: int) -> np.ndarray:
+    """Tells which test images a network classifies rightly.
+
+    Args:
+      directory: The level's or the pool's.
+      images: Test images there are.
+
+    Returns:
+      `[images]`, bool.
+
+    Raises:
+      ValueError: If the network was not evaluated.
+    """
+    packed = bytes.fromhex(store.read_json(paths.evaluation(directory))["right"])
+    return np.unpackbits(np.frombuffer(packed, np.uint8), count=images).astype(bool)
+
+
+def gather(workdir: Path, seeds: Sequence[int], levels: int, methods: Sequence[str]) -> list[store.Result]:
+    """Gathers all evaluations there are.
+
+    Args:
+      workdir: Where they lie.
+      seeds: Whose.
+      levels: How many tickets a seed has.
+      methods: Pools, besides the tickets.
+
+    Returns:
+      One record a measurement.
+    """
     return [
-        store.Result(seed, level, kept, total, kept / total, method, split, metric, value)
-        for split, values in store.read_json(paths.evaluation(directory)).items()
-        for metric, value in values.items()
+        result
+        for seed in seeds
+        for network in networks(workdir, seed, levels, methods)
+        if paths.evaluation(network.directory).exists()
+        for result in _results(network, seed)
     ]
 
 
-def _measured(job: Job, workdir: Path, seed: int, methods: tuple[str, ...]) -> list[tuple[str, int, Path]]:
-    levels = range(job.config.imp.levels)
-    tickets = [("ticket", level, paths.level(workdir, seed, level)) for level in levels]
-    pools = [(method, level, paths.pool(workdir, seed, method, level)) for method in methods for level in levels]
-    return tickets + pools
+def _results(network: Network, seed: int) -> list[store.Result]:
+    summary = store.read_json(paths.summary(network.directory))
+    evaluation = store.read_json(paths.evaluation(network.directory))
+    kept, total = summary["kept"], summary["total"]
+    return [
+        store.Result(seed, network.level, kept, total, kept / total, network.method, split, metric, value)
+        for split in ("validation", "test")
+        for metric, value in evaluation[split].items()
+    ]
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))
-def _measure(
-    apply: Apply, preprocess: Preprocess, batch_size: int, variables: Variables, batch: Batch
-) -> dict[str, jax.Array]:
-    logits = train.predict(apply, preprocess, variables, batch.images, batch_size)
-    return {name: metric(logits, batch.labels) for name, metric in METRICS.items()}
+def _predict(
+    apply: Apply, preprocess: Preprocess, batch_size: int, variables: Variables, images: jax.Array
+) -> jax.Array:
+    return train.predict(apply, preprocess, variables, images, batch_size)
+
+
+@jax.jit
+def _measure(logits: jax.Array, labels: jax.Array) -> dict[str, jax.Array]:
+    return {name: metric(logits, labels) for name, metric in METRICS.items()}

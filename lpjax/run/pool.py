@@ -1,12 +1,13 @@
 """Pools: builds one around every ticket, by every method, on disk."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 
-from lpjax import pools, sparsity, store
+from lpjax import pools, sparsity, store, train
 from lpjax.run.imp import SeedKeys, evaluate
 from lpjax.run.job import Job
 from lpjax.run.progress import Progress
@@ -14,42 +15,65 @@ from lpjax.store import paths
 from lpjax.types import Ticket
 
 
-def build_pools(job: Job, workdir: Path, seed: int) -> None:
+class Search(NamedTuple):
+    """A pool method, ready to run around every anchor.
+
+    Attributes:
+      pool: The method.
+      newcomers: The nearest so many are tried; 0 for all, None for a method that takes none.
+      start: The anchors' first values, one a level; measured on validation where there are none.
+    """
+
+    pool: pools.Pool
+    newcomers: int | None
+    start: tuple[float, ...] = ()
+
+
+def searches(job: Job) -> dict[str, Search]:
+    """Lists what the config asks for.
+
+    Args:
+      job: Its network, validation and recalibration.
+
+    Returns:
+      Searches by name.
+    """
+    return {method: _search(job, method) for method in job.config.pool.methods}
+
+
+def build_pools(job: Job, workdir: Path, seed: int, searches: Mapping[str, Search]) -> None:
     """Builds the pools of one seed that are not done.
 
     Args:
       job: Network, validation and recalibration.
       workdir: Where the tickets lie and the pools go.
       seed: Whose tickets.
+      searches: By name; pools go to `pools/<name>/`.
     """
     levels = range(job.config.imp.levels)
     missing = [
-        (method, anchor)
-        for method in job.config.pool.methods
-        for anchor in levels
-        if not _done(paths.pool(workdir, seed, method, anchor))
+        (name, anchor) for name in searches for anchor in levels if not _done(paths.pool(workdir, seed, name, anchor))
     ]
     if not missing:
         return
     found = {level: load_ticket(job, paths.level(workdir, seed, level)) for level in levels}
+    newcomers = {(name, anchor): _newcomers(searches[name], anchor, levels) for name, anchor in missing}
     key = SeedKeys.of(seed).pool
-    methods = {method: _build(job, method) for method, _ in missing}
-    newcomers = {method: _newcomers(job, method) for method in methods}
-    steps = sum(len(newcomers[method][anchor]) for method, anchor in missing)
-    with Progress(f"seed {seed} pools", steps, "newcomer") as progress:
-        for method, anchor in missing:
+    with Progress(f"seed {seed} pools", sum(map(len, newcomers.values())), "newcomer") as progress:
+        for name, anchor in missing:
             clock = time.monotonic()
-            search = methods[method]
-            directory = paths.pool(workdir, seed, method, anchor)
-            state = search.init(found[anchor], jax.random.fold_in(key, anchor))
+            search, given = searches[name].pool, searches[name].start
+            directory = paths.pool(workdir, seed, name, anchor)
+            value = (given[anchor],) if given else ()
+            state = search.init(found[anchor], jax.random.fold_in(key, anchor), *value)
             start, trials = float(state.value), []
-            for newcomer in newcomers[method][anchor]:
+            for newcomer in newcomers[name, anchor]:
                 state, trial = search.step(state, found[newcomer].variables)
                 trials.append({"newcomer": newcomer, **_plain(trial)})
-                progress.advance(note=f"{method}, anchor {anchor}")
+                progress.advance(note=f"{name}, anchor {anchor}")
             ticket = search.ticket(state)
             kept, total = int(sparsity.kept(ticket.mask)), sparsity.total(ticket.mask)
-            counts = {"method": method, "seed": seed, "anchor": anchor, "kept": kept, "total": total}
+            counts = {"method": name, "seed": seed, "anchor": anchor, "kept": kept, "total": total}
             store.save_ticket(paths.ticket(directory), ticket)
             store.write_json(paths.trace(directory), {**counts, "start": start, "trials": trials})
             # Of the pruned ticket: a search that prunes at its end knows only the unpruned mix's value.
@@ -57,7 +81,7 @@ def build_pools(job: Job, workdir: Path, seed: int) -> None:
             seconds = round(time.monotonic() - clock, 3)
             store.write_json(paths.summary(directory), {**counts, **outcome, "seconds": seconds})
             progress.line(
-                f"{method} around level {anchor:2d}: accepted {outcome['accepted']} of {len(trials)}, "
+                f"{name} around level {anchor:2d}: accepted {outcome['accepted']} of {len(trials)}, "
                 f"validation {start:.4f} -> {outcome['value']:.4f}"
             )
 
@@ -83,21 +107,33 @@ def _done(directory: Path) -> bool:
     return paths.summary(directory).exists() and store.exists(paths.ticket(directory))
 
 
-def _build(job: Job, name: str) -> pools.Pool:
+def _search(job: Job, method: str) -> Search:
     settings = job.config.pool
+    recalibrate, start = job.recalibrate, ()
     free: dict[str, Any] = {"chunk": settings.chunk}
-    if name in ("interpolation", "average"):
+    if method in ("interpolation", "average"):
         free |= {"accept": settings.accept, "prune": settings.prune, "fresh": settings.numbers == "fresh"}
-    if name == "interpolation":
+    if method in ("interpolation", "reference"):
         free["coefficients"] = tuple(settings.coefficients)
-    return pools.METHODS[name].build(job.evaluate, job.recalibrate, **free)
+    if method == "reference":
+        recalibrate, start = _in_order(job), tuple(settings.start)
+    newcomers = settings.newcomers if pools.METHODS[method].newcomers else None
+    return Search(pools.METHODS[method].build(job.evaluate, recalibrate, **free), newcomers, start)
 
 
-def _newcomers(job: Job, method: str) -> dict[int, list[int]]:
-    levels = range(job.config.imp.levels)
-    if not pools.METHODS[method].newcomers:
-        return {anchor: [] for anchor in levels}
-    return {anchor: pools.adjacent(anchor, levels, job.config.pool.newcomers) for anchor in levels}
+def _in_order(job: Job) -> train.Recalibrate:
+    """Recalibrates on all training images as they are stored: nothing is drawn."""
+
+    def plain(keys: jax.Array, images: jax.Array) -> jax.Array:
+        del keys
+        return job.preprocess(images)
+
+    images, size = len(job.train.labels), job.config.train.batch_size
+    return train.recalibrator(job.apply, plain, job.train, images=images, batch_size=size, shuffle=False)
+
+
+def _newcomers(search: Search, anchor: int, levels: range) -> list[int]:
+    return [] if search.newcomers is None else pools.adjacent(anchor, levels, search.newcomers)
 
 
 def _plain(trial: pools.Trial) -> dict[str, Any]:

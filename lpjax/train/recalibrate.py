@@ -51,7 +51,9 @@ def recalibrate(
     return Variables(variables.params, stats)
 
 
-def recalibrator(apply: Apply, augment: Augment, data: Batch, *, images: int, batch_size: int) -> Recalibrate:
+def recalibrator(
+    apply: Apply, augment: Augment, data: Batch, *, images: int, batch_size: int, shuffle: bool = True
+) -> Recalibrate:
     """Binds the training split and a budget.
 
     A key fixes the images, their order and their augmentation, so candidates recalibrated with one key differ by their
@@ -63,6 +65,7 @@ def recalibrator(apply: Apply, augment: Augment, data: Batch, *, images: int, ba
       data: The training split.
       images: Budget in images; at most the whole split is used.
       batch_size: Images a batch.
+      shuffle: Draw the images and their order; if not, the first ones are taken in stored order.
 
     Returns:
       `recalibrate(variables, key) -> variables`. It is a pytree whose leaves are the split, so a compiled function can
@@ -72,12 +75,13 @@ def recalibrator(apply: Apply, augment: Augment, data: Batch, *, images: int, ba
 
     def recalibrated(data: Batch, variables: Variables, key: jax.Array) -> Variables:
         order_key, augment_key = jax.random.split(key)
-        indices = jax.random.permutation(order_key, data.labels.shape[0])[:budget]
+        everything = data.labels.shape[0]
+        indices = jax.random.permutation(order_key, everything) if shuffle else jnp.arange(everything)
 
         def load(rows: jax.Array) -> jax.Array:
             keys = jax.vmap(jax.random.fold_in, (None, 0))(augment_key, rows)
             return augment(keys, data.images[rows])
 
-        return recalibrate(apply, variables, load, indices, batch_size)
+        return recalibrate(apply, variables, load, indices[:budget], batch_size)
 
     return Partial(recalibrated, data)

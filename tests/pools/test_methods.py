@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax.tree_util import Partial
 
-from lpjax.pools import METHODS, recalibrated, running_mean
+from lpjax.pools import METHODS, STANDARD, recalibrated, running_mean
 from lpjax.sparsity import kept
 from lpjax.types import Ticket, Variables
 
@@ -63,7 +63,7 @@ def ticket_of(count, seed=0):
     return Ticket(variables, {"w": jnp.asarray(mask), "bias": jnp.array(True)})
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", STANDARD)
 def test_every_method_builds_and_keeps_the_anchors_count(name):
     method = METHODS[name]
     search = method.build(evaluate, recalibrate, chunk=2)
