@@ -102,21 +102,22 @@ def evaluate_seed(job: Job, workdir: Path, seed: int, methods: Sequence[str]) ->
     with Progress(f"seed {seed} evaluation", len(missing), "network") as progress:
         for method, level, directory in missing:
             variables = load_ticket(job, directory).variables
-            store.write_json(paths.evaluation(directory), evaluate(job, lambda of, v=variables: predict(job, v, of)))
+            logits = (predict(job, variables, split) for split in (job.validation, job.test))
+            store.write_json(paths.evaluation(directory), evaluate(job, *logits))
             progress.advance(note=f"{method}, level {level}")
 
 
-def evaluate(job: Job, logits_of: Any) -> dict[str, Any]:
-    """Measures a classifier on validation and on test.
+def evaluate(job: Job, validation: jax.Array, test: jax.Array) -> dict[str, Any]:
+    """Measures a classifier, be it one network or several together, by what it says of both splits.
 
     Args:
       job: Whose data.
-      logits_of: `batch -> logits`; be it one network or several together.
+      validation: Logits `[N, classes]` of the validation split.
+      test: Logits of the test split.
 
     Returns:
       By split the metrics, and under `'right'` which test images it classifies rightly, packed in hexadecimal.
     """
-    validation, test = logits_of(job.validation), logits_of(job.test)
     right = np.asarray(jnp.argmax(test, -1) == job.test.labels)
     return {
         "validation": measure(validation, job.validation.labels),

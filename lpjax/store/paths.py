@@ -7,6 +7,7 @@ workdir/
     rewind/
     level_00/                    ticket/  successor/  progress/  metrics.jsonl  summary.json  evaluation.json
     pools/<method>/level_03/     ticket/  trace.json  summary.json  evaluation.json
+    analysis/                    averaged_pairs.json  linear_paths.json
   report/                        report.html  figures/
 ```
 Functions of the work directory give directories and the files at its top; functions of a directory, be it a level's or
@@ -64,6 +65,11 @@ def pool(workdir: Path, seed: int, method: str, level: int) -> Path:
       'runs/demo/seed_0/pools/interpolation/level_03'
     """
     return workdir / f"seed_{seed}" / "pools" / method / f"level_{level:02d}"
+
+
+def analysis(workdir: Path, seed: int, name: str) -> Path:
+    """Names the record of what was measured between the tickets of a seed."""
+    return workdir / f"seed_{seed}" / "analysis" / f"{name}.json"
 
 
 def ticket(directory: Path) -> Path:

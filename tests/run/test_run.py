@@ -8,46 +8,10 @@ import jax
 import numpy as np
 import pytest
 
-from lpjax import run, sparsity, store, train
-from lpjax.run import job
+from lpjax import run, sparsity, store
 from lpjax.store import paths
 
 METHODS = ("recalibrated", "interpolation", "uniform")
-
-
-def tiny_config():
-    config = run.default_config()
-    config.dataset = "digits"
-    config.validation = 64
-    config.train_images = 80
-    config.augment.crop = 1
-    config.model = "resnet8"
-    config.width = 4
-    config.train.duration = "3ep"
-    config.train.batch_size = 32
-    config.train.milestones = ("2ep",)
-    config.imp.levels = 3
-    config.imp.rewind = "4it"
-    config.pool.methods = METHODS
-    config.pool.coefficients = (0.25, 0.75)
-    config.pool.recalibrate = "40"
-    return config
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_device():
-    """A run that fits one device need not be compiled for eight; data parallelism has tests of its own."""
-    mesh = train.mesh_of(jax.devices()[:1])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(job.train, "mesh_of", lambda: mesh)
-        yield
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    workdir = tmp_path_factory.mktemp("run") / "tiny"
-    run.run(tiny_config(), workdir)
-    return workdir
 
 
 def test_levels_keep_exactly_the_counts_of_the_rule(finished):
@@ -103,7 +67,7 @@ def test_the_validation_accuracy_of_a_ticket_is_the_best_of_its_epochs(finished)
         assert row.value == pytest.approx(max(e["validation_accuracy"] for e in epochs), abs=1e-6)
 
 
-def test_the_same_command_again_changes_nothing(finished):
+def test_the_same_command_again_changes_nothing(finished, tiny_config):
     before = {p: p.stat().st_mtime_ns for p in finished.rglob("*") if p.is_file() and p.name != "environment.json"}
     results = paths.results(finished).read_bytes()
     run.run(tiny_config(), finished)
@@ -112,7 +76,7 @@ def test_the_same_command_again_changes_nothing(finished):
     assert paths.results(finished).read_bytes() == results
 
 
-def test_a_run_cut_off_after_a_level_ends_with_the_same_bytes(finished, tmp_path):
+def test_a_run_cut_off_after_a_level_ends_with_the_same_bytes(finished, tmp_path, tiny_config):
     resumed = tmp_path / "resumed"
     shutil.copytree(finished, resumed)
     for level in (1, 2):
@@ -123,7 +87,7 @@ def test_a_run_cut_off_after_a_level_ends_with_the_same_bytes(finished, tmp_path
     assert paths.results(resumed).read_bytes() == paths.results(finished).read_bytes()
 
 
-def test_a_work_directory_of_another_config_is_refused_and_left_alone(finished):
+def test_a_work_directory_of_another_config_is_refused_and_left_alone(finished, tiny_config):
     config = tiny_config()
     config.imp.levels = 2
     before = paths.config(finished).read_bytes()
@@ -132,7 +96,7 @@ def test_a_work_directory_of_another_config_is_refused_and_left_alone(finished):
     assert paths.config(finished).read_bytes() == before
 
 
-def test_a_damaged_ticket_is_named(finished, tmp_path):
+def test_a_damaged_ticket_is_named(finished, tmp_path, tiny_config):
     broken = tmp_path / "broken"
     shutil.copytree(finished, broken)
     ticket = paths.ticket(paths.level(broken, 0, 1))
@@ -143,7 +107,7 @@ def test_a_damaged_ticket_is_named(finished, tmp_path):
         run.run(tiny_config(), broken)
 
 
-def test_a_ticket_of_another_architecture_is_refused_naming_the_leaf(finished, tmp_path):
+def test_a_ticket_of_another_architecture_is_refused_naming_the_leaf(finished, tmp_path, tiny_config):
     mixed = tmp_path / "mixed"
     shutil.copytree(finished, mixed)
     wide = tiny_config()
@@ -159,7 +123,7 @@ def test_a_ticket_of_another_architecture_is_refused_naming_the_leaf(finished, t
 
 
 @pytest.mark.slow
-def test_a_loss_that_is_not_finite_stops_the_run_and_says_where(tmp_path):
+def test_a_loss_that_is_not_finite_stops_the_run_and_says_where(tmp_path, tiny_config):
     config = tiny_config()
     config.train.learning_rate = 1e30
     with pytest.raises(ValueError, match=r"at step \d+ of level 0; lower train\.learning_rate"):
@@ -167,7 +131,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_says_where(tmp_path):
 
 
 @pytest.mark.slow
-def test_learning_rate_rewinding_resumes_too(tmp_path):
+def test_learning_rate_rewinding_resumes_too(tmp_path, tiny_config):
     config = tiny_config()
     config.imp.rewind = "final"
     config.imp.ticket = "last"
@@ -187,7 +151,7 @@ def test_learning_rate_rewinding_resumes_too(tmp_path):
 
 
 @pytest.mark.slow
-def test_more_seeds_and_methods_join_the_same_directory(finished, tmp_path):
+def test_more_seeds_and_methods_join_the_same_directory(finished, tmp_path, tiny_config):
     grown = tmp_path / "grown"
     shutil.copytree(finished, grown)
     config = tiny_config()
@@ -201,7 +165,7 @@ def test_more_seeds_and_methods_join_the_same_directory(finished, tmp_path):
 
 
 @pytest.mark.parametrize("lost", [paths.ticket, paths.successor])
-def test_what_is_deleted_is_recomputed_alone_and_the_same(finished, tmp_path, lost):
+def test_what_is_deleted_is_recomputed_alone_and_the_same(finished, tmp_path, lost, tiny_config):
     mended = tmp_path / "mended"
     shutil.copytree(finished, mended)
     shutil.rmtree(lost(paths.level(mended, 0, 1)))

@@ -1,0 +1,149 @@
+"""What lies between tickets: averaged pairs, linear paths and output ensembles, measured on test."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.tree_util import Partial
+
+from lpjax import metrics, pools, sparsity, store, train
+from lpjax.run.evaluate import evaluate, measure, predict
+from lpjax.run.imp import SeedKeys
+from lpjax.run.job import Job
+from lpjax.run.pool import load_ticket
+from lpjax.run.progress import Progress
+from lpjax.store import paths
+from lpjax.types import Batch, Ticket, Variables
+
+Row = dict[str, Any]
+
+
+def averaged_pairs(job: Job, workdir: Path, seed: int) -> list[Row]:
+    """Averages every two tickets, pruned to the sparser one's count and recalibrated, and measures the outcome.
+
+    Args:
+      job: Network and data.
+      workdir: Where the tickets lie; what was measured once is read back.
+      seed: Whose.
+
+    Returns:
+      `first <= second` (levels), `density` of the second, `accuracy` on test; where both are one, of the ticket itself.
+
+    References:
+      Yin et al., Lottery Pools, AAAI 2023, Figure 1.
+    """
+
+    def measured() -> list[Row]:
+        tickets, key = _tickets(job, workdir, seed), SeedKeys.of(seed).pool
+        average = pools.pool(_no_value, job.recalibrate, coefficients=(0.5,), accept="always")
+        rows = []
+        with Progress(f"seed {seed} pairs", len(tickets) * (len(tickets) + 1) // 2, "pair") as progress:
+            for second, ticket in enumerate(tickets):
+                for first in range(second + 1):
+                    state = average.init(ticket, jax.random.fold_in(key, second), 0.0)
+                    if first < second:
+                        state, _ = average.step(state, tickets[first].variables)
+                    accuracy = measure(predict(job, state.variables, job.test), job.test.labels)["accuracy"]
+                    density = sparsity.density(ticket.mask)
+                    rows.append({"first": first, "second": second, "density": density, "accuracy": accuracy})
+                    progress.advance(note=f"{first}, {second}")
+        return rows
+
+    return _once(paths.analysis(workdir, seed, "averaged_pairs"), measured)
+
+
+def linear_paths(job: Job, workdir: Path, seed: int) -> list[Row]:
+    """Measures loss and error on the straight lines between consecutive tickets, recalibrated and not.
+
+    Args:
+      job: Network and data.
+      workdir: Where the tickets lie; what was measured once is read back.
+      seed: Whose.
+
+    Returns:
+      `pair` (the denser ticket's level), `coefficient` of the sparser, `recalibrated`, `loss` in nats, `error`.
+
+    References:
+      Yin et al., Lottery Pools, AAAI 2023, Figure 2; Frankle et al., ICML 2020.
+    """
+
+    def measured() -> list[Row]:
+        tickets, key = _tickets(job, workdir, seed), SeedKeys.of(seed).pool
+        loss_and_error, rows = _loss_and_error(job), []
+        with Progress(f"seed {seed} paths", 2 * (len(tickets) - 1), "path") as progress:
+            for pair in range(len(tickets) - 1):
+                start, end = tickets[pair].variables, tickets[pair + 1].variables
+                images = jax.random.fold_in(key, pair)
+                for recalibrate in (None, job.recalibrate):
+                    values = pools.linear_path(loss_and_error, start, end, recalibrate=recalibrate, key=images)
+                    recalibrated = recalibrate is not None
+                    columns = zip(pools.TENTHS, values["loss"].tolist(), values["error"].tolist(), strict=True)
+                    rows += [
+                        {"pair": pair, "coefficient": c, "recalibrated": recalibrated, "loss": loss, "error": error}
+                        for c, loss, error in columns
+                    ]
+                    progress.advance(note=f"{pair} to {pair + 1}")
+        return rows
+
+    return _once(paths.analysis(workdir, seed, "linear_paths"), measured)
+
+
+def evaluate_ensembles(job: Job, workdir: Path, seed: int, methods: Mapping[str, str], members: int) -> None:
+    """Measures output ensembles of every ticket and its nearest neighbours, each with its own statistics.
+
+    They are evaluated beside the pools, under `pools/<name>/`, though there is no ticket: nothing was merged.
+
+    Args:
+      job: Network and data.
+      workdir: Where the tickets lie.
+      seed: Whose.
+      methods: What is averaged, `'logits'` or `'probabilities'`, by the name to measure it under.
+      members: Networks an ensemble, the ticket included.
+
+    References:
+      Yin et al., Lottery Pools, AAAI 2023, Figure 7.
+    """
+    levels = range(job.config.imp.levels)
+    directories = {(name, anchor): paths.pool(workdir, seed, name, anchor) for name in methods for anchor in levels}
+    missing = {which: place for which, place in directories.items() if not paths.evaluation(place).exists()}
+    if not missing:
+        return
+    tickets = _tickets(job, workdir, seed)
+    logits = {s: [predict(job, t.variables, getattr(job, s)) for t in tickets] for s in ("validation", "test")}
+    with Progress(f"seed {seed} ensembles", len(missing), "ensemble") as progress:
+        for (name, anchor), directory in missing.items():
+            chosen = [anchor, *pools.adjacent(anchor, levels, members - 1)]
+            said = (pools.ensemble(jnp.stack([of[m] for m in chosen]), methods[name]) for of in logits.values())
+            mask = tickets[anchor].mask
+            counts = {"kept": int(sparsity.kept(mask)), "total": sparsity.total(mask)}
+            evaluation = evaluate(job, *said)
+            store.write_json(paths.summary(directory), {"method": name, "anchor": anchor, "members": chosen, **counts})
+            store.write_json(paths.evaluation(directory), evaluation)
+            progress.advance(note=f"{name}, anchor {anchor}")
+
+
+def _tickets(job: Job, workdir: Path, seed: int) -> list[Ticket]:
+    return [load_ticket(job, paths.level(workdir, seed, level)) for level in range(job.config.imp.levels)]
+
+
+def _no_value(variables: Variables) -> jax.Array:
+    del variables
+    return jnp.zeros((), float)
+
+
+def _loss_and_error(job: Job) -> Partial:
+    def measured(test: Batch, variables: Variables) -> dict[str, jax.Array]:
+        logits = train.predict(job.apply, job.preprocess, variables, test.images, job.config.eval_batch_size)
+        error = 1 - metrics.accuracy(logits, test.labels)
+        return {"loss": metrics.negative_log_likelihood(logits, test.labels), "error": error}
+
+    return Partial(measured, job.test)
+
+
+def _once(path: Path, measured: Callable[[], list[Row]]) -> list[Row]:
+    if not path.exists():
+        store.write_json(path, measured())
+    rows: list[Row] = store.read_json(path)
+    return rows
