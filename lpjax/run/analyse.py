@@ -114,7 +114,7 @@ def evaluate_ensembles(job: Job, workdir: Path, seed: int, methods: Mapping[str,
     logits = {s: [predict(job, t.variables, getattr(job, s)) for t in tickets] for s in ("validation", "test")}
     with Progress(f"seed {seed} ensembles", len(missing), "ensemble") as progress:
         for (name, anchor), directory in missing.items():
-            chosen = [anchor, *pools.adjacent(anchor, levels, members - 1)]
+            chosen = [anchor, *pools.adjacent(anchor, levels)[: members - 1]]
             said = (pools.ensemble(jnp.stack([of[m] for m in chosen]), methods[name]) for of in logits.values())
             mask = tickets[anchor].mask
             counts = {"kept": int(sparsity.kept(mask)), "total": sparsity.total(mask)}
