@@ -6,12 +6,13 @@ from lpjax.data.directory import DataError, data_home, pinned_order, prepared, w
 from lpjax.data.folders import prepare_folder
 from lpjax.data.pickles import read_pickle
 from lpjax.data.png import decode_image, encode_png
-from lpjax.data.resident import Dataset, load
+from lpjax.data.resident import PUBLISHED, Dataset, load
 from lpjax.data.sources import open_source
 from lpjax.data.stored import Source, Split, open_directory
 
 __all__ = [
     "ARCHIVES",
+    "PUBLISHED",
     "Archive",
     "DataError",
     "Dataset",

@@ -8,10 +8,11 @@ from lpjax.data.directory import DataError
 from lpjax.data.sources import open_source
 from lpjax.types import Batch
 
-_PUBLISHED = {
+PUBLISHED = {
     "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
     "cifar100": ((0.5071, 0.4866, 0.4409), (0.2673, 0.2564, 0.2762)),
 }
+"""Mean and standard deviation of each channel, of pixels in [0, 1], as the originals' networks have them built in."""
 
 
 class Dataset(NamedTuple):
@@ -76,7 +77,7 @@ def load(name: str, *, data_dir: str = "", validation: int = 5000, train_images:
     test = source.test.read(0, source.test.size)
     if train.images.shape[1:] != test.images.shape[1:]:
         raise DataError(f"{name} trains on images {train.images.shape[1:]}, tests on {test.images.shape[1:]}")
-    mean, std = _PUBLISHED.get(name.partition(":")[0]) or _statistics(np.asarray(train.images))
+    mean, std = PUBLISHED.get(name.partition(":")[0]) or _statistics(np.asarray(train.images))
     return Dataset(name, train, source.train.read(rest, everything), test, source.classes, mean, std)
 
 

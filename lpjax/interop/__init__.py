@@ -1,5 +1,15 @@
-"""Other people's checkpoints."""
+"""Other people's checkpoints: tickets of the PyTorch implementations, both ways."""
 
-from lpjax.interop.torch import from_state_dict, torch_keys
+from lpjax.interop.layout import from_state_dict, ticket_from_state_dict, to_state_dict, torch_keys
+from lpjax.interop.masks import split_masks
+from lpjax.interop.recognise import Architecture, recognise
 
-__all__ = ["from_state_dict", "torch_keys"]
+__all__ = [
+    "Architecture",
+    "from_state_dict",
+    "recognise",
+    "split_masks",
+    "ticket_from_state_dict",
+    "to_state_dict",
+    "torch_keys",
+]

@@ -1,86 +1,66 @@
-"""Arrays in PyTorch's layout: names, axes and BatchNorm as `state_dict` has them. PyTorch itself is not needed."""
+"""The command: `python -m lpjax.interop.torch SRC DST`, tickets of the PyTorch implementations both ways."""
 
-import re
-from collections.abc import Mapping
-from typing import Any
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
 
-import jax
-import numpy as np
+from lpjax import data
+from lpjax.interop.convert import MASKS
+from lpjax.interop.exporting import export_ticket
+from lpjax.interop.importing import import_tickets
+from lpjax.interop.layout import FORMS
+from lpjax.store import paths
 
-from lpjax.sparsity import leaf_name
-from lpjax.types import Variables
-
-_LEAF = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
-_TORCH_AXES = {4: (3, 2, 0, 1), 2: (1, 0)}
-_IGNORED = re.compile(r"^normalize\.|num_batches_tracked$")
-_PREFIX = re.compile(r"^(module\.|model\.)+")
-
-
-def torch_keys(variables: Variables) -> Variables:
-    """Names every array as a state dict would: `layer1_0/conv1/kernel` is `layer1.0.conv1.weight`.
-
-    Args:
-      variables: Of a network in `lpjax.models`.
-
-    Returns:
-      The same tree with a string for every array.
-
-    Example:
-      >>> torch_keys(Variables({'layer1_0': {'bn1': {'scale': np.ones(4)}}}, {})).params
-      {'layer1_0': {'bn1': {'scale': 'layer1.0.bn1.weight'}}}
-    """
-
-    def key(path: Any, _: Any) -> str:
-        *modules, leaf = leaf_name(path).split("/")
-        return ".".join([re.sub(r"_(\d+)$", r".\1", module) for module in modules] + [_LEAF[leaf]])
-
-    return Variables(*(jax.tree_util.tree_map_with_path(key, tree) for tree in variables))
+_USER_MISTAKE = 2
+_IMPORT, _EXPORT = ("model", "mask", "seed", "level"), ("form", "dataset")
 
 
-def from_state_dict(variables: Variables, state: Mapping[str, np.ndarray]) -> Variables:
-    """Fills a network with the arrays of a state dict.
-
-    Convolutions turn from OIHW to HWIO, linear layers are transposed. Prefixes `module.` and `model.` are stripped;
-    normalisation constants and batch counters are ignored.
+def main(argv: Sequence[str] | None = None) -> None:
+    """Imports tickets, or exports one; a mistake ends with one line and exit code 2.
 
     Args:
-      variables: A network of the same architecture, or its shapes.
-      state: Arrays by name, in PyTorch's layout.
-
-    Returns:
-      The network's variables, as numpy arrays of the template's dtypes.
-
-    Raises:
-      ValueError: If a key is missing, a key is left over, or a shape differs.
-
-    Example:
-      >>> linear = Variables({'fc': {'kernel': np.zeros((3, 2), np.float32)}}, {})
-      >>> from_state_dict(linear, {'module.fc.weight': np.ones((2, 3))}).params['fc']['kernel'].shape
-      (3, 2)
-
-    References:
-      The layout of `torch.nn.Module.state_dict`.
+      argv: The arguments; None for those of the command line.
     """
-    arrays = {_PREFIX.sub("", name): np.asarray(array) for name, array in state.items()}
-    arrays = {name: array for name, array in arrays.items() if not _IGNORED.search(name)}
-    keys = torch_keys(variables)
+    parser = _OneLineParser(
+        prog="python -m lpjax.interop.torch",
+        description="Turns tickets of the PyTorch implementations into tickets of lpjax, or one of these into a .pth.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("src", type=Path, help="folder or file of PyTorch tickets; or a level or pool of lpjax")
+    parser.add_argument("dst", type=Path, help="folder for tickets of lpjax; or a .pth file")
+    parser.add_argument("--model", help="import: the architecture, if it should not be recognised")
+    parser.add_argument(
+        "--mask", choices=MASKS, help="import: where files have no masks, nonzero takes zeros as pruned"
+    )
+    parser.add_argument("--seed", type=_count, help="import: what to call the replicate (default 0)")
+    parser.add_argument("--level", type=_count, help="import: level of a lone state dict, or the first of a folder")
+    parser.add_argument("--form", choices=FORMS, help="export: with masks, or the weights alone (default for ImageNet)")
+    parser.add_argument("--dataset", choices=(*data.PUBLISHED, "none"), help="export: normalisation to build in")
+    given = vars(parser.parse_args(argv))
+    src, dst = given.pop("src").expanduser(), given.pop("dst").expanduser()
+    options = {name: value for name, value in given.items() if value is not None}
+    exporting = paths.ticket(src).is_dir()
+    try:
+        if strangers := sorted(options.keys() & {*(_IMPORT if exporting else _EXPORT)}):
+            raise ValueError(f"--{strangers[0]} is no option where {src} is {'' if exporting else 'not '}of lpjax")
+        for line in (export_ticket if exporting else import_tickets)(src, dst, **options):
+            sys.stdout.write(f"{line}\n")
+    except ValueError as error:
+        parser.error(str(error))
 
-    def take(key: str, template: Any) -> np.ndarray:
-        if key not in arrays:
-            raise ValueError(f"the state dict lacks {key!r}: it belongs to another architecture")
-        rank = len(template.shape)
-        wanted = tuple(template.shape[axis] for axis in _TORCH_AXES.get(rank, range(rank)))
-        if arrays[key].shape != wanted:
-            raise ValueError(
-                f"{key!r} has shape {arrays[key].shape}, wanted {wanted}: it belongs to another architecture"
-            )
-        return _transposed(arrays[key]).astype(template.dtype)
 
-    filled = jax.tree.map(take, keys, variables)
-    if unused := sorted(set(arrays) - set(jax.tree.leaves(keys))):
-        raise ValueError(f"the state dict holds {unused[0]!r}, which the network lacks: another architecture")
-    return filled
+def _count(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is no integer from 0 on")
+    return int(text)
 
 
-def _transposed(array: np.ndarray) -> np.ndarray:
-    return array.transpose({4: (2, 3, 1, 0), 2: (1, 0)}.get(array.ndim, range(array.ndim)))
+class _OneLineParser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(_USER_MISTAKE, f"lpjax: {' '.join(message.split())}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""The networks of the PyTorch implementations: their names, layers and order of registration. Needs PyTorch."""
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from lpjax import data
+
+CONFIGURATION_D = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512, "M")
+STAGES = {
+    "resnet8": (1, 1, 1),
+    "resnet18": (2, 2, 2, 2),
+    "resnet20": (3, 3, 3),
+    "resnet34": (3, 4, 6, 3),
+    "resnet44": (7, 7, 7),
+    "resnet50": (3, 4, 6, 3),
+    "resnet56": (9, 9, 9),
+}
+
+
+def conv(wide_in, wide_out, size, stride=1, bias=False):
+    return nn.Conv2d(wide_in, wide_out, size, stride, size // 2, bias=bias)
+
+
+class Normalize(nn.Module):
+    def __init__(self, dataset):
+        super().__init__()
+        mean, std = data.PUBLISHED[dataset]
+        self.register_buffer("mean", torch.tensor(mean))
+        self.register_buffer("std", torch.tensor(std))
+
+    def forward(self, x):
+        return (x - self.mean[:, None, None]) / self.std[:, None, None]
+
+
+class OptionA(nn.Module):
+    def __init__(self, added):
+        super().__init__()
+        self.added = added
+
+    def forward(self, x):
+        return functional.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.added // 2, self.added // 2))
+
+
+class Block(nn.Module):
+    """A basic block, or a bottleneck with the stride in its 3x3."""
+
+    def __init__(self, wide_in, planes, stride, bottleneck, slim):
+        super().__init__()
+        wide_out = 4 * planes if bottleneck else planes
+        sizes = ((1, planes, 1), (3, planes, stride), (1, wide_out, 1)) if bottleneck else None
+        self.depth = 3 if bottleneck else 2
+        channels = wide_in
+        for i, (size, out, step) in enumerate(sizes or ((3, planes, stride), (3, planes, 1)), start=1):
+            setattr(self, f"conv{i}", conv(channels, out, size, step))
+            setattr(self, f"bn{i}", nn.BatchNorm2d(out))
+            channels = out
+        self.downsample = nn.Sequential()
+        if stride != 1 or wide_in != wide_out:
+            projection = nn.Sequential(conv(wide_in, wide_out, 1, stride), nn.BatchNorm2d(wide_out))
+            self.downsample = OptionA(wide_out - wide_in) if slim else projection
+
+    def forward(self, x):
+        y = x
+        for i in range(1, self.depth + 1):
+            y = getattr(self, f"bn{i}")(getattr(self, f"conv{i}")(y))
+            y = functional.relu(y) if i < self.depth else y
+        return functional.relu(y + self.downsample(x))
+
+
+class ResNet(nn.Module):
+    def __init__(self, name, classes, width, dataset):
+        super().__init__()
+        plain = name.removeprefix("imagenet_")
+        self.large, self.stages = plain != name, STAGES[plain]
+        if dataset:
+            self.normalize = Normalize(dataset)
+        self.conv1 = conv(3, width, 7, 2) if self.large else conv(3, width, 3)
+        self.bn1 = nn.BatchNorm2d(width)
+        channels = width
+        for i, blocks in enumerate(self.stages):
+            row = []
+            for j in range(blocks):
+                bottleneck, slim = plain == "resnet50", len(self.stages) == 3
+                row.append(Block(channels, width << i, 2 if i and not j else 1, bottleneck, slim))
+                channels = (width << i) * (4 if bottleneck else 1)
+            setattr(self, f"layer{i + 1}", nn.Sequential(*row))
+        self.fc = nn.Linear(channels, classes)
+
+    def forward(self, x):
+        x = functional.relu(self.bn1(self.conv1(self.normalize(x) if hasattr(self, "normalize") else x)))
+        x = functional.max_pool2d(x, 3, 2, 1) if self.large else x
+        for i in range(len(self.stages)):
+            x = getattr(self, f"layer{i + 1}")(x)
+        return self.fc(x.mean((2, 3)))
+
+
+class VGG(nn.Module):
+    def __init__(self, classes, dataset):
+        super().__init__()
+        layers, channels = [], 3
+        for width in CONFIGURATION_D:
+            if width == "M":
+                layers.append(nn.MaxPool2d(2))
+                continue
+            layers += [conv(channels, width, 3, bias=True), nn.BatchNorm2d(width), nn.ReLU()]
+            channels = width
+        self.features = nn.Sequential(*layers)
+        self.classifier = nn.Linear(channels, classes)
+        if dataset:
+            self.normalize = Normalize(dataset)
+
+    def forward(self, x):
+        x = self.features(self.normalize(x) if hasattr(self, "normalize") else x)
+        return self.classifier(x.mean((2, 3)))
+
+
+class Wrapped(nn.Module):
+    """As the ImageNet code holds torchvision's network."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, x):
+        return self.model(x)
+
+
+def build(name, *, classes=10, width=0, dataset="cifar10"):
+    """The CIFAR networks with their normalisation; ImageNet's without, wrapped."""
+    if name == "vgg16":
+        return VGG(classes, dataset)
+    if name.startswith("imagenet_"):
+        return Wrapped(ResNet(name, classes, width or 64, None))
+    return ResNet(name, classes, width or (16 if len(STAGES[name]) == 3 else 64), dataset)
