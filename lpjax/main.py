@@ -1,18 +1,16 @@
 """The command: `python -m lpjax.main --config=configs/digits_resnet8.py --workdir=runs/demo`."""
 
-import os
 import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import jax
 from absl import app, flags, logging
 from ml_collections import config_flags
 
 from lpjax import report
 from lpjax.choices import one_of
-from lpjax.run import default_config, fields, run
+from lpjax.run import default_config, fields, remember_compilations, run
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "A file of configs/, or one like them.", lock_config=True)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Where everything is kept; the same command again resumes.")
@@ -31,7 +29,7 @@ def main(argv: Sequence[str]) -> None:
     workdir = Path(str(_WORKDIR.value)).expanduser()
     command = f"python -m lpjax.main {shlex.join(sys.argv[1:])}"
     logging.set_verbosity(logging.WARNING)
-    _remember_compilations()
+    remember_compilations()
     try:
         run(_CONFIG.value, workdir)
         page = report.write(workdir, command)
@@ -78,14 +76,6 @@ def _unknown_field(argv: Sequence[str]) -> str:
 def _refuse(message: str) -> None:
     print(f"lpjax: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(USER_MISTAKE)
-
-
-def _remember_compilations() -> None:
-    """Keeps compiled programs between runs, so that resuming starts at once."""
-    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "lpjax" / "xla"
-        jax.config.update("jax_compilation_cache_dir", str(cache))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
 # JAX reads these when it is imported, and programs that tests start inherit them.
@@ -16,3 +17,57 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 settings.register_profile("lpjax", deadline=None, max_examples=25, derandomize="CI" in os.environ, print_blob=True)
 settings.load_profile("lpjax")
+
+
+@pytest.fixture(scope="session")
+def tiny_config():
+    """Makes the config of the finished run, to be changed."""
+    from lpjax import run
+
+    def make():
+        config = run.default_config()
+        config.dataset = "digits"
+        config.validation = 64
+        config.train_images = 80
+        config.augment.crop = 1
+        config.model = "resnet8"
+        config.width = 4
+        config.train.duration = "3ep"
+        config.train.batch_size = 32
+        config.train.milestones = ("2ep",)
+        config.imp.levels = 3
+        config.imp.rewind = "4it"
+        config.pool.methods = ("recalibrated", "interpolation", "uniform")
+        config.pool.coefficients = (0.25, 0.75)
+        config.pool.recalibrate = "40"
+        return config
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def one_device():
+    """A run that fits one device need not be compiled for eight; data parallelism has tests of its own."""
+    import jax
+
+    from lpjax import train
+
+    mesh = train.mesh_of(jax.devices()[:1])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "mesh_of", lambda: mesh)
+        yield
+
+
+@pytest.fixture(scope="session")
+def finished_workdir(tmp_path_factory):
+    return tmp_path_factory.mktemp("run") / "tiny"
+
+
+@pytest.fixture(scope="module")
+def finished(finished_workdir, tiny_config, one_device):
+    """A work directory with tickets, pools and results; not to be changed."""
+    from lpjax import run
+
+    del one_device
+    run.run(tiny_config(), finished_workdir)  # resumes at once where another module has made it
+    return finished_workdir

@@ -28,7 +28,7 @@ def draw(workdir: Path, results: pd.DataFrame, directory: Path) -> dict[str, Pat
     """
     with matplotlib.rc_context(style.SETTINGS):
         drawn = _measured(results) | _recorded(workdir)
-        return {name: _save(figure, directory, name) for name, figure in drawn.items()}
+        return {name: save(figure, directory, name) for name, figure in drawn.items()}
 
 
 def searched(workdir: Path) -> tuple[str, pd.DataFrame]:
@@ -71,7 +71,17 @@ def _recorded(workdir: Path) -> dict[str, Figure]:
     return drawn
 
 
-def _save(figure: Figure, directory: Path, name: str) -> Path:
+def save(figure: Figure, directory: Path, name: str) -> Path:
+    """Writes a figure as NAME.png and NAME.pdf; the same figure gives the same bytes.
+
+    Args:
+      figure: What to write.
+      directory: Created if need be.
+      name: Of the files.
+
+    Returns:
+      The path of the PNG.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     # Without dates and versions the same figure is the same bytes.
     figure.savefig(directory / f"{name}.pdf", metadata={"Creator": None, "Producer": None, "CreationDate": None})

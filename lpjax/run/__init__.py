@@ -5,6 +5,7 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from lpjax import pools, store
+from lpjax.run.compilation import remember_compilations
 from lpjax.run.config import FREE, GROWING, check, default_config, fields, resolve
 from lpjax.run.evaluate import evaluate_seed, gather
 from lpjax.run.imp import find_tickets
@@ -12,7 +13,7 @@ from lpjax.run.job import Job, prepare
 from lpjax.run.pool import build_pools, searches
 from lpjax.store import paths
 
-__all__ = ["check", "default_config", "fields", "run"]
+__all__ = ["check", "default_config", "fields", "remember_compilations", "run"]
 
 
 def run(config: ConfigDict, workdir: Path) -> Job:

@@ -38,7 +38,32 @@ def searches(job: Job) -> dict[str, Search]:
     Returns:
       Searches by name.
     """
-    return {method: _search(job, method) for method in job.config.pool.methods}
+    return {method: search(job, method) for method in job.config.pool.methods}
+
+
+def search(job: Job, method: str, *, newcomers: int = 0, **choices: Any) -> Search:
+    """Binds a method to a job's validation and recalibration, with the config's choices.
+
+    Args:
+      job: Network, data and config.
+      method: A name of `pools.METHODS`.
+      newcomers: The nearest so many; 0 for as many as the config says.
+      **choices: Of the engine (`coefficients`, `prune`, ...), instead of the config's.
+
+    Returns:
+      The search.
+    """
+    settings, row = job.config.pool, pools.METHODS[method]
+    recalibrate, start = job.recalibrate, ()
+    free: dict[str, Any] = {"chunk": settings.chunk}
+    if method in ("interpolation", "average"):
+        free |= {"accept": settings.accept, "prune": settings.prune, "fresh": settings.numbers == "fresh"}
+    if method in ("interpolation", "reference"):
+        free["coefficients"] = tuple(settings.coefficients)
+    if method == "reference":
+        recalibrate, start = _in_order(job), tuple(settings.start)
+    pool = row.build(job.evaluate, recalibrate, **(free | choices))
+    return Search(pool, (newcomers or settings.newcomers) if row.newcomers else None, start)
 
 
 def build_pools(job: Job, workdir: Path, seed: int, searches: Mapping[str, Search]) -> None:
@@ -62,16 +87,16 @@ def build_pools(job: Job, workdir: Path, seed: int, searches: Mapping[str, Searc
     with Progress(f"seed {seed} pools", sum(map(len, newcomers.values())), "newcomer") as progress:
         for name, anchor in missing:
             clock = time.monotonic()
-            search, given = searches[name].pool, searches[name].start
+            method, given = searches[name].pool, searches[name].start
             directory = paths.pool(workdir, seed, name, anchor)
             value = (given[anchor],) if given else ()
-            state = search.init(found[anchor], jax.random.fold_in(key, anchor), *value)
+            state = method.init(found[anchor], jax.random.fold_in(key, anchor), *value)
             start, trials = float(state.value), []
             for newcomer in newcomers[name, anchor]:
-                state, trial = search.step(state, found[newcomer].variables)
+                state, trial = method.step(state, found[newcomer].variables)
                 trials.append({"newcomer": newcomer, **_plain(trial)})
                 progress.advance(note=f"{name}, anchor {anchor}")
-            ticket = search.ticket(state)
+            ticket = method.ticket(state)
             kept, total = int(sparsity.kept(ticket.mask)), sparsity.total(ticket.mask)
             counts = {"method": name, "seed": seed, "anchor": anchor, "kept": kept, "total": total}
             store.save_ticket(paths.ticket(directory), ticket)
@@ -105,20 +130,6 @@ def load_ticket(job: Job, directory: Path) -> Ticket:
 
 def _done(directory: Path) -> bool:
     return paths.summary(directory).exists() and store.exists(paths.ticket(directory))
-
-
-def _search(job: Job, method: str) -> Search:
-    settings = job.config.pool
-    recalibrate, start = job.recalibrate, ()
-    free: dict[str, Any] = {"chunk": settings.chunk}
-    if method in ("interpolation", "average"):
-        free |= {"accept": settings.accept, "prune": settings.prune, "fresh": settings.numbers == "fresh"}
-    if method in ("interpolation", "reference"):
-        free["coefficients"] = tuple(settings.coefficients)
-    if method == "reference":
-        recalibrate, start = _in_order(job), tuple(settings.start)
-    newcomers = settings.newcomers if pools.METHODS[method].newcomers else None
-    return Search(pools.METHODS[method].build(job.evaluate, recalibrate, **free), newcomers, start)
 
 
 def _in_order(job: Job) -> train.Recalibrate:

@@ -1,0 +1,62 @@
+"""Figure 1: test accuracy of averaged pairs of tickets, with rewinding and without.
+
+Command: python -m experiments.lottery_pools.figure1 --preset=demo
+"""
+
+import pandas as pd
+
+from experiments.lottery_pools.keeping import main, write
+from experiments.lottery_pools.setting import NO_REWINDING, Options, Run, tickets
+from lpjax.report import heatmap
+from lpjax.run.analyse import averaged_pairs
+
+
+def make(options: Options) -> None:
+    """Measures, draws and writes.
+
+    Args:
+      options: What was asked for.
+    """
+    panel = options.one()
+    tables = {
+        "with rewinding": _pairs(tickets(options, panel)),
+        "without rewinding": _pairs(tickets(options, panel, NO_REWINDING)),
+    }
+    gains = pd.concat([_gains(table).assign(setting=setting) for setting, table in tables.items()])
+    pairs = pd.concat([table.assign(setting=setting) for setting, table in tables.items()])
+    figure = heatmap.pairs(list(tables.items()))
+    write(options, "figure1", {"pairs": figure}, {"pairs": pairs, "gains": gains}, _text(panel.title, gains))
+
+
+def _pairs(run: Run) -> pd.DataFrame:
+    rows = [pd.DataFrame(averaged_pairs(run.job, run.workdir, seed)).assign(seed=seed) for seed in run.seeds]
+    return pd.concat(rows)
+
+
+def _gains(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Takes from every pair's accuracy that of its sparser parent, whose density it has."""
+    parents = pairs[pairs["first"] == pairs["second"]].set_index(["seed", "second"])["accuracy"]
+    mixed = pairs[pairs["first"] < pairs["second"]]
+    parent = parents.loc[pd.MultiIndex.from_frame(mixed[["seed", "second"]])].to_numpy()
+    return mixed.assign(distance=mixed["second"] - mixed["first"], gain=mixed["accuracy"] - parent)
+
+
+def _text(title: str, gains: pd.DataFrame) -> str:
+    """Averages within a seed, then over seeds."""
+    lines = [
+        "| setting | levels apart | pairs | gain over the sparser parent (points) | seeds |",
+        "|---|---|---|---|---|",
+    ]
+    groups = {"1": gains["distance"] == 1, "2 or more": gains["distance"] > 1}
+    for setting in gains["setting"].unique():
+        for distance, chosen in groups.items():
+            those = 100 * gains[chosen & (gains["setting"] == setting)].set_index("seed")["gain"]
+            means = those.groupby("seed").mean()
+            spread = f" ± {means.std():.2f}" if len(means) > 1 else ""
+            count = len(those) // len(means)
+            lines.append(f"| {setting} | {distance} | {count} | {means.mean():+.2f}{spread} | {len(means)} |")
+    return f"**{title}**\n\n" + "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main(make, __doc__)

@@ -1,0 +1,26 @@
+"""Figure 3a: tickets against their pools, interpolated and averaged.
+
+Command: python -m experiments.lottery_pools.figure3a --preset=demo
+"""
+
+from experiments.lottery_pools.keeping import comparison, main
+from experiments.lottery_pools.setting import Options, tickets
+from lpjax.run.pool import search
+
+POOLS = ("interpolation", "average")
+
+
+def make(options: Options) -> None:
+    """Measures, draws and writes.
+
+    Args:
+      options: What was asked for.
+    """
+    runs = [tickets(options, panel) for panel in options.panels]
+    for run in runs:
+        run.build({method: search(run.job, method) for method in ("recalibrated", *POOLS)})
+    comparison(options, "figure3a", runs, ("ticket", *POOLS), reported=("recalibrated",))
+
+
+if __name__ == "__main__":
+    main(make, __doc__)

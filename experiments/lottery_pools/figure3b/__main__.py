@@ -1,0 +1,26 @@
+"""Figure 3b: pools against weight averaging without selection, SWA and EMA.
+
+Command: python -m experiments.lottery_pools.figure3b --preset=demo
+"""
+
+from experiments.lottery_pools.keeping import comparison, main
+from experiments.lottery_pools.setting import Options, tickets
+from lpjax.run.pool import search
+
+MERGED = ("interpolation", "swa", "ema_decay", "ema_newest")
+
+
+def make(options: Options) -> None:
+    """Measures, draws and writes.
+
+    Args:
+      options: What was asked for.
+    """
+    runs = [tickets(options, panel) for panel in options.panels]
+    for run in runs:
+        run.build({method: search(run.job, method) for method in MERGED})
+    comparison(options, "figure3b", runs, ("ticket", *MERGED))
+
+
+if __name__ == "__main__":
+    main(make, __doc__)

@@ -1,0 +1,31 @@
+"""Figure 7: a pool of three against the output ensemble of the same three tickets.
+
+Command: python -m experiments.lottery_pools.figure7 --preset=demo
+"""
+
+from experiments.lottery_pools.keeping import comparison, main
+from experiments.lottery_pools.setting import Options, tickets
+from lpjax.run.analyse import evaluate_ensembles
+from lpjax.run.pool import search
+
+MEMBERS = 3
+ENSEMBLES = {"ensemble_logits": "logits", "ensemble_probabilities": "probabilities"}
+POOL = f"interpolation_of_{MEMBERS}"
+
+
+def make(options: Options) -> None:
+    """Measures, draws and writes.
+
+    Args:
+      options: What was asked for.
+    """
+    runs = [tickets(options, panel) for panel in options.panels]
+    for run in runs:
+        run.build({POOL: search(run.job, "interpolation", newcomers=MEMBERS - 1)})
+        for seed in run.seeds:
+            evaluate_ensembles(run.job, run.workdir, seed, ENSEMBLES, MEMBERS)
+    comparison(options, "figure7", runs, ("ticket", POOL, *ENSEMBLES))
+
+
+if __name__ == "__main__":
+    main(make, __doc__)

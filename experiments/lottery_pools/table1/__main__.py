@@ -1,0 +1,77 @@
+"""Table 1: what tickets, output ensembles and pools cost at inference, measured.
+
+Command: python -m experiments.lottery_pools.table1 --preset=demo
+"""
+
+import jax
+import jax.numpy as jnp
+import pandas as pd
+
+from experiments.benchmarks.timing import medians
+from experiments.lottery_pools.keeping import main, write
+from experiments.lottery_pools.setting import Options, tickets
+from lpjax import pools, sparsity
+from lpjax.run.evaluate import predict
+from lpjax.run.pool import load_ticket, search
+from lpjax.store import paths
+
+MEMBERS, ROUNDS = 3, 15
+
+
+def make(options: Options) -> None:
+    """Measures and writes.
+
+    Args:
+      options: What was asked for.
+    """
+    rows = [row for panel in options.panels for row in _costs(options, panel)]
+    lines = [
+        "| network | method | networks run | seconds for the test split | ratio | weights held |",
+        "|---|---|---|---|---|---|",
+        *(
+            f"| {row['panel']} | {row['method']} | {row['networks']} | {row['seconds']:.4f} | {row['ratio']:.2f} | "
+            f"{row['kept']:,} |"
+            for row in rows
+        ),
+    ]
+    write(options, "table1", {}, {"costs": pd.DataFrame(rows)}, "\n".join(lines))
+
+
+def _costs(options: Options, panel) -> list[dict]:
+    """Times the middle level of the first seed, a pool around it, and the ensemble of the two and a neighbour."""
+    run = tickets(options, panel)
+    run.build({"interpolation": search(run.job, "interpolation")})
+    anchor, seed = run.levels // 2, run.seeds[0]
+    levels = [anchor, *pools.adjacent(anchor, range(run.levels))[: MEMBERS - 1]]
+    members = [load_ticket(run.job, paths.level(run.workdir, seed, level)) for level in levels]
+    pool = load_ticket(run.job, paths.pool(run.workdir, seed, "interpolation", anchor))
+    alone = {"ticket": members[0].variables, "pool (interpolation)": pool.variables}
+    on_device = {name: jax.device_put(variables) for name, variables in alone.items()}
+    together = [jax.device_put(member.variables) for member in members]
+
+    def vote() -> jax.Array:
+        return pools.ensemble(jnp.stack([predict(run.job, variables, run.job.test) for variables in together]))
+
+    calls = {name: lambda v=variables: predict(run.job, v, run.job.test) for name, variables in on_device.items()}
+    ensemble = f"ensemble of {MEMBERS}"
+    seconds = medians(calls | {ensemble: vote}, ROUNDS)
+    kept = {
+        "ticket": int(sparsity.kept(members[0].mask)),
+        "pool (interpolation)": int(sparsity.kept(pool.mask)),
+        ensemble: sum(int(sparsity.kept(member.mask)) for member in members),
+    }
+    return [
+        {
+            "panel": panel.title,
+            "method": name,
+            "networks": MEMBERS if name == ensemble else 1,
+            "seconds": seconds[name],
+            "ratio": seconds[name] / seconds["ticket"],
+            "kept": kept[name],
+        }
+        for name in seconds
+    ]
+
+
+if __name__ == "__main__":
+    main(make, __doc__)

@@ -1,0 +1,51 @@
+"""Table 2: networks, data and training, as the configs have them.
+
+Command: python -m experiments.lottery_pools.table2 --preset=paper
+"""
+
+import pandas as pd
+
+from experiments.lottery_pools.keeping import main, write
+from experiments.lottery_pools.setting import ROOT, Options, Panel, config_of
+
+IMAGENET = tuple(Panel(f"ResNet-{n}, ImageNet", ROOT / "configs" / f"imagenet_resnet{n}.py") for n in (18, 34))
+
+
+def make(options: Options) -> None:
+    """Reads the configs and writes the table; nothing is run.
+
+    Args:
+      options: Which configs; the paper's include ImageNet.
+    """
+    panels = options.panels + (IMAGENET if options.preset == "paper" else ())
+    rows = [_row(panel) for panel in panels]
+    table = pd.DataFrame(rows)
+    lines = [f"| {' | '.join(table.columns)} |", "|---" * len(table.columns) + "|"]
+    lines += [f"| {' | '.join(map(str, row.values()))} |" for row in rows]
+    write(options, "table2", {}, {"settings": table}, "\n".join(lines))
+
+
+def _row(panel: Panel) -> dict:
+    config = config_of(panel)
+    train = config.train
+    return {
+        "network": config.model,
+        "data": config.dataset,
+        "duration": train.duration,
+        "rewind": config.imp.rewind,
+        "tickets": config.imp.levels,
+        "prune fraction": config.imp.prune_fraction,
+        "batch": train.batch_size,
+        "learning rate": train.learning_rate,
+        "milestones": " ".join(train.milestones),
+        "warmup": train.warmup,
+        "weight decay": train.weight_decay,
+        "ticket": config.imp.ticket,
+        "rule": config.imp.rule,
+        "prunable": config.imp.prunable,
+        "validation images": config.validation,
+    }
+
+
+if __name__ == "__main__":
+    main(make, __doc__)
