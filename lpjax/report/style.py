@@ -1,5 +1,6 @@
 """How methods are named and drawn: one look each, the same in every figure and table."""
 
+import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -49,7 +50,26 @@ LOOKS = {
     "ema_decay": Look("EMA (0.95 anchor)", "#CC79A7", "X", "--"),
     "ema_newest": Look("EMA (0.95 newest)", "#E69F00", "<", "--"),
     "uniform": Look("uniform mean", "#882255", ">", ":"),
+    "prune_after": Look("pool (pruned after)", "#0072B2", "s", "--"),
+    "ensemble_logits": Look("ensemble (logits)", "#009E73", "D", "--"),
+    "ensemble_probabilities": Look("ensemble (probabilities)", "#56B4E9", "<", "--"),
 }
+# Variants of the pool, told by a number: the full one has 18 newcomers and 11 coefficients.
+FAMILIES = {
+    "newcomers": "pool of {} newcomer{}",
+    "coefficients": "pool ({} coefficient{})",
+    "interpolation_of": "pool of {}",
+}
+# Drawn at the number's remainder: the paper's 3, 7, 8, 11 and 18 are told apart.
+_VARIANTS = (
+    ("#56B4E9", "s"),
+    ("#009E73", "D"),
+    ("#E69F00", "<"),
+    ("#CC79A7", "P"),
+    ("#332288", "X"),
+    ("#0072B2", ">"),
+    ("#882255", "p"),
+)
 
 
 def look(method: str) -> Look:
@@ -64,8 +84,16 @@ def look(method: str) -> Look:
     Example:
       >>> look('swa').name, look('learned_soup').name
       ('SWA', 'learned soup')
+      >>> look('newcomers_8').name
+      'pool of 8 newcomers'
     """
-    return LOOKS.get(method, Look(method.replace("_", " "), "#444444", ".", ":"))
+    if method in LOOKS:
+        return LOOKS[method]
+    family, _, number = method.rpartition("_")
+    if family in FAMILIES and number.isdecimal():
+        colour, marker = _VARIANTS[int(number) % len(_VARIANTS)]
+        return Look(FAMILIES[family].format(number, "" if number == "1" else "s"), colour, marker, "-")
+    return Look(method.replace("_", " "), "#444444", ".", ":")
 
 
 def in_order(methods: Iterable[str]) -> list[str]:
@@ -78,32 +106,38 @@ def in_order(methods: Iterable[str]) -> list[str]:
       The same, sorted.
 
     Example:
-      >>> in_order(['swa', 'learned_soup', 'ticket'])
-      ['ticket', 'swa', 'learned_soup']
+      >>> in_order(['swa', 'newcomers_18', 'newcomers_3', 'ticket'])
+      ['ticket', 'swa', 'newcomers_3', 'newcomers_18']
     """
     known = list(LOOKS)
-    return sorted(methods, key=lambda method: (known.index(method) if method in known else len(known), method))
+
+    def place(method: str) -> tuple[int, list[str | int]]:
+        rank = known.index(method) if method in known else len(known)
+        return rank, [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", method)]
+
+    return sorted(methods, key=place)
 
 
-def panels(count: int, width: float, height: float = 2.9) -> tuple[Figure, list[Axes]]:
-    """Makes a row of panels that share their vertical axis.
+def panels(count: int, width: float, height: float = 2.9, *, share: bool = True) -> tuple[Figure, list[Axes]]:
+    """Makes a row of panels.
 
     Args:
       count: How many.
       width: Of one, in inches; two columns of a paper are 6.75 wide.
       height: In inches.
+      share: Whether they share their vertical axis.
 
     Returns:
       The figure and its axes.
     """
     figure = Figure(figsize=(width * count, height), layout="constrained")
-    axes = list(figure.subplots(1, count, squeeze=False, sharey=True)[0])
+    axes = list(figure.subplots(1, count, squeeze=False, sharey=share)[0])
     for panel in axes:
         panel.grid(axis="y", linewidth=0.4, color="#DDDDDD")
     return figure, axes
 
 
-def curve(axes: Axes, x: pd.Series, values: pd.Series, method: str) -> None:
+def curve(axes: Axes, x: pd.Series, values: pd.Series, method: str, size: float = 3.2) -> None:
     """Draws the mean over seeds, with a band of one standard deviation where there are several.
 
     Args:
@@ -111,11 +145,25 @@ def curve(axes: Axes, x: pd.Series, values: pd.Series, method: str) -> None:
       x: Position of every level.
       values: By (seed, level).
       method: Whose look.
+      size: Of the markers, in points.
     """
-    name, colour, marker, line = look(method)
     over_seeds = values.dropna().groupby("level")
     mean, std = over_seeds.mean(), over_seeds.std()
-    x = x.reindex(mean.index)
-    axes.plot(x, mean, color=colour, marker=marker, linestyle=line, markersize=3.2, linewidth=1.1, label=name)
+    band(axes, x.reindex(mean.index), mean, std, look(method), size)
+
+
+def band(axes: Axes, x: Any, mean: pd.Series, std: pd.Series, look: Look, size: float = 3.2) -> None:
+    """Draws a curve, with a band of one standard deviation where there is one.
+
+    Args:
+      axes: Where to draw.
+      x: Positions, as many as means.
+      mean: Of the curve.
+      std: NaN where it is not known.
+      look: The curve's.
+      size: Of the markers, in points; 0 for none.
+    """
+    name, colour, marker, line = look
+    axes.plot(x, mean, color=colour, marker=marker, linestyle=line, markersize=size, linewidth=1.1, label=name)
     if std.notna().any():
         axes.fill_between(x, mean - std, mean + std, color=colour, alpha=0.15, linewidth=0)

@@ -1,0 +1,103 @@
+"""Averaged pairs of tickets: how accurate the middle of every two is."""
+
+from collections.abc import Sequence
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+
+from lpjax.report import style
+
+_WIDTH = 6.75  # two columns of a paper
+_MOST_NUMBERS = 12
+_LABEL = 0.14  # inches that a label on its side takes
+_UPRIGHT = 2  # letters that fit below a cell
+_DARK = 0.5
+
+
+@matplotlib.rc_context(style.SETTINGS)
+def pairs(panels: Sequence[tuple[str, pd.DataFrame]], *, lowest: float | None = None) -> Figure:
+    """Draws the test accuracy of every averaged pair, mean over seeds, in one colour scale; framed, the tickets.
+
+    Args:
+      panels: Title and pairs of every panel, one or two. Columns: `seed`; `first`, `second`, levels with
+        `first <= second`, where both are one the ticket itself; `accuracy`, a fraction; perhaps `density` of the
+        second, by which the axes are then labelled instead of by level.
+      lowest: Accuracy, a fraction, at and below which all is equally dark. By default as far below the poorest ticket
+        as the best pair is above it, so that collapsed pairs do not use up the scale.
+
+    Returns:
+      The figure, with numbers in the cells if there are up to twelve levels, else with their range above the panel.
+
+    Raises:
+      ValueError: If there is no pair to draw.
+
+    References:
+      Yin et al., Lottery Pools, AAAI 2023, Figure 1.
+    """
+    if not panels or any(table.empty for _, table in panels):
+        raise ValueError("got no averaged pairs to draw; give one panel or more, each with a row a pair")
+    squares = [(title, _square(table), _labels(table)) for title, table in panels]
+    values = np.concatenate([square.ravel() for _, square, _ in squares])
+    best, poorest = np.nanmax(values), np.nanmin(values)
+    tickets = min(np.nanmin(np.diagonal(square)) for _, square, _ in squares)
+    floor = 100 * lowest if lowest is not None else max(poorest, 2 * tickets - best)
+    side = _WIDTH / 2 - 0.35
+    few = all(len(square) <= _MOST_NUMBERS for _, square, _ in squares)
+    figure = Figure(figsize=(side * len(squares) + 0.7, side + (0.25 if few else 0.4)), layout="constrained")
+    row = figure.subplots(1, len(squares), squeeze=False)[0]
+    for axes, (title, square, labels) in zip(row, squares, strict=True):
+        image = axes.imshow(square, vmin=floor, vmax=best, cmap="viridis")
+        _frame(axes, labels, side)
+        if few:
+            _write(axes, image, square, side)
+        axes.set_title(title if few else f"{title}\n{_ranges(square)}")
+    row[0].set_ylabel(row[0].get_xlabel())
+    label = "test accuracy (%)"
+    figure.colorbar(image, ax=row, shrink=0.75, pad=0.02, label=label, extend="min" if poorest < floor else "neither")
+    return figure
+
+
+def _square(pairs: pd.DataFrame) -> np.ndarray:
+    levels = range(int(pairs["second"].max()) + 1)
+    means = 100 * pairs.groupby(["first", "second"])["accuracy"].mean().unstack()
+    upper = means.reindex(index=levels, columns=levels).to_numpy(float)
+    return np.where(np.isnan(upper), upper.T, upper)
+
+
+def _labels(pairs: pd.DataFrame) -> pd.Series:
+    levels = range(int(pairs["second"].max()) + 1)
+    if "density" not in pairs:
+        return pd.Series([str(level) for level in levels], name="level")
+    densities = pairs.groupby("second")["density"].mean().reindex(levels)
+    return densities.map("{:.2g}".format).rename("density")
+
+
+def _frame(axes: Axes, labels: pd.Series, side: float) -> None:
+    every = int(np.ceil(_LABEL * len(labels) / (side - 0.9)))
+    shown = [label if level % every == 0 else "" for level, label in enumerate(labels)]
+    axes.set_xticks(range(len(labels)), shown, rotation=90 if labels.str.len().max() > _UPRIGHT else 0)
+    axes.set_yticks(range(len(labels)), shown)
+    axes.set_xlabel(str(labels.name))
+    axes.spines[:].set_visible(True)
+    for level in range(len(labels)):
+        axes.add_patch(matplotlib.patches.Rectangle((level - 0.5, level - 0.5), 1, 1, fill=False, linewidth=0.8))
+
+
+def _ranges(square: np.ndarray) -> str:
+    diagonal = np.eye(len(square), dtype=bool)
+    groups = {"pairs": square[~diagonal], "tickets": square[diagonal]}
+    return "; ".join(f"{name} {np.nanmin(of):.1f} to {np.nanmax(of):.1f} %" for name, of in groups.items())
+
+
+def _write(axes: Axes, image: AxesImage, square: np.ndarray, side: float) -> None:
+    size = min(7.0, 26 * (side - 0.9) / len(square))
+    shades = np.asarray(image.norm(square))
+    for first, second in np.argwhere(~np.isnan(square)):
+        ink = "white" if shades[first, second] < _DARK else "black"
+        axes.text(
+            second, first, f"{square[first, second]:.1f}", ha="center", va="center_baseline", color=ink, size=size
+        )

@@ -1,0 +1,83 @@
+"""Several experiments side by side: one panel each, one legend for all."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import matplotlib
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lpjax.choices import one_of
+from lpjax.report import style, tables
+from lpjax.report.density import dense_line, density_axis
+
+_WIDTH = 6.75  # two columns of a paper
+_LEGEND_ENTRY = 1.65  # inches
+_METRICS = {"accuracy": (100, "accuracy (%)"), "nll": (1, "loss (nats)"), "ece": (100, "calibration error (%)")}
+
+
+@matplotlib.rc_context(style.SETTINGS)
+def panels(
+    experiments: Sequence[tuple[str, pd.DataFrame]],
+    methods: Sequence[str],
+    *,
+    split: str = "test",
+    metric: str = "accuracy",
+    labels: Mapping[str, str] | None = None,
+    dense: bool = False,
+) -> Figure:
+    """Draws a measurement against density for several experiments: mean over seeds, band of one standard deviation.
+
+    Args:
+      experiments: Title and measurements (as `reading.results` gives them) of every panel, up to four.
+      methods: Curves to draw, in the legend's order; where an experiment lacks one, its panel does.
+      split: `'validation'` or `'test'`.
+      metric: `'accuracy'`, `'nll'` or `'ece'`.
+      labels: Names for the legend instead of the methods' own, by method.
+      dense: Whether to draw the dense ticket's value as a dotted line.
+
+    Returns:
+      The figure, as wide as two columns; of one experiment, as one column.
+
+    Raises:
+      ValueError: If there is no experiment, or no experiment measured one of the methods, or the metric is unknown.
+
+    References:
+      Yin et al., Lottery Pools, AAAI 2023, Figures 3 to 7.
+    """
+    scale, words = _METRICS[one_of("metric", metric, _METRICS)]
+    measured = [(title, table, scale * tables.wide(table, split, metric)) for title, table in experiments]
+    if not measured:
+        raise ValueError("got no experiment to draw; give one panel or more")
+    for method in methods:
+        one_of(
+            f"method on {split} {metric}", method, style.in_order({str(m) for *_, values in measured for m in values})
+        )
+    width = _WIDTH / max(len(measured), 2)
+    figure, row = style.panels(len(measured), width, height=2.5, share=False)
+    for axes, (title, table, values) in zip(row, measured, strict=True):
+        densities = tables.densities(table)
+        if dense:
+            dense_line(axes, values)
+        for method in methods:
+            if method in values:
+                style.curve(axes, densities, values[method], method, size=min(3.2, 1.4 * width))
+        density_axis(axes, densities, width)
+        axes.set_xlabel("density")
+        axes.set_title(title)
+    row[0].set_ylabel(f"{split} {words}")
+    _legend(figure, row, {style.look(method).name: (labels or {}).get(method) for method in methods})
+    return figure
+
+
+def _legend(figure: Figure, row: Sequence[Axes], labels: Mapping[str, str | None]) -> None:
+    drawn = {name: handle for axes in row for handle, name in zip(*axes.get_legend_handles_labels(), strict=True)}
+    order = [name for name in ("dense", *labels) if name in drawn]
+    lines = math.ceil(len(order) / max(int(figure.get_figwidth() / _LEGEND_ENTRY), 1))
+    figure.legend(
+        [drawn[name] for name in order],
+        [labels.get(name) or name for name in order],
+        loc="outside lower center",
+        ncols=math.ceil(len(order) / lines),
+    )
