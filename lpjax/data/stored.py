@@ -53,37 +53,65 @@ def open_directory(directory: Path) -> Source:
       DataError: If it holds no images of 8 bits with one label each, is in another format, or (when read) broken or
         of images of different shapes.
     """
+    builder, keys, classes = _open(directory)
+    splits = builder.info.splits
+    test = "test" if "test" in splits else "validation"
+    if missing := {"train", test} - set(splits):
+        raise DataError(f"{directory} has no {' and no '.join(sorted(missing))} split; it has {sorted(splits)}")
+    return Source(classes, *(_split(directory, builder, keys, split) for split in ("train", test)))
+
+
+def open_split(directory: Path, split: str) -> Split:
+    """Opens one split of an image-classification set that lies prepared, whatever others it has.
+
+    Args:
+      directory: As for `open_directory`.
+      split: Its name.
+
+    Returns:
+      The split.
+
+    Raises:
+      DataError: As `open_directory`, or if there is no such split.
+    """
+    builder, keys, _ = _open(directory)
+    if split not in builder.info.splits:
+        raise DataError(f"{directory} has no {split} split; it has {sorted(builder.info.splits)}")
+    return _split(directory, builder, keys, split)
+
+
+def _open(directory: Path) -> tuple[Any, tuple[str, str], int]:
     import tensorflow_datasets as tfds
 
     builder = tfds.builder_from_directory(directory)
-    features, splits = dict(builder.info.features.items()), builder.info.splits
-    keys = builder.info.supervised_keys or ("image", "label")
-    image, label = (features.get(key) for key in keys[:2])
+    features = dict(builder.info.features.items())
+    keys = (builder.info.supervised_keys or ("image", "label"))[:2]
+    image, label = (features.get(key) for key in keys)
     if not isinstance(image, tfds.features.Image) or not isinstance(label, tfds.features.ClassLabel):
         raise DataError(f"{directory} is no set of images with one label each; it holds {sorted(features)}")
     if image.np_dtype != np.uint8:
         raise DataError(f"{directory} has pixels of {np.dtype(image.np_dtype)}; wanted 8 bits")
-    test = "test" if "test" in splits else "validation"
-    if missing := {"train", test} - set(splits):
-        raise DataError(f"{directory} has no {' and no '.join(sorted(missing))} split; it has {sorted(splits)}")
     if (stored_as := builder.info.file_format.value) != "array_record":
         raise DataError(
             f"{directory} is stored as {stored_as}, which needs TensorFlow to read; convert it to "
             f"array_record, or give another data_dir and prepare it there"
         )
+    return builder, keys, label.num_classes
 
-    def split(which: str) -> Split:
-        stored = builder.as_data_source(which, decoders={keys[0]: tfds.decode.SkipDecoding()})
 
-        def read(start: int, stop: int) -> Batch:
-            try:
-                return _decode(directory, stored, keys, image.shape[-1] or 3, start, stop)
-            except (OSError, RuntimeError) as error:  # ArrayRecord raises the latter when files lack or are cut short
-                raise DataError(f"{directory} is broken ({error}); remove it and prepare it again") from error
+def _split(directory: Path, builder: Any, keys: tuple[str, str], split: str) -> Split:
+    import tensorflow_datasets as tfds
 
-        return Split(len(stored), read)
+    stored = builder.as_data_source(split, decoders={keys[0]: tfds.decode.SkipDecoding()})
+    channels = builder.info.features[keys[0]].shape[-1] or 3
 
-    return Source(label.num_classes, split("train"), split(test))
+    def read(start: int, stop: int) -> Batch:
+        try:
+            return _decode(directory, stored, keys, channels, start, stop)
+        except (OSError, RuntimeError) as error:  # ArrayRecord raises the latter when files lack or are cut short
+            raise DataError(f"{directory} is broken ({error}); remove it and prepare it again") from error
+
+    return Split(len(stored), read)
 
 
 def _decode(directory: Path, stored: Any, keys: tuple[str, str], channels: int, start: int, stop: int) -> Batch:

@@ -2,11 +2,12 @@
 
 ```
 workdir/
-  config.json  environment.json  results.csv
+  config.json  environment.json  results.csv  corruptions.csv
   seed_0/
     rewind/
     level_00/                    ticket/  successor/  progress/  metrics.jsonl  summary.json  evaluation.json
     pools/<method>/level_03/     ticket/  trace.json  summary.json  evaluation.json
+                                 (of either) corruptions.jsonl
     analysis/                    averaged_pairs.json  linear_paths.json
   report/                        report.html  figures/
 ```
@@ -30,6 +31,11 @@ def environment(workdir: Path) -> Path:
 def results(workdir: Path) -> Path:
     """Names the tidy table of everything measured."""
     return workdir / "results.csv"
+
+
+def corrupted_results(workdir: Path) -> Path:
+    """Names the tidy table of accuracies on corrupted test images."""
+    return workdir / "corruptions.csv"
 
 
 def report(workdir: Path) -> Path:
@@ -105,6 +111,11 @@ def trace(directory: Path) -> Path:
 def evaluation(directory: Path) -> Path:
     """Names what was measured of a level or pool, on every split."""
     return directory / "evaluation.json"
+
+
+def corruptions(directory: Path) -> Path:
+    """Names the accuracies of a level or pool on corrupted test images, one JSON line each."""
+    return directory / "corruptions.jsonl"
 
 
 def summary(directory: Path) -> Path:

@@ -1,0 +1,87 @@
+"""Blur: of lenses, of frosted glass, of motion and of zooming."""
+
+from math import ceil
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from scipy import ndimage
+
+from lpjax.data.effects.draws import Draws
+from lpjax.data.effects.geometry import zoom_matrix
+
+_PLANE = (1, 2)
+
+
+def smooth(images: np.ndarray, sigma: float) -> np.ndarray:
+    """Blurs images or layers `[N, H, W, ...]` by a Gaussian of so many pixels, edges continued."""
+    return ndimage.gaussian_filter(images, sigma, mode="nearest", axes=_PLANE)
+
+
+def gaussian_blur(images: np.ndarray, draws: Draws, sigma: float) -> np.ndarray:
+    """Blurs by a Gaussian of `sigma` pixels."""
+    del draws
+    return smooth(images, sigma)
+
+
+def glass_blur(images: np.ndarray, draws: Draws, sigma: float, reach: int, passes: int) -> np.ndarray:
+    """Blurs, lets every pixel but those at the edge take the value of a random neighbour, `passes` times, and blurs.
+
+    The published code swaps pixels in a loop that runs backwards, but its swap only copies (both sides are views of one
+    array), and its neighbours lie 1 to the left and above, or not at all. Only pixels not yet visited are copied, so
+    that a pass is one look-up in the image before it.
+    """
+    count, height, width, _ = images.shape
+    blurred = np.floor(smooth(images, sigma) * 255) / 255
+    rows, columns = np.arange(height)[:, None], np.arange(width)
+    inner = [(reach < place) & (place <= size - reach) for place, size in ((rows, height), (columns, width))]
+    for _ in range(passes):
+        steps = next(draws).integers(-reach, reach, (count, height, width, 2)) * (inner[0] & inner[1])[..., None]
+        blurred = blurred[np.arange(count)[:, None, None], rows + steps[..., 0], columns + steps[..., 1]]
+    return smooth(blurred, sigma)
+
+
+def defocus_blur(images: np.ndarray, draws: Draws, radius: float, softness: float) -> np.ndarray:
+    """Spreads every pixel over a disk of so many pixels, whose edge a 3x3 Gaussian softens."""
+    del draws
+    reach = int(radius) + 1
+    line = np.arange(-reach, reach + 1)
+    disk = (line**2 + line[:, None] ** 2 <= radius**2).astype(float)
+    soft = np.exp(-(np.arange(-1, 2) ** 2) / (2 * softness**2))
+    kernel = ndimage.convolve(disk, np.outer(soft, soft), mode="constant")
+    return ndimage.correlate(images, (kernel / kernel.sum())[None, :, :, None], mode="mirror")
+
+
+def motion_blur(images: np.ndarray, draws: Draws, radius: float, sigma: float) -> np.ndarray:
+    """Blurs along a line at an angle between -45 and 45 degrees, rounded to whole values as ImageMagick does."""
+    degrees = next(draws).uniform(-45, 45, len(images))
+    return np.rint(along(images, degrees, radius, sigma) * 255) / 255
+
+
+def along(images: np.ndarray, degrees: np.ndarray, radius: float, sigma: float) -> np.ndarray:
+    """Blurs each image along its own direction, by one side of a Gaussian read at whole pixels, edges continued.
+
+    Written after ImageMagick's description of `-motion-blur`; it is not called.
+    """
+    taps = np.arange(2 * ceil(radius) + 1)
+    weights = np.exp(-(taps**2) / (2 * sigma**2))
+    radians = np.deg2rad(degrees)[:, None]
+    down, right = (np.ceil(taps * step(radians) - 0.5).astype(int) for step in (np.sin, np.cos))
+    far = len(taps)
+    padded = np.pad(images.transpose(0, 3, 1, 2), ((0, 0), (0, 0), (far, far), (far, far)), mode="edge")
+    windows = sliding_window_view(padded, images.shape[1:3], axis=(2, 3))
+    everyone = np.arange(len(images))
+    seen = (windows[everyone, :, far + down[:, tap], far + right[:, tap]] * weights[tap] for tap in taps)
+    return (sum(seen) / weights.sum()).transpose(0, 2, 3, 1)
+
+
+def zoom_blur(images: np.ndarray, draws: Draws, furthest: float) -> np.ndarray:
+    """Averages an image with its enlargements by 1, 1.01, ... below `furthest`."""
+    del draws
+    factors = np.arange(1, furthest, 0.01).tolist()
+    count, height, width, channels = images.shape
+    down, across = (np.stack([zoom_matrix(size, factor) for factor in factors]) for size in (height, width))
+    planes = images.transpose(0, 3, 1, 2)
+    stretched = (down.reshape(-1, height) @ planes).reshape(count, channels, len(factors), height, width)
+    joined = stretched.transpose(0, 1, 3, 2, 4).reshape(count, channels, height, -1)
+    zoomed = joined @ across.transpose(0, 2, 1).reshape(-1, width)
+    return (planes + zoomed).transpose(0, 2, 3, 1) / (len(factors) + 1)

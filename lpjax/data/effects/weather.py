@@ -1,0 +1,79 @@
+"""Weather: snow, fog and bright light."""
+
+import numpy as np
+
+from lpjax.data.effects.blur import along
+from lpjax.data.effects.draws import Draws
+from lpjax.data.effects.geometry import zoom_matrix
+
+_LUMA = (0.299, 0.587, 0.114)
+_SMALLEST_MAP = 32
+
+
+def snow(
+    images: np.ndarray,
+    draws: Draws,
+    mean: float,
+    deviation: float,
+    zoom: float,
+    threshold: float,
+    radius: float,
+    sigma: float,
+    kept: float,
+) -> np.ndarray:
+    """Whitens a picture and lets flakes fall on it: a thresholded normal layer, enlarged and blurred downwards.
+
+    The layer is added once as it is and once turned by 180 degrees. The layer's values are whole, of 255, before and
+    after the blur, as where pictures are handed to ImageMagick.
+    """
+    count, height, width, channels = images.shape
+    layer = next(draws).normal(mean, deviation, (count, height, width))
+    layer = zoom_matrix(height, zoom) @ layer @ zoom_matrix(width, zoom).T
+    layer = np.floor(np.clip(np.where(layer < threshold, 0, layer), 0, 1) * 255) / 255
+    flakes = along(layer[..., None], next(draws).uniform(-135, -45, (count,)), radius, sigma)
+    flakes = np.rint(flakes * 255) / 255
+    grey = images @ np.asarray(_LUMA)[:, None] if channels == 3 else images
+    whitened = kept * images + (1 - kept) * np.maximum(images, 1.5 * grey + 0.5)
+    return whitened + flakes + flakes[:, ::-1, ::-1]
+
+
+def fog(images: np.ndarray, draws: Draws, strength: float, decay: float) -> np.ndarray:
+    """Adds a cloud, and darkens so that the brightest value an image had stays within reach."""
+    count, height, width, _ = images.shape
+    size = max(_SMALLEST_MAP, 1 << (max(height, width) - 1).bit_length())
+    cloud = plasma(draws, count, size, decay)[:, :height, :width, None]
+    brightest = images.max((1, 2, 3), keepdims=True)
+    return (images + strength * cloud) * brightest / (brightest + strength)
+
+
+def plasma(draws: Draws, count: int, size: int, decay: float) -> np.ndarray:
+    """Draws clouds `[count, size, size]` in [0, 1] by diamonds and squares, on a torus; `size` is a power of two.
+
+    Every new point is the mean of its four neighbours plus noise, uniform within `w^2`; `w` falls from 100 by `decay`
+    each time the grid is halved.
+    """
+    maps, step, wibble = np.zeros((count, size, size)), size, 100.0
+    while step > 1:
+        half = step // 2
+        old = maps[:, ::step, ::step]
+        beside, below = np.roll(old, -1, axis=2), np.roll(old, -1, axis=1)
+        new = maps[:, half::step, half::step]
+        new[:] = (old + beside + below + np.roll(beside, -1, axis=1)) / 4 + _wibble(draws, old, wibble)
+        across = (old + beside + new + np.roll(new, 1, axis=1)) / 4 + _wibble(draws, old, wibble)
+        down = (old + below + new + np.roll(new, 1, axis=2)) / 4 + _wibble(draws, old, wibble)
+        maps[:, ::step, half::step], maps[:, half::step, ::step] = across, down
+        step, wibble = half, wibble / decay
+    maps -= maps.min((1, 2), keepdims=True)
+    return maps / maps.max((1, 2), keepdims=True)
+
+
+def brightness(images: np.ndarray, draws: Draws, more: float) -> np.ndarray:
+    """Raises the value of HSV, `V + more`; hue and saturation stay, so that the channels keep their ratios."""
+    del draws
+    value = images.max(-1, keepdims=True)
+    brighter = np.clip(value + more, 0, 1)
+    return np.where(value > 0, images / np.where(value > 0, value, 1) * brighter, brighter)
+
+
+def _wibble(draws: Draws, like: np.ndarray, wibble: float) -> np.ndarray:
+    return next(draws).uniform(-(wibble**2), wibble**2, like.shape)
