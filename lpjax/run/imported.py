@@ -1,0 +1,134 @@
+"""Tickets found elsewhere: checked, measured and saved as a run's own, in place of training."""
+
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from lpjax import sparsity, store
+from lpjax.run.job import Job
+from lpjax.run.level import evaluate
+from lpjax.run.progress import Progress
+from lpjax.store import paths
+from lpjax.types import PyTree, Ticket, Variables
+
+_PRUNABLE = {"convolutions": sparsity.convolution_kernels, "kernels": sparsity.kernels}
+
+
+def take_tickets(job: Job, workdir: Path, seed: int) -> None:
+    """Takes the tickets of one seed from `imp.tickets_from`, leaving alone the levels that are here already.
+
+    Args:
+      job: Whose network they must fit, and whose validation split measures them.
+      workdir: Where they go.
+      seed: Whose.
+
+    Raises:
+      ValueError: If one is missing, damaged, of another network, or has other prunable weights.
+    """
+    missing = _missing(job, workdir, seed)
+    check_source(job, workdir, seed)
+    with Progress(f"seed {seed} tickets", len(missing), "ticket") as progress:
+        for level in missing:
+            clock = time.monotonic()
+            origin, directory = paths.level(_source(job), seed, level), paths.level(workdir, seed, level)
+            ticket = _read(job, origin)
+            store.save_ticket(paths.ticket(directory), ticket)
+            summary = _summary(job, level, ticket, origin)
+            store.write_json(paths.summary(directory), summary | {"seconds": round(time.monotonic() - clock, 3)})
+            progress.advance()
+            progress.line(
+                f"level {level:2d}: kept {summary['kept']:,} ({summary['density']:.4f}), "
+                f"validation accuracy {summary['validation_accuracy']:.4f}, taken from {origin}"
+            )
+
+
+def check_source(job: Job, workdir: Path, seed: int) -> None:
+    """Refuses a folder that lacks a level still missing here, or whose tickets do not fit; of these it reads one.
+
+    Args:
+      job: Whose network they must fit.
+      workdir: Where they would go.
+      seed: Whose.
+
+    Raises:
+      ValueError: In one line.
+    """
+    missing = _missing(job, workdir, seed)
+    if not missing:
+        return
+    source = _source(job)
+    if not source.is_dir():
+        raise ValueError(f"imp.tickets_from is {str(source)!r}, no folder; give one that holds seed_0/level_00/ticket")
+    if source.resolve() == workdir.resolve():
+        raise ValueError(f"imp.tickets_from is the work directory itself, {workdir}; choose another work directory")
+    for level in missing:
+        if not store.exists(paths.ticket(paths.level(source, seed, level))):
+            raise ValueError(
+                f"{source} lacks seed {seed}, level {level}; there are {_there(source)}; change seeds or imp.levels"
+            )
+    _read(job, paths.level(source, seed, missing[0]))
+
+
+def _missing(job: Job, workdir: Path, seed: int) -> list[int]:
+    here = {level: paths.level(workdir, seed, level) for level in range(job.config.imp.levels)}
+    return [n for n, d in here.items() if not (paths.summary(d).exists() and store.exists(paths.ticket(d)))]
+
+
+def _source(job: Job) -> Path:
+    return Path(job.config.imp.tickets_from).expanduser()
+
+
+def _there(source: Path) -> str:
+    tickets = sorted(d for d in source.glob("seed_*/level_*") if store.exists(paths.ticket(d)))
+    counts = Counter(directory.parent.name.replace("_", " ") for directory in tickets)
+    return ", ".join(f"{levels} levels of {seed}" for seed, levels in counts.items()) or "none"
+
+
+def _read(job: Job, directory: Path) -> Ticket:
+    like = jax.eval_shape(job.initialise, jax.random.key(0))
+    try:
+        ticket = store.restore_ticket(paths.ticket(directory), like)
+    except store.DamagedTicket as error:
+        raise ValueError(f"{str(error).partition(';')[0]}; make it anew where it comes from") from error
+    except ValueError as error:
+        raise ValueError(f"{error}; set model, width and dataset to what these tickets were trained with") from error
+    _check_prunable(job, ticket.mask, like, directory)
+    params = sparsity.apply_mask(ticket.variables.params, ticket.mask)
+    return Ticket(jax.device_get(Variables(params, ticket.variables.stats)), ticket.mask)
+
+
+def _check_prunable(job: Job, mask: PyTree, like: Variables, directory: Path) -> None:
+    theirs, ours = _shapes(mask), _shapes(job.mask)
+    name = next((name for name in ours if theirs[name] != ours[name]), None)
+    if name is None:
+        return
+    fitting = (
+        option for option, prunable in _PRUNABLE.items() if theirs == _shapes(sparsity.full_mask(like.params, prunable))
+    )
+    raise ValueError(
+        f"{directory} {'prunes' if theirs[name] else 'never prunes'} {name!r}, unlike imp.prunable "
+        f"{job.config.imp.prunable!r}; set imp.prunable to {next(fitting, 'path:REGEX')!r}"
+    )
+
+
+def _shapes(mask: PyTree) -> dict[str, tuple[int, ...]]:
+    return {name: np.shape(leaf) for name, leaf in store.named_leaves(mask).items()}
+
+
+def _summary(job: Job, level: int, ticket: Ticket, origin: Path) -> dict[str, Any]:
+    theirs = store.read_json(paths.summary(origin)) if paths.summary(origin).exists() else {}
+    value = theirs.get("validation_accuracy")
+    return {
+        "level": level,
+        "kept": int(sparsity.kept(ticket.mask)),
+        "total": sparsity.total(ticket.mask),
+        "density": sparsity.density(ticket.mask),
+        "epoch": theirs.get("epoch"),
+        "validation_accuracy": float(evaluate(job.evaluate, ticket.variables)),
+        **({} if value is None else {"imported_validation_accuracy": value}),
+        "source": str(origin),
+    }
