@@ -1,5 +1,6 @@
-"""Pictures and pages, from the files of a work directory alone."""
+"""Pictures, tables and pages, from the files of a work directory and from tidy tables."""
 
+from lpjax.report import heatmap, paired, panels, paths
 from lpjax.report.page import write
 
-__all__ = ["write"]
+__all__ = ["heatmap", "paired", "panels", "paths", "write"]

@@ -80,4 +80,5 @@ def _legend(figure: Figure, row: Sequence[Axes], labels: Mapping[str, str | None
         [labels.get(name) or name for name in order],
         loc="outside lower center",
         ncols=math.ceil(len(order) / lines),
+        columnspacing=1.2,
     )
