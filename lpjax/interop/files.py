@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -72,7 +73,9 @@ def find(source: Path, seed: int | None = None, level: int | None = None) -> tup
     form, found = next(((form, sorted(found)) for form, found in searches.items() if found), ("", []))
     if not found:
         wanted = "*model_SA_best.pth.tar, level_*/main/mask.pth, *.pth, *.pt or *.pth.tar"
-        raise ValueError(f"{source} holds no tickets: there is no {wanted} in it")
+        raise ValueError(
+            f"{source} holds no tickets: there is no {wanted} in it; to export, give a folder that holds ticket/"
+        )
     if level is not None and form != "state dicts":
         raise ValueError(f"--level={level} is for bare state dicts; in {source} names tell the levels")
     if seed is not None:
@@ -130,7 +133,7 @@ def load(path: Path) -> Any:
     except Exception as error:  # damaged files fail in a dozen ways, and say it in many lines
         said = " ".join(str(error).split())
         reason = (
-            "it holds Python objects beside tensors and plain values, which lpjax does not run; save its state_dict alone"
+            "it holds Python objects beside tensors and numbers, which lpjax does not run; save its state_dict alone"
             if said.startswith("Weights only")
             else f"it is damaged or none of PyTorch's: {type(error).__name__}, {said[:_SHOWN]}; fetch it anew"
         )
@@ -138,19 +141,20 @@ def load(path: Path) -> Any:
 
 
 def save(path: Path, state: Mapping[str, np.ndarray]) -> None:
-    """Writes a state dict as `torch.save` does.
+    """Writes a state dict as `torch.save` does, whole or not at all.
 
     Args:
       path: The file; its folder is created if need be.
       state: Arrays by name.
 
     Raises:
-      ValueError: If PyTorch is not installed, or the file exists.
+      ValueError: If PyTorch is not installed.
     """
     torch = _torch()
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("xb") as file:
-        torch.save({name: torch.from_numpy(array.copy()) for name, array in state.items()}, file)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    torch.save({name: torch.from_numpy(array.copy()) for name, array in state.items()}, beside)
+    beside.replace(path)
 
 
 def digest(path: Path) -> str:

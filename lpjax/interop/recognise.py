@@ -1,5 +1,6 @@
 """Which network a state dict belongs to, from its names and shapes."""
 
+import functools
 import inspect
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -59,14 +60,14 @@ def recognise(weights: Mapping[str, np.ndarray], model: str = "") -> Architectur
         raise ValueError("no network of lpjax fits: there is no first convolution with an even number of channels")
     names = (one_of("model", model, models.NAMES),) if model else models.NAMES
     candidates = [Architecture(name, head[0], stem[0], stem[1]) for name in names]
-    shapes = {candidate: _shapes(candidate) for candidate in candidates}
-    for candidate, wanted in shapes.items():
-        if wanted == got:
+    for candidate in candidates:
+        if _shapes(candidate) == got:
             return candidate
-    nearest = max(candidates, key=lambda candidate: len(shapes[candidate].items() & got.items()))
-    raise ValueError(f"no network of lpjax fits: {nearest.model} is nearest, but {_difference(got, shapes[nearest])}")
+    nearest = max(candidates, key=lambda candidate: len(_shapes(candidate).items() & got.items()))
+    raise ValueError(f"no network of lpjax fits: {nearest.model} is nearest, but {_difference(got, _shapes(nearest))}")
 
 
+@functools.cache
 def template(architecture: Architecture) -> Variables:
     """Builds the shapes of a network.
 

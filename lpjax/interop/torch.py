@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     exporting = paths.ticket(src).is_dir()
     try:
         if strangers := sorted(options.keys() & {*(_IMPORT if exporting else _EXPORT)}):
-            raise ValueError(f"--{strangers[0]} is no option where {src} is {'' if exporting else 'not '}of lpjax")
+            raise ValueError(f"--{strangers[0]} is for {'imports' if exporting else 'exports'}, this is the other way")
         for line in (export_ticket if exporting else import_tickets)(src, dst, **options):
             sys.stdout.write(f"{line}\n")
     except ValueError as error:

@@ -1,0 +1,58 @@
+"""Architectures are told by their names and shapes."""
+
+import jax
+import numpy as np
+import pytest
+
+from lpjax import data, models
+from lpjax.interop import Architecture, recognise, split_masks, to_state_dict
+from lpjax.interop.recognise import dataset_of, template
+from lpjax.types import Ticket
+
+
+def weights(name, width=2, classes=3):
+    zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), template(Architecture(name, classes, width, 3)))
+    return split_masks(to_state_dict(Ticket(zeros, jax.tree.map(lambda _: np.ones((), bool), zeros.params))))[0]
+
+
+@pytest.mark.parametrize("name", models.NAMES)
+def test_every_network_is_recognised_with_its_classes_and_width(name):
+    width = 64 if name == "vgg16" else 2
+    assert recognise(weights(name, width=width, classes=7)) == Architecture(name, 7, width, 3)
+
+
+def test_the_nearest_network_is_named_with_what_differs():
+    state = weights("resnet20")
+    for wrong, message in (
+        (state | {"layer9.0.conv1.weight": np.zeros(1)}, "resnet20 is nearest, but 'layer9.0.conv1.weight' is none of"),
+        ({name: array for name, array in state.items() if name != "bn1.bias"}, "resnet20 .* 'bn1.bias' is missing"),
+        (state | {"bn1.bias": np.zeros(9)}, r"resnet20 .* 'bn1.bias' has shape \(9,\), wanted \(2,\)"),
+        ({"blocks.weight": np.zeros((3, 3))}, "no first convolution"),
+        ({"conv1.weight": np.zeros((3, 3, 3, 3))}, "an even number of channels"),
+    ):
+        with pytest.raises(ValueError, match=message) as refusal:
+            recognise(wrong)
+        assert "\n" not in str(refusal.value)
+
+
+def test_a_name_is_taken_at_its_word():
+    state = weights("resnet20")
+    assert recognise(state, "resnet20").model == "resnet20"
+    with pytest.raises(ValueError, match="resnet8 is nearest, but"):
+        recognise(state, "resnet8")
+    with pytest.raises(ValueError, match="did you mean 'resnet8'"):
+        recognise(state, "resnet9")
+
+
+@pytest.mark.parametrize("name", data.PUBLISHED)
+def test_normalisation_tells_the_data_set(name):
+    mean, std = np.array(data.PUBLISHED[name], np.float32)
+    assert dataset_of({"normalize.mean": mean, "module.normalize.std": std.reshape(3, 1, 1)}) == name
+    with pytest.raises(ValueError, match="neither cifar10 nor cifar100"):
+        dataset_of({"normalize.mean": mean, "normalize.std": std + 1e-5})
+    with pytest.raises(ValueError, match="neither cifar10 nor cifar100"):
+        dataset_of({"normalize.mean": mean})
+
+
+def test_a_network_may_leave_normalisation_to_the_data():
+    assert dataset_of({"conv1.weight": np.zeros(3)}) is None
