@@ -35,6 +35,12 @@ def pairs(panels: Sequence[tuple[str, pd.DataFrame]], *, lowest: float | None = 
     Raises:
       ValueError: If there is no pair to draw.
 
+    Example:
+      >>> rows = [(0, 0, 0, 0.70), (0, 0, 1, 0.74), (0, 1, 1, 0.72)]
+      >>> table = pd.DataFrame(rows, columns=['seed', 'first', 'second', 'accuracy'])
+      >>> [text.get_text() for text in pairs([('with rewinding', table)]).axes[0].texts]
+      ['70.0', '74.0', '74.0', '72.0']
+
     References:
       Yin et al., Lottery Pools, AAAI 2023, Figure 1.
     """

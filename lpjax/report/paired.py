@@ -66,6 +66,14 @@ def compare(results: pd.DataFrame, right: Right, method: str, base: str = "ticke
     Raises:
       ValueError: If nothing can be compared, answers are missing, or they are not those that were measured.
 
+    Example:
+      >>> rows = [(0, 0, 1.0, 'ticket', 'test', 'accuracy', 0.25), (0, 0, 1.0, 'swa', 'test', 'accuracy', 0.75)]
+      >>> names = ['seed', 'level', 'density', 'method', 'split', 'metric', 'value']
+      >>> right = {('ticket', 0, 0): np.arange(4) < 1, ('swa', 0, 0): np.arange(4) < 3}
+      >>> level, total = compare(pd.DataFrame(rows, columns=names), right, 'swa')
+      >>> level.difference, level.p
+      (0.5, 0.5)
+
     References:
       Dietterich, Approximate Statistical Tests, Neural Computation 1998; Efron and Tibshirani, 1993.
     """

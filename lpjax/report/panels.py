@@ -43,6 +43,13 @@ def panels(
     Raises:
       ValueError: If there is no experiment, or no experiment measured one of the methods, or the metric is unknown.
 
+    Example:
+      >>> rows = [(0, level, 0.8**level, 'ticket', 'test', 'accuracy', 0.9) for level in (0, 1)]
+      >>> names = ['seed', 'level', 'density', 'method', 'split', 'metric', 'value']
+      >>> results = pd.DataFrame(rows, columns=names)
+      >>> [axes.get_title() for axes in panels([('digits', results), ('letters', results)], ['ticket']).axes]
+      ['digits', 'letters']
+
     References:
       Yin et al., Lottery Pools, AAAI 2023, Figures 3 to 7.
     """

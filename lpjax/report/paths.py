@@ -39,6 +39,12 @@ def paths(panels: Sequence[tuple[str, pd.DataFrame]], *, densities: Sequence[flo
     Raises:
       ValueError: If there is nothing to draw, a name is unknown, a point was measured twice, or densities are too few.
 
+    Example:
+      >>> rows = [(0, 0, c, 'rewinding', m, 0.2) for c in (0, 0.5, 1) for m in ('loss', 'error')]
+      >>> table = pd.DataFrame(rows, columns=['seed', 'pair', 'coefficient', 'setting', 'metric', 'value'])
+      >>> [axes.get_ylabel() for axes in paths([('', table)], densities=[1, 0.8]).axes]
+      ['test loss (nats)', 'test error (%)']
+
     References:
       Yin et al., Lottery Pools, AAAI 2023, Figure 2.
     """
@@ -73,6 +79,11 @@ def barriers(heights: pd.DataFrame, *, metric: str = "error", densities: Sequenc
 
     Raises:
       ValueError: If there is nothing to draw, a name is unknown, a pair was measured twice, or densities are too few.
+
+    Example:
+      >>> table = pd.DataFrame({'seed': [0], 'pair': [0], 'setting': ['rewinding'], 'barrier': [0.01]})
+      >>> barriers(table).axes[0].get_ylabel()
+      'error barrier (points)'
 
     References:
       Frankle et al., Linear Mode Connectivity and the Lottery Ticket Hypothesis, ICML 2020, section 2.
