@@ -43,8 +43,8 @@ def corrupt(images: np.ndarray, name: str, severity: int, *, seed: int = 0) -> n
 
     Departs from the authors' code:
       Random numbers are seeded, so single pixels differ wherever chance plays. Motion blur and snow follow
-      ImageMagick's description without calling it; edges of water drops are found more simply than by OpenCV's Canny;
-      warps interpolate exactly where OpenCV rounds. Accuracies are not those on the published images.
+      ImageMagick's description without calling it; drops of water are shaded nearly as by OpenCV. A grey image stays
+      grey. Accuracies on these images are not those on the published ones.
     """
     if images.ndim != 4 or images.dtype != np.uint8 or images.shape[-1] not in (1, 3) or 0 in images.shape[1:]:
         raise ValueError(f"images are {images.dtype} {list(images.shape)}; give uint8 [N, H, W, C] with C 1 or 3")

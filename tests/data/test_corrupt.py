@@ -12,7 +12,7 @@ from PIL import Image
 from scipy import ndimage
 
 from lpjax import data
-from lpjax.data.effects import digital, geometry, weather
+from lpjax.data.effects import digital, geometry, spatter, weather
 from lpjax.data.effects.blur import along, defocus_blur, glass_blur, smooth
 from lpjax.data.effects.draws import draws
 from lpjax.data.effects.table import TABLE
@@ -260,6 +260,27 @@ def test_snow_whitens_water_brightens_and_mud_darkens():
         muddy = data.corrupt(images, "spatter", severity)
         assert (muddy != images).any(-1).mean() == pytest.approx(0.08, abs=0.06)
         assert ((muddy == [63, 42, 20]).all(-1) | (muddy == images).all(-1)).mean() > 0.85
+
+
+DROPS = """
+00000000565005 ........###..#
+00000000000000 ..............
+00000000000000 ..............
+00000000000000 .###..........
+05650000000000 ...#..........
+05000000000000 ..##..........
+00000005000000 ......###.....
+00000056500000 .....##.##....
+00000566655000 ....##....##..
+00005666666500 ....#......#..
+"""
+
+
+def test_edges_are_those_of_opencv():
+    drawn = [line.split() for line in DROPS.split("\n") if line]
+    drops = np.array([[32.0 * int(digit) for digit in digits] for digits, _ in drawn])
+    wanted = np.array([[mark == "#" for mark in marks] for _, marks in drawn])
+    np.testing.assert_array_equal(spatter.edges(drops[None])[0], wanted)
 
 
 def test_drops_without_an_edge_do_no_harm():

@@ -78,10 +78,8 @@ def zoom_blur(images: np.ndarray, draws: Draws, furthest: float) -> np.ndarray:
     """Averages an image with its enlargements by 1, 1.01, ... below `furthest`."""
     del draws
     factors = np.arange(1, furthest, 0.01).tolist()
-    count, height, width, channels = images.shape
-    down, across = (np.stack([zoom_matrix(size, factor) for factor in factors]) for size in (height, width))
-    planes = images.transpose(0, 3, 1, 2)
-    stretched = (down.reshape(-1, height) @ planes).reshape(count, channels, len(factors), height, width)
-    joined = stretched.transpose(0, 1, 3, 2, 4).reshape(count, channels, height, -1)
-    zoomed = joined @ across.transpose(0, 2, 1).reshape(-1, width)
-    return (planes + zoomed).transpose(0, 2, 3, 1) / (len(factors) + 1)
+    total = planes = images.transpose(0, 3, 1, 2)
+    for factor in factors:
+        down, across = (zoom_matrix(size, factor) for size in planes.shape[2:])
+        total = total + down @ planes @ across.T
+    return total.transpose(0, 2, 3, 1) / (len(factors) + 1)

@@ -36,7 +36,7 @@ def elastic_transform(images: np.ndarray, draws: Draws, reach: float, sigma: flo
 
     Displacements are uniform in [-1, 1], smoothed by a Gaussian of `sigma` pixels and multiplied by `reach`. The three
     parameters are pixels of a 32x32 image and grow with the shorter side, of which the published ones are fractions.
-    Interpolation is linear, exact where OpenCV rounds places to 1/32 pixel.
+    Interpolation is linear.
     """
     count, height, width, _ = images.shape
     scale = min(height, width) / _PUBLISHED_SIDE

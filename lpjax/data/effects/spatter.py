@@ -10,8 +10,10 @@ _TURQUOISE = np.array([175, 238, 238]) / 255
 _BROWN = np.array([63, 42, 20]) / 255
 _MUD = 1
 _EDGE = (50, 150)  # of Canny: a weak edge counts where it touches a strong one
+_TURN = np.tan(np.pi / 8)  # half of the angle between neighbouring directions
 _FARTHEST = 20
 _EMBOSS = np.array([[[-2, -1, 0], [-1, 1, 1], [0, 1, 2]]])
+_SOBEL = np.array([[[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]])
 _NEIGHBOURS = np.ones((1, 3, 3), bool)
 
 
@@ -29,8 +31,8 @@ def spatter(
 
     Water brightens, tinted pale turquoise and shaded by the distance from the drops' edges; mud covers.
 
-    Edges are found by a simpler Canny, which thins along the steeper axis instead of along four directions, and
-    distances are exact instead of OpenCV's 5x5 approximation.
+    Edges and shading are those of OpenCV's functions, which are not called, but for distances: they are exact, where
+    OpenCV's are within 0.15 pixels.
     """
     layer = smooth(next(draws).normal(mean, deviation, images.shape[:3]), sigma)
     if liquid == _MUD:
@@ -44,39 +46,38 @@ def spatter(
 
 
 def _shading(drops: np.ndarray) -> np.ndarray:
-    edge_first = np.concatenate([np.ones_like(drops[:1], bool), _edges(drops)])  # some edge there must be, however far
+    edge_first = np.concatenate([np.ones_like(drops[:1], bool), edges(drops)])  # some edge there must be, however far
     distance = ndimage.distance_transform_edt(~edge_first, sampling=(2 * _FARTHEST, 1, 1))[1:]
     near = np.floor(_box(np.minimum(distance, _FARTHEST)))
     embossed = ndimage.correlate(_equalise(near), _EMBOSS, mode="mirror")
     return np.rint(_box(np.clip(embossed, 0, 255)))
 
 
-def _edges(drops: np.ndarray) -> np.ndarray:
-    across, down = _slopes(drops)
+def edges(drops: np.ndarray) -> np.ndarray:
+    """Finds the edges of layers `[N, H, W]` of values up to 255, as Canny does.
+
+    They are ridges of the slope: strong ones, and the weak ones that hang together with them.
+    """
+    across, down = (ndimage.correlate(drops, kernel, mode="nearest") for kernel in (_SOBEL, _SOBEL.transpose(0, 2, 1)))
     steep = abs(across) + abs(down)
-    beside = np.where(
-        abs(across) > abs(down),
-        ndimage.maximum_filter(steep, (1, 1, 3), mode="constant"),
-        ndimage.maximum_filter(steep, (1, 3, 1), mode="constant"),
+    around = np.pad(steep, ((0, 0), (1, 1), (1, 1)))
+    height, width = drops.shape[1:]
+
+    def beside(row: int, column: int) -> np.ndarray:
+        return around[:, 1 + row : 1 + row + height, 1 + column : 1 + column + width]
+
+    kinds = [abs(down) < _TURN * abs(across), abs(across) <= _TURN * abs(down), across * down >= 0]
+    before, after = (
+        np.select(kinds, [beside(0, side), beside(side, 0), beside(side, side)], beside(side, -side))
+        for side in (-1, 1)
     )
-    ridge = steep == beside
+    ridge = (steep > before) & np.where(kinds[0] | kinds[1], steep >= after, steep > after)  # ties as OpenCV has them
     weak, strong = _EDGE
     return ndimage.binary_propagation(ridge & (steep > strong), _NEIGHBOURS, ridge & (steep > weak))
 
 
-def _slopes(drops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    slope, weight = np.array([-1, 0, 1]), np.array([1, 2, 1])
-
-    def along(axis: int, over: int) -> np.ndarray:
-        return ndimage.correlate1d(
-            ndimage.correlate1d(drops, slope, axis, mode="nearest"), weight, over, mode="nearest"
-        )
-
-    return along(2, 1), along(1, 2)
-
-
 def _box(layers: np.ndarray) -> np.ndarray:
-    return ndimage.uniform_filter(layers, 3, mode="mirror", axes=(1, 2))
+    return ndimage.correlate(layers, np.ones((1, 3, 3)), mode="mirror") / 9
 
 
 def _equalise(layers: np.ndarray) -> np.ndarray:
