@@ -1,0 +1,240 @@
+"""OpenLTH's ImageNet protocol: its numbers from the configs, and all of it on a small data set, end to end."""
+
+import importlib.util
+import itertools
+import shutil
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+from PIL import Image
+
+from lpjax import data, run, sparsity, store, tickets, train
+from lpjax.report import reading
+from lpjax.run import level
+from lpjax.run.imp import SeedKeys
+from lpjax.run.job import prepare
+from lpjax.store import paths
+from lpjax.types import Batch, Variables
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+RATES = (
+    *((0, 0), (1, 6.389776e-5), (1252, 0.08), (6259, 0.39993610), (6260, 0.4)),
+    *((37559, 0.4), (37560, 0.04), (75120, 0.004), (100160, 4e-4), (112679, 4e-4)),
+)
+LEVELS = range(3)
+REWIND_STEP, STEPS_PER_EPOCH = 3, 3
+
+
+def imagenet_config(depth):
+    path = CONFIGS / f"imagenet_resnet{depth}.py"
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.get_config()
+
+
+@pytest.mark.parametrize(("depth", "total", "last"), [(18, 11_678_912, 1_959_390), (34, 21_779_648, 3_654_013)])
+def test_the_configs_have_openlth_s_rates_and_counts(depth, total, last, monkeypatch):
+    def as_many_images(*_, **__):
+        images, few = (
+            np.zeros((1_281_167, 1, 1, 3), np.uint8),
+            Batch(np.zeros((8, 1, 1, 3), np.uint8), np.zeros(8, int)),
+        )
+        everything = Batch(images, np.zeros(len(images), np.int32))
+        return data.Dataset("imagenet2012", everything, few, few, 1000, (0.5,) * 3, (0.2,) * 3)
+
+    monkeypatch.setattr(data, "load", as_many_images)
+    config = imagenet_config(depth)
+    job = prepare(ConfigDict(run.resolve(config)))
+    assert job.steps_per_epoch == 1252
+    assert (job.steps(config.train.duration), job.steps(config.imp.rewind)) == (112_680, 6260)
+    steps, rates = zip(*RATES, strict=True)
+    np.testing.assert_allclose([job.learning_rate(step) for step in steps], rates, rtol=1e-6)
+    kept = [sparsity.total(job.mask)]
+    for _ in range(1, config.imp.levels):
+        kept.append(tickets.RULES[config.imp.rule](kept[-1], config.imp.prune_fraction, 0))
+    assert (kept[0], kept[8], len(kept)) == (total, last, 9)
+    settings = (config.train.momentum, config.train.weight_decay, config.imp.ticket, config.imp.dense)
+    assert settings == (0.9, 1e-4, "last", "rewound")
+
+
+@pytest.fixture(scope="module")
+def small_config(tmp_path_factory):
+    """Makes the config of the paper's ResNet-18, for 48 images in four colours and three short levels."""
+    folder, home = tmp_path_factory.mktemp("images"), tmp_path_factory.mktemp("tfds")
+    draw = np.random.default_rng(0)
+    for split, each in (("train", 16), ("test", 4)):
+        for label, colour in enumerate(draw.integers(60, 196, (4, 3))):
+            (folder / split / f"class{label}").mkdir(parents=True)
+            for number in range(each):
+                pixels = np.clip(colour + draw.normal(0, 60, (32, 32, 3)), 0, 255).astype(np.uint8)
+                Image.fromarray(pixels).save(folder / split / f"class{label}" / f"{number}.png")
+    data.prepare_folder("colours", folder, home)
+
+    def make():
+        config = imagenet_config(18)
+        config.dataset, config.data_dir, config.validation = "colours", str(home), 16
+        config.width = 4
+        config.train.batch_size = 16
+        config.train.duration, config.train.milestones, config.train.warmup = "3ep", ("2ep",), "1ep"
+        config.imp.rewind, config.imp.levels = "1ep", len(LEVELS)
+        config.pool.methods, config.pool.coefficients = ("interpolation", "average"), (0.25, 0.5)
+        config.pool.recalibrate = "32"
+        return config
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+    return tmp_path_factory.mktemp("run") / "small"
+
+
+@pytest.fixture(scope="module")
+def job(workdir, small_config):
+    return run.run(small_config(), workdir)
+
+
+def ticket_of(workdir, number):
+    return store.restore_ticket(paths.ticket(paths.level(workdir, 0, number)))
+
+
+def rewind_point(workdir):
+    return Variables(**store.restore(paths.rewind(workdir, 0))["start"])
+
+
+@pytest.mark.slow
+def test_every_level_loses_a_fifth_and_one_more_with_the_classifier_counted(job, workdir):
+    kept = [store.read_json(paths.summary(paths.level(workdir, 0, n)))["kept"] for n in LEVELS]
+    shapes = jax.eval_shape(job.initialise, jax.random.key(0)).params
+    assert kept[0] == sum(leaf.size for leaf in jax.tree.leaves(shapes) if leaf.ndim in (2, 4))
+    for before, after in itertools.pairwise(kept):
+        assert after == before - int(np.ceil(0.2 * before)) - 1
+    assert ticket_of(workdir, 2).mask["fc"]["kernel"].shape == (32, 4)
+
+
+@pytest.mark.slow
+def test_the_next_mask_follows_from_the_ticket_s_own_weights_as_openlth_cuts_it(job, workdir):
+    del job
+    for n in LEVELS[:-1]:
+        here, after = ticket_of(workdir, n), ticket_of(workdir, n + 1)
+        prunable = {name: mask for name, mask in store.named_leaves(here.mask).items() if mask.ndim}
+        weights = {name: np.abs(store.named_leaves(here.variables.params)[name]) for name in prunable}
+        living = np.sort(np.concatenate([weights[name][mask] for name, mask in prunable.items()]))
+        threshold = living[int(np.ceil(0.2 * living.size))]
+        for name, mask in prunable.items():
+            np.testing.assert_array_equal(store.named_leaves(after.mask)[name], mask & (weights[name] > threshold))
+
+
+@pytest.mark.slow
+def test_every_level_the_dense_one_included_trains_from_the_rewind_point_to_its_last_weights(job, workdir):
+    start, key = rewind_point(workdir), SeedKeys.of(0).train
+    for n in LEVELS:
+        ticket = ticket_of(workdir, n)
+        variables = start._replace(params=sparsity.apply_mask(start.params, ticket.mask))
+        state = train.initial_state(
+            jax.tree.map(jnp.asarray, variables), job.optimizer(jax.tree.map(jnp.asarray, ticket.mask)), REWIND_STEP
+        )
+        *_, last = train.fit(
+            job.step, train.replicate(state, job.mesh), job.train, jax.random.fold_in(key, n), batch_size=16, stop=9
+        )
+        jax.tree.map(np.testing.assert_array_equal, ticket.variables, jax.device_get(last.state.variables))
+
+
+@pytest.mark.slow
+def test_the_clock_of_the_dense_level_goes_on_at_the_rewind_point(job, workdir):
+    lines = [store.read_jsonl(paths.metrics(paths.level(workdir, 0, n))) for n in LEVELS]
+    assert [[line["epoch"] for line in level] for level in lines] == [[1, 2, 3], [2, 3], [2, 3]]
+    for level_lines in lines:
+        for line in level_lines:
+            assert line["learning_rate"] == pytest.approx(float(job.learning_rate(line["step"] - 1)))
+    assert [line["learning_rate"] for line in lines[0]] == pytest.approx([0.4 * 2 / 3, 0.4, 0.04])
+    for n in LEVELS:
+        assert store.read_json(paths.summary(paths.level(workdir, 0, n)))["epoch"] == 3
+
+
+@pytest.mark.slow
+def test_pools_keep_the_classifier_sparse_and_everything_is_measured(job, workdir):
+    del job
+    rows = store.read_results(paths.results(workdir))
+    assert len(rows) == 3 * len(LEVELS) * 2 * 3
+    for n in LEVELS:
+        ticket = ticket_of(workdir, n)
+        for method in ("interpolation", "average"):
+            pool = store.restore_ticket(paths.ticket(paths.pool(workdir, 0, method, n)))
+            assert int(sparsity.kept(pool.mask)) == int(sparsity.kept(ticket.mask))
+            assert pool.mask["fc"]["kernel"].shape == (32, 4)
+    assert set(reading.epochs(workdir)["level"]) == set(LEVELS)
+
+
+@pytest.mark.slow
+def test_a_run_cut_off_before_or_after_the_dense_level_ends_with_the_same_bytes(job, workdir, small_config, tmp_path):
+    del job
+    for lost in ((0,), (1, 2)):
+        resumed = tmp_path / f"without{lost[0]}"
+        shutil.copytree(workdir, resumed)
+        for n in lost:
+            shutil.rmtree(paths.level(resumed, 0, n))
+        if 0 in lost:
+            shutil.rmtree(paths.rewind(resumed, 0))
+        shutil.rmtree(resumed / "seed_0" / "pools")
+        run.run(small_config(), resumed)
+        assert paths.results(resumed).read_bytes() == paths.results(workdir).read_bytes()
+        jax.tree.map(np.testing.assert_array_equal, rewind_point(resumed), rewind_point(workdir))
+
+
+class Count:
+    """Stands in for a progress bar."""
+
+    def __init__(self):
+        self.epochs = 0
+
+    def advance(self, note):
+        del note
+        self.epochs += 1
+
+
+def trained(config, directory, number=0):
+    """Trains one level of a small run."""
+    job, keys, progress = prepare(ConfigDict(run.resolve(config))), SeedKeys.of(0), Count()
+    result = level.train_level(job, directory, number, job.initialise(keys.initial), job.mask, keys.train, progress)
+    return job, result, progress.epochs
+
+
+@pytest.mark.parametrize("rewind", ["0it", "final"])
+def test_without_a_rewind_point_to_reach_the_dense_level_is_the_same(tiny_config, tmp_path, rewind):
+    results = []
+    for dense in ("whole", "rewound"):
+        config = tiny_config()
+        config.imp.rewind, config.imp.dense, config.train.duration = rewind, dense, "1ep"
+        results.append(jax.device_get(trained(config, tmp_path / dense)[1]))
+        assert (tmp_path / dense / "metrics.jsonl").exists()
+    jax.tree.map(np.testing.assert_array_equal, *results)
+
+
+def test_a_rewind_point_amid_an_epoch_ends_the_pretraining_s_last_and_is_counted(tiny_config, tmp_path):
+    config = tiny_config()
+    config.imp.dense = "rewound"
+    job, _, seen = trained(config, tmp_path)
+    lines = store.read_jsonl(paths.metrics(tmp_path))
+    assert [line["step"] for line in lines] == [3, 4, 6, 9]
+    assert seen == level.epochs(job, 0) == 4
+    assert level.epochs(job, 1) == 2
+
+
+@pytest.mark.parametrize(("dense", "epoch"), [("whole", 1), ("rewound", 2)])
+def test_weights_before_the_rewind_point_are_no_ticket_where_the_dense_level_restarts(
+    tiny_config, tmp_path, monkeypatch, dense, epoch
+):
+    values = iter((0.9, 0.5, 0.4))
+    monkeypatch.setattr(level, "evaluate", lambda *_: next(values))
+    config = tiny_config()
+    config.imp.dense, config.imp.rewind = dense, "1ep"
+    job, result, _ = trained(config, tmp_path)
+    assert level.chosen(job, tmp_path)["epoch"] == epoch
+    same = jax.tree.map(lambda a, b: bool((a == b).all()), result.ticket, result.rewind_point)
+    assert all(jax.tree.leaves(same)) == (dense == "whole")
