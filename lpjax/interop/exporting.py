@@ -41,7 +41,7 @@ def export_ticket(source: Path, destination: Path, *, form: str = "", dataset: s
     )
     files.save(destination, {f"model.{name}": array for name, array in state.items()} if openlth else state)
     kept = int(sparsity.kept(ticket.mask))
-    yield (f"{model}: kept {kept:,} ({sparsity.density(ticket.mask):.4f}), {len(state)} entries: {destination}")
+    yield f"{model}: kept {kept:,} ({sparsity.density(ticket.mask):.4f}), {len(state)} entries: {destination}"
 
 
 def _dataset(source: Path) -> str:

@@ -59,11 +59,10 @@ def import_tickets(
             notes = record["seeds"][str(one.seed)]
             notes["levels"].append(one.level)
             notes["sources"] |= {_name(path, source): files.digest(path) for path in (one.weights, one.mask) if path}
-            yield (f"seed {one.seed} level {one.level:2d}: kept {summary['kept']:,} ({summary['density']:.4f})")
+            yield f"seed {one.seed} level {one.level:2d}: kept {summary['kept']:,} ({summary['density']:.4f})"
     network, classes, width, _ = common.architecture
-    yield (
-        f"{network}, {classes} classes, width {width}, {common.dataset or 'no'} normalisation built in: {destination}"
-    )
+    built_in = f"{common.dataset or 'no'} normalisation built in"
+    yield f"{network}, {classes} classes, width {width}, {built_in}: {destination}"
 
 
 def _counts(level: int, mask: PyTree) -> dict[str, Any]:

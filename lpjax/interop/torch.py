@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise ValueError(f"--{strangers[0]} is for {'imports' if exporting else 'exports'}, this is the other way")
         for line in (export_ticket if exporting else import_tickets)(src, dst, **options):
             sys.stdout.write(f"{line}\n")
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         parser.error(str(error))
 
 
