@@ -7,12 +7,11 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
 from experiments.lottery_pools.setting import Options, Run, options
-from lpjax.report import paired, panels, style
+from lpjax.report import paired, panels
 from lpjax.report.figures import save
 from lpjax.run import remember_compilations
 from lpjax.store import environment
@@ -30,8 +29,7 @@ def main(make: Callable[[Options], None], about: str | None) -> None:
     """
     remember_compilations()
     try:
-        with matplotlib.rc_context(style.SETTINGS):
-            make(options(sys.argv[1:], about))
+        make(options(sys.argv[1:], about))
     except ValueError as error:
         print(f"lpjax: {error}", file=sys.stderr)
         sys.exit(USER_MISTAKE)
@@ -83,12 +81,14 @@ def comparison(
             compared.append((title, method, paired.compare(table, right, method)))
     statistics = pd.concat([paired.frame(rows).assign(panel=title) for title, _, rows in compared])
     measured = pd.concat([table.assign(panel=title) for title, table in results])
-    text = "\n\n".join(
-        f"**{title}**\n\n{paired.markdown([row for where, _, rows in compared if where == title for row in rows])}"
-        for title, _ in results
-    )
-    figure = panels.panels(results, methods)
+    text = "\n\n".join(f"**{title}**\n\n{_summary(compared, title)}" for title, _ in results)
+    figure = panels.panels(results, methods, dense=True)
     write(options, name, {"accuracy": figure}, {"results": measured, "statistics": statistics}, text)
+
+
+def _summary(compared: Sequence[tuple[str, str, list[paired.Comparison]]], title: str) -> str:
+    """Shows the means over all levels; the CSV has every level."""
+    return paired.markdown([row for where, _, rows in compared if where == title for row in rows if row.level is None])
 
 
 def _insert(readme: Path, preset: str, result: str) -> None:

@@ -94,6 +94,7 @@ def options(argv: Sequence[str], about: str | None) -> Options:
     parser.add_argument("--workdir", type=Path, action="append", help="look at this finished run instead; may repeat")
     parser.add_argument("--seeds", default="0,1,2", help="replicates (default: 0,1,2)")
     parser.add_argument("--data_dir", default="", help="where TFDS directories lie (default: TFDS's own)")
+    parser.add_argument("--corruptions_dir", default="", help="where published corrupted images lie, as .npy files")
     parser.add_argument("--runs", type=Path, default=Path("runs/lottery_pools"), help="where a preset's runs lie")
     parser.add_argument("--out", type=Path, default=Path("runs/lottery_pools/figures"), help="where figures go")
     parser.add_argument("--keep", action="store_true", help="put them into this experiment's folder and README")
@@ -107,9 +108,10 @@ def options(argv: Sequence[str], about: str | None) -> Options:
         seeds = tuple(int(seed) for seed in given.seeds.split(","))
     except ValueError:
         parser.error(f"seeds are {given.seeds!r}; give integers such as 0,1,2")
-    overrides = (("data_dir", given.data_dir),) if given.data_dir else ()
+    overrides = {"data_dir": given.data_dir, "corruptions.dir": given.corruptions_dir}
     name = "own" if given.workdir else given.preset
-    return Options(name, panels, seeds, overrides, given.runs, given.out / name, given.keep)
+    chosen = tuple((field, value) for field, value in overrides.items() if value)
+    return Options(name, panels, seeds, chosen, given.runs, given.out / name, given.keep)
 
 
 class Run(NamedTuple):
@@ -171,7 +173,7 @@ def _tickets(
     config = config_of(panel)
     config.seeds = seeds
     config.pool.methods = ()
-    config.update(dict(overrides))
+    config.update_from_flattened_dict(dict(overrides))
     workdir = panel.source if panel.source.is_dir() else runs / panel.source.stem
     if rewind:
         config.imp.rewind = rewind

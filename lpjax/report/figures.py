@@ -71,6 +71,7 @@ def _recorded(workdir: Path) -> dict[str, Figure]:
     return drawn
 
 
+@matplotlib.rc_context(style.SETTINGS)
 def save(figure: Figure, directory: Path, name: str) -> Path:
     """Writes a figure as NAME.png and NAME.pdf; the same figure gives the same bytes.
 

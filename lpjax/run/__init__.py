@@ -7,6 +7,7 @@ from ml_collections import ConfigDict
 from lpjax import pools, store
 from lpjax.run.compilation import remember_compilations
 from lpjax.run.config import FREE, GROWING, check, default_config, fields, resolve
+from lpjax.run.corruptions import collect_corruptions, evaluate_corruptions
 from lpjax.run.evaluate import evaluate_seed, gather
 from lpjax.run.imp import find_tickets
 from lpjax.run.job import Job, prepare
@@ -39,6 +40,8 @@ def run(config: ConfigDict, workdir: Path) -> Job:
         find_tickets(job, workdir, seed)
         build_pools(job, workdir, seed, searches(job))
         evaluate_seed(job, workdir, seed, config.pool.methods)
+    evaluate_corruptions(job, workdir, config.seeds, config.pool.methods)
     seeds = store.read_json(paths.config(workdir))["seeds"]
+    collect_corruptions(job, workdir, seeds, tuple(pools.METHODS))
     store.write_results(paths.results(workdir), gather(workdir, seeds, config.imp.levels, tuple(pools.METHODS)))
     return job

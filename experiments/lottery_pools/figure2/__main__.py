@@ -26,9 +26,10 @@ def make(options: Options) -> None:
     long = measured.melt(columns, ["loss", "error"], var_name="metric")
     heights = _barriers(measured)
     shown = {"recalibrated": long["recalibrated"], "stored statistics": ~long["recalibrated"]}
+    levels = runs["rewinding"].results(()).groupby("level")["density"].mean().tolist()
     figures = {
-        "paths": drawing.paths([(how, long[chosen]) for how, chosen in shown.items()]),
-        "barriers": drawing.barriers(heights),
+        "paths": drawing.paths([(how, long[chosen]) for how, chosen in shown.items()], densities=levels),
+        "barriers": drawing.barriers(heights, densities=levels),
     }
     write(options, "figure2", figures, {"paths": measured, "barriers": heights}, _text(panel.title, heights))
 

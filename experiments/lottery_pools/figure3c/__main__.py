@@ -1,0 +1,108 @@
+"""Figure 3c: tickets and pools on corrupted test images.
+
+Command: python -m experiments.lottery_pools.figure3c --preset=demo
+"""
+
+from collections.abc import Sequence
+
+import pandas as pd
+from ml_collections import ConfigDict
+
+from experiments.lottery_pools.keeping import main, write
+from experiments.lottery_pools.setting import Options, Run, tickets
+from lpjax import data
+from lpjax.report import panels, tables
+from lpjax.run.corruptions import collect_corruptions, evaluate_corruptions, mean_over
+from lpjax.run.pool import search
+from lpjax.store import Result
+
+POOLS = ("interpolation", "average")
+SETS = {"15 of the benchmark": data.BENCHMARK, "all 19": (*data.BENCHMARK, *data.EXTRA)}
+
+
+def make(options: Options) -> None:
+    """Measures, draws and writes.
+
+    Args:
+      options: What was asked for.
+    """
+    runs = [tickets(options, panel) for panel in options.panels]
+    cells = {run.title: _cells(run) for run in runs}
+    labels = {run.title: _label(run) for run in runs}
+    means = {which: [(title, _means(cells[title], names)) for title in cells] for which, names in SETS.items()}
+    figures = {
+        "benchmark": panels.panels(means["15 of the benchmark"], ("ticket", *POOLS), split="corrupted test"),
+        "all": panels.panels(means["all 19"], ("ticket", *POOLS), split="corrupted test"),
+    }
+    everything = pd.concat([pd.DataFrame(rows).assign(panel=title) for title, rows in cells.items()])
+    written = {"cells": everything}
+    for name, which in zip(figures, SETS, strict=True):
+        written[name] = pd.concat([table.assign(panel=title) for title, table in means[which]])
+    write(options, "figure3c", figures, written, "\n\n".join(_text(title, labels[title], means) for title in cells))
+
+
+def _cells(run: Run) -> list[Result]:
+    run.build({method: search(run.job, method) for method in POOLS})
+    evaluate_corruptions(_of_everything(run), run.workdir, run.seeds, POOLS)
+    return collect_corruptions(run.job, run.workdir, run.seeds, POOLS)
+
+
+def _of_everything(run: Run):
+    config = ConfigDict(run.job.config.to_dict())
+    config.corruptions.measure = "all"
+    return run.job._replace(config=config)
+
+
+def _label(run: Run) -> str:
+    settings = run.job.config
+    source = data.corruptions(
+        settings.dataset, run.job.test, directory=settings.corruptions.dir, data_dir=settings.data_dir
+    )
+    return source.label
+
+
+def _means(cells: Sequence[Result], names: Sequence[str]) -> pd.DataFrame:
+    """Makes a table like that of clean results, of means over cells."""
+    first = {(cell.seed, cell.level, cell.method): cell for cell in reversed(cells)}
+    rows = [
+        {
+            **first[mean.seed, mean.level, mean.method]._asdict(),
+            "split": "corrupted test",
+            "value": mean.accuracy,
+            "corruptions": mean.corruptions,
+        }
+        for mean in mean_over(cells, names)
+    ]
+    return pd.DataFrame(rows)
+
+
+def _text(title: str, label: str, means: dict[str, list[tuple[str, pd.DataFrame]]]) -> str:
+    lines = [
+        "| mean over | corruptions there | tickets | method | accuracy | gain over the tickets (points) | best level |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for which, panel in means.items():
+        table = dict(panel)[title]
+        wide = tables.wide(table, "corrupted test", "accuracy")
+        for method in POOLS:
+            gain = wide[method] - wide["ticket"]
+            best = 100 * gain.groupby("level").mean().max()
+            lines.append(
+                f"| {which} | {table['corruptions'].min()} | {_share(wide['ticket'])} | {method} | "
+                f"{_share(wide[method])} | {_points(gain)} | {best:+.2f} |"
+            )
+    return f"**{title}**, {label}\n\n" + "\n".join(lines)
+
+
+def _share(values: pd.Series) -> str:
+    spread = tables.spread(values)
+    return f"{spread.mean:.4f}" + ("" if spread.std is None else f" ± {spread.std:.4f}")
+
+
+def _points(values: pd.Series) -> str:
+    spread = tables.spread(values)
+    return f"{100 * spread.mean:+.2f}" + ("" if spread.std is None else f" ± {100 * spread.std:.2f}")
+
+
+if __name__ == "__main__":
+    main(make, __doc__)
