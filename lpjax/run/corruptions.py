@@ -74,6 +74,8 @@ def evaluate_corruptions(job: Job, workdir: Path, seeds: Sequence[int], methods:
     there = [network.directory for _, network in _finished(workdir, seeds, config.imp.levels, methods)]
     missing = {directory: _missing(directory, cells, source.label) for directory in there}
     missing = {directory: lacking for directory, lacking in missing.items() if lacking}
+    if not missing:
+        return
     with Progress("corruptions", sum(map(len, missing.values())), "measurement") as progress:
         if absent := [name for name in names if name not in source.names]:
             progress.line(f"{source.label} lacks {', '.join(absent)}")
