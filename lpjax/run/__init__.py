@@ -10,6 +10,7 @@ from lpjax.run.config import FREE, GROWING, check, default_config, fields, resol
 from lpjax.run.corruptions import collect_corruptions, evaluate_corruptions
 from lpjax.run.evaluate import evaluate_seed, gather
 from lpjax.run.imp import find_tickets
+from lpjax.run.imported import check_source
 from lpjax.run.job import Job, prepare
 from lpjax.run.pool import build_pools, searches
 from lpjax.store import paths
@@ -33,6 +34,8 @@ def run(config: ConfigDict, workdir: Path) -> Job:
     check(config)
     resolved = resolve(config)
     job = prepare(ConfigDict(resolved))
+    for seed in config.seeds if config.imp.tickets_from else ():
+        check_source(job, workdir, seed)
     store.claim(workdir, resolved, growing=GROWING, free=FREE)
     if not paths.environment(workdir).exists():
         store.write_json(paths.environment(workdir), store.environment())

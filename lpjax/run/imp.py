@@ -10,12 +10,10 @@ import jax.numpy as jnp
 from lpjax import sparsity, store, tickets
 from lpjax.run.imported import take_tickets
 from lpjax.run.job import Job
-from lpjax.run.level import chosen, epochs, evaluate, train_level
+from lpjax.run.level import chosen, epochs, train_level
 from lpjax.run.progress import Progress
 from lpjax.store import paths
 from lpjax.types import PyTree, Variables
-
-__all__ = ["SeedKeys", "evaluate", "find_tickets"]
 
 
 def find_tickets(job: Job, workdir: Path, seed: int) -> None:

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import jax
 
 from lpjax import pools, sparsity, store, train
-from lpjax.run.imp import SeedKeys, evaluate
+from lpjax.run.imp import SeedKeys
 from lpjax.run.job import Job
+from lpjax.run.level import evaluate
 from lpjax.run.progress import Progress
 from lpjax.store import paths
 from lpjax.types import Ticket

@@ -11,9 +11,11 @@ def test_every_file_lies_where_the_design_says():
         paths.config(WORKDIR),
         paths.environment(WORKDIR),
         paths.results(WORKDIR),
+        paths.corrupted_results(WORKDIR),
         paths.report(WORKDIR),
         paths.figures(WORKDIR),
         paths.rewind(WORKDIR, 0),
+        paths.analysis(WORKDIR, 0, "linear_paths"),
         paths.ticket(level),
         paths.successor(level),
         paths.progress(level),
@@ -23,14 +25,17 @@ def test_every_file_lies_where_the_design_says():
         paths.ticket(pool),
         paths.trace(pool),
         paths.summary(pool),
+        paths.corruptions(pool),
     ]
     assert [file.relative_to(WORKDIR).as_posix() for file in files] == [
         "config.json",
         "environment.json",
         "results.csv",
+        "corruptions.csv",
         "report/report.html",
         "report/figures",
         "seed_0/rewind",
+        "seed_0/analysis/linear_paths.json",
         "seed_0/level_03/ticket",
         "seed_0/level_03/successor",
         "seed_0/level_03/progress",
@@ -40,6 +45,7 @@ def test_every_file_lies_where_the_design_says():
         "seed_1/pools/interpolation/level_12/ticket",
         "seed_1/pools/interpolation/level_12/trace.json",
         "seed_1/pools/interpolation/level_12/summary.json",
+        "seed_1/pools/interpolation/level_12/corruptions.jsonl",
     ]
 
 
