@@ -11,8 +11,10 @@ from lpjax.types import Batch
 PUBLISHED = {
     "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
     "cifar100": ((0.5071, 0.4866, 0.4409), (0.2673, 0.2564, 0.2762)),
+    "imagenet2012": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
 }
-"""Mean and standard deviation of each channel, of pixels in [0, 1], as the originals' networks have them built in."""
+"""Mean and standard deviation of each channel, of pixels in [0, 1]: of CIFAR as the originals' networks have them built
+in, of ImageNet as everybody, OpenLTH too, normalises its images."""
 
 
 class Dataset(NamedTuple):
@@ -50,7 +52,7 @@ def load(name: str, *, data_dir: str = "", validation: int = 5000, train_images:
       train_images: The first so many of the others; 0 for all.
 
     Returns:
-      The three splits. Mean and standard deviation are the published ones for CIFAR, otherwise those of `train`.
+      The three splits. Mean and standard deviation are the published ones for CIFAR and ImageNet, otherwise those of `train`.
 
     Raises:
       ValueError: If the name is unknown, the data are missing, or they hold fewer images than asked for.

@@ -25,7 +25,7 @@ def make(options: Options) -> None:
     columns = ["seed", "setting", "recalibrated", "pair", "coefficient"]
     long = measured.melt(columns, ["loss", "error"], var_name="metric")
     heights = _barriers(measured)
-    shown = {"recalibrated": long["recalibrated"], "stored statistics": ~long["recalibrated"]}
+    shown = {"recalibrated statistics": long["recalibrated"], "mixed statistics": ~long["recalibrated"]}
     levels = runs["rewinding"].results(()).groupby("level")["density"].mean().tolist()
     figures = {
         "paths": drawing.paths([(how, long[chosen]) for how, chosen in shown.items()], densities=levels),
@@ -59,7 +59,7 @@ def _text(title: str, heights: pd.DataFrame) -> str:
         means = 100 * rows.groupby("seed")["barrier"].mean()
         spread = f" ± {means.std():.2f}" if len(means) > 1 else ""
         highest = 100 * rows.groupby("pair")["barrier"].mean().max()
-        statistics = "recalibrated" if recalibrated else "stored"
+        statistics = "recalibrated" if recalibrated else "mixed"
         lines.append(f"| {statistics} | {setting} | {means.mean():.2f}{spread} | {highest:.2f} | {len(means)} |")
     return f"**{title}**\n\n" + "\n".join(lines) + f"\n\n{_difference(heights)}"
 
