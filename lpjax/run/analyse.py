@@ -1,6 +1,7 @@
 """What lies between tickets: averaged pairs, linear paths and output ensembles, measured on test."""
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from lpjax.run.job import Job
 from lpjax.run.pool import load_ticket
 from lpjax.run.progress import Progress
 from lpjax.store import paths
-from lpjax.types import Batch, Ticket, Variables
+from lpjax.types import Apply, Batch, Preprocess, Ticket, Variables
 
 Row = dict[str, Any]
 
@@ -134,12 +135,20 @@ def _no_value(variables: Variables) -> jax.Array:
 
 
 def _loss_and_error(job: Job) -> Partial:
+    apply: Any = job.apply
+    return Partial(_on_images(apply, job.preprocess, job.config.eval_batch_size), job.test)
+
+
+@cache
+def _on_images(apply: Apply, preprocess: Preprocess, batch_size: int) -> Callable[..., dict[str, jax.Array]]:
+    """Gives one function a network, so that it is compiled once for all seeds."""
+
     def measured(test: Batch, variables: Variables) -> dict[str, jax.Array]:
-        logits = train.predict(job.apply, job.preprocess, variables, test.images, job.config.eval_batch_size)
+        logits = train.predict(apply, preprocess, variables, test.images, batch_size)
         error = 1 - metrics.accuracy(logits, test.labels)
         return {"loss": metrics.negative_log_likelihood(logits, test.labels), "error": error}
 
-    return Partial(measured, job.test)
+    return measured
 
 
 def _once(path: Path, measured: Callable[[], list[Row]]) -> list[Row]:
