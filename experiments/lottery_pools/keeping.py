@@ -61,7 +61,13 @@ def write(
 
 
 def comparison(
-    options: Options, name: str, runs: Sequence[Run], methods: Sequence[str], *, reported: Sequence[str] = ()
+    options: Options,
+    name: str,
+    runs: Sequence[Run],
+    methods: Sequence[str],
+    *,
+    reported: Sequence[str] = (),
+    labels: Mapping[str, str] | None = None,
 ) -> None:
     """Draws accuracy against density for several methods, and compares each with the tickets, image by image.
 
@@ -71,6 +77,7 @@ def comparison(
       runs: One a panel; the pools are there.
       methods: Curves to draw.
       reported: Further methods for the table alone.
+      labels: Names in the legend, by method, instead of their own.
     """
     everything = [method for method in (*reported, *methods) if method != "ticket"]
     results = [(run.title, run.results(everything)) for run in runs]
@@ -82,7 +89,7 @@ def comparison(
     statistics = pd.concat([paired.frame(rows).assign(panel=title) for title, _, rows in compared])
     measured = pd.concat([table.assign(panel=title) for title, table in results])
     text = "\n\n".join(f"**{title}**\n\n{_summary(compared, title)}" for title, _ in results)
-    figure = panels.panels(results, methods, dense=True)
+    figure = panels.panels(results, methods, dense=True, labels=labels)
     write(options, name, {"accuracy": figure}, {"results": measured, "statistics": statistics}, text)
 
 

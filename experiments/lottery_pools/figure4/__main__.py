@@ -32,7 +32,9 @@ def make(options: Options) -> None:
         fewer = {_name(n): search(run.job, "interpolation", newcomers=n) for n in counts(run.levels)}
         run.build(fewer | {"interpolation": search(run.job, "interpolation")})
     names = tuple(dict.fromkeys(_name(n) for run in runs for n in counts(run.levels)))
-    comparison(options, "figure4", runs, ("ticket", *names, "interpolation"))
+    comparison(
+        options, "figure4", runs, ("ticket", *names, "interpolation"), labels={"interpolation": "pool of all newcomers"}
+    )
 
 
 def _name(newcomers: int) -> str:

@@ -12,6 +12,8 @@ COEFFICIENTS = {
     "coefficients_7": (0.05, 0.1, 0.3, 0.5, 0.7, 0.9, 0.95),
 }
 
+LABELS = {"average": "pool (1 coefficient)", "interpolation": "pool (11 coefficients)"}
+
 
 def make(options: Options) -> None:
     """Measures, draws and writes.
@@ -23,7 +25,7 @@ def make(options: Options) -> None:
     for run in runs:
         fewer = {name: search(run.job, "interpolation", coefficients=chosen) for name, chosen in COEFFICIENTS.items()}
         run.build({"average": search(run.job, "average"), **fewer, "interpolation": search(run.job, "interpolation")})
-    comparison(options, "figure5", runs, ("ticket", "average", *COEFFICIENTS, "interpolation"))
+    comparison(options, "figure5", runs, ("ticket", "average", *COEFFICIENTS, "interpolation"), labels=LABELS)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,13 @@ def make(options: Options) -> None:
     for run in runs:
         after = search(run.job, "interpolation", prune="after")
         run.build({"interpolation": search(run.job, "interpolation"), "prune_after": after})
-    comparison(options, "figure6", runs, ("ticket", "interpolation", "prune_after"))
+    comparison(
+        options,
+        "figure6",
+        runs,
+        ("ticket", "interpolation", "prune_after"),
+        labels={"interpolation": "pool (pruned during)"},
+    )
 
 
 if __name__ == "__main__":
