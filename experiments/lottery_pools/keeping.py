@@ -109,7 +109,7 @@ def _insert(readme: Path, preset: str, result: str) -> None:
 
 def _circumstances(options: Options) -> str:
     where = environment()
-    devices = ", ".join(f"{count} x {kind}" for kind, count in where["devices"].items())
+    devices = ", ".join(f"{n} x {' '.join(dict.fromkeys(kind.split()))}" for kind, n in where["devices"].items())
     return (
         f"Seeds {', '.join(map(str, options.seeds))}; {devices} ({platform.machine()}, {os.cpu_count()} cores); "
         f"Python {where['python']}, jax {where['jax']}, flax {where['flax']}."

@@ -91,7 +91,7 @@ def dataset_of(state: Mapping[str, np.ndarray]) -> str | None:
       state: Arrays by name, with or without `normalize.mean` and `normalize.std`.
 
     Returns:
-      `'cifar10'`, `'cifar100'`, or None without constants.
+      A name of `lpjax.data.PUBLISHED`, or None without constants.
 
     Raises:
       ValueError: If the constants are of no data set that lpjax knows.
@@ -99,7 +99,7 @@ def dataset_of(state: Mapping[str, np.ndarray]) -> str | None:
     Example:
       >>> dataset_of({'normalize.mean': np.array([0.5071, 0.4866, 0.4409]), 'normalize.std': np.ones(3) / 4})
       Traceback (most recent call last):
-      ValueError: it normalises images by mean 0.5071 0.4866 0.4409, std 0.25 0.25 0.25, which are those of neither cifar10 nor cifar100; lpjax would feed it other images
+      ValueError: it normalises images by mean 0.5071 0.4866 0.4409, std 0.25 0.25 0.25, which are those of neither cifar10 nor cifar100 nor imagenet2012; lpjax would feed it other images
     """  # noqa: E501
     plain = {name.removeprefix("module."): np.ravel(array) for name, array in state.items()}
     if not any(name in plain for name in _CONSTANTS):
