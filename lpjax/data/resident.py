@@ -52,7 +52,8 @@ def load(name: str, *, data_dir: str = "", validation: int = 5000, train_images:
       train_images: The first so many of the others; 0 for all.
 
     Returns:
-      The three splits. Mean and standard deviation are the published ones for CIFAR and ImageNet, otherwise those of `train`.
+      The three splits. Mean and standard deviation are the published ones for CIFAR and ImageNet, otherwise those of
+      `train`.
 
     Raises:
       ValueError: If the name is unknown, the data are missing, or they hold fewer images than asked for.
