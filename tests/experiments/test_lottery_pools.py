@@ -2,6 +2,7 @@
 
 import importlib
 import re
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -64,7 +65,8 @@ def test_what_is_kept_goes_between_the_marks_of_the_readme_and_nowhere_else(tmp_
 
 @pytest.mark.slow
 def test_all_experiments_can_be_made_of_a_run_that_is_there(finished, tmp_path):
-    options = setting.options([f"--workdir={finished}", "--seeds=0", f"--out={tmp_path}"], "")
+    workdir = shutil.copytree(finished, tmp_path / "tiny")
+    options = setting.options([f"--workdir={workdir}", "--seeds=0", f"--out={tmp_path}"], "")
     everything.make(options)
     for name in everything.EXPERIMENTS:
         written = {path.suffix for path in (tmp_path / "own" / name).iterdir()}

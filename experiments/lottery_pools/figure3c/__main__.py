@@ -5,8 +5,10 @@ Command: python -m experiments.lottery_pools.figure3c --preset=demo
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 from ml_collections import ConfigDict
+from scipy import stats
 
 from experiments.lottery_pools.keeping import main, write
 from experiments.lottery_pools.setting import Options, Run, tickets
@@ -17,6 +19,7 @@ from lpjax.run.pool import search
 from lpjax.store import Result
 
 POOLS = ("interpolation", "average")
+SMALLEST = 0.001
 SETS = {"15 of the benchmark": data.BENCHMARK, "all 19": (*data.BENCHMARK, *data.EXTRA)}
 
 
@@ -38,7 +41,13 @@ def make(options: Options) -> None:
     written = {"cells": everything}
     for name, which in zip(figures, SETS, strict=True):
         written[name] = pd.concat([table.assign(panel=title) for title, table in means[which]])
-    write(options, "figure3c", figures, written, "\n\n".join(_text(title, labels[title], means) for title in cells))
+    write(
+        options,
+        "figure3c",
+        figures,
+        written,
+        "\n\n".join(_text(title, labels[title], rows, means) for title, rows in cells.items()),
+    )
 
 
 def _cells(run: Run) -> list[Result]:
@@ -76,10 +85,10 @@ def _means(cells: Sequence[Result], names: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _text(title: str, label: str, means: dict[str, list[tuple[str, pd.DataFrame]]]) -> str:
+def _text(title: str, label: str, cells: Sequence[Result], means: dict[str, list[tuple[str, pd.DataFrame]]]) -> str:
     lines = [
-        "| mean over | corruptions there | tickets | method | accuracy | gain over the tickets (points) | best level |",
-        "|---|---|---|---|---|---|---|",
+        "| mean over | there | tickets | method | accuracy | gain (points) | 95 % interval | p | best level |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for which, panel in means.items():
         table = dict(panel)[title]
@@ -89,9 +98,20 @@ def _text(title: str, label: str, means: dict[str, list[tuple[str, pd.DataFrame]
             best = 100 * gain.groupby("level").mean().max()
             lines.append(
                 f"| {which} | {table['corruptions'].min()} | {_share(wide['ticket'])} | {method} | "
-                f"{_share(wide[method])} | {_points(gain)} | {best:+.2f} |"
+                f"{_share(wide[method])} | {_points(gain)} | {_paired(cells, SETS[which], method)} | {best:+.2f} |"
             )
     return f"**{title}**, {label}\n\n" + "\n".join(lines)
+
+
+def _paired(cells: Sequence[Result], names: Sequence[str], method: str) -> str:
+    """Compares pool and ticket corruption by corruption: a bootstrap over them, and Wilcoxon's signed-rank test."""
+    table = pd.DataFrame(cells)
+    table["corruption"] = table["split"].str.rpartition("-")[0]
+    means = table[table["corruption"].isin(names)].groupby(["corruption", "method"])["value"].mean().unstack()
+    gains = (100 * (means[method] - means["ticket"])).to_numpy()
+    interval = stats.bootstrap((gains,), np.mean, method="percentile", rng=np.random.default_rng(0)).confidence_interval
+    p = stats.wilcoxon(gains).pvalue
+    return f"{interval.low:+.2f} to {interval.high:+.2f} | {'< 0.001' if p < SMALLEST else f'{p:.3f}'}"
 
 
 def _share(values: pd.Series) -> str:
