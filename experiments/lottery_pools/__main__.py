@@ -7,7 +7,7 @@ import importlib
 import time
 
 from experiments.lottery_pools.keeping import main
-from experiments.lottery_pools.setting import Options
+from experiments.lottery_pools.options import Options
 
 EXPERIMENTS = (
     *("table2", "figure3a", "figure3b", "figure3c", "figure4", "figure5", "figure6", "figure7"),

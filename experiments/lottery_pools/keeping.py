@@ -10,14 +10,18 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from experiments.lottery_pools.setting import Options, Run, options
-from lpjax.report import paired, panels
+from experiments.lottery_pools.options import Options, options
+from experiments.lottery_pools.runs import Run
+from lpjax.report import paired, panels, style
 from lpjax.report.figures import save
 from lpjax.run import remember_compilations
+from lpjax.run.pool import search
 from lpjax.store import environment
 
 HERE = Path(__file__).parent
-USER_MISTAKE = 2
+USER_MISTAKE, INTERRUPTED = 2, 130
+CONTROL = "recalibrated"
+SEEN = 0.05
 
 
 def main(make: Callable[[Options], None], about: str | None) -> None:
@@ -33,6 +37,9 @@ def main(make: Callable[[Options], None], about: str | None) -> None:
     except ValueError as error:
         print(f"lpjax: {error}", file=sys.stderr)
         sys.exit(USER_MISTAKE)
+    except KeyboardInterrupt:
+        print("lpjax: stopped; the same command goes on where this one was", file=sys.stderr)
+        sys.exit(INTERRUPTED)
 
 
 def write(
@@ -66,36 +73,61 @@ def comparison(
     runs: Sequence[Run],
     methods: Sequence[str],
     *,
-    reported: Sequence[str] = (),
+    questions: Sequence[tuple[str, str]] = (),
     labels: Mapping[str, str] | None = None,
 ) -> None:
-    """Draws accuracy against density for several methods, and compares each with the tickets, image by image.
+    """Draws accuracy against density for several methods, and compares them image by image.
+
+    Every method is compared with the tickets and, since pools are recalibrated and plain tickets are not, with the
+    recalibrated tickets; further pairs are the figure's own questions.
 
     Args:
       options: What was asked for.
       name: The experiment's folder.
       runs: One a panel; the pools are there.
-      methods: Curves to draw.
-      reported: Further methods for the table alone.
+      methods: Curves to draw, the tickets first.
+      questions: Further pairs to compare, the first less the second.
       labels: Names in the legend, by method, instead of their own.
     """
-    everything = [method for method in (*reported, *methods) if method != "ticket"]
-    results = [(run.title, run.results(everything)) for run in runs]
-    compared = []
-    for run, (title, table) in zip(runs, results, strict=True):
-        right = run.right(everything)
-        for method in everything:
-            compared.append((title, method, paired.compare(table, right, method)))
-    statistics = pd.concat([paired.frame(rows).assign(panel=title) for title, _, rows in compared])
-    measured = pd.concat([table.assign(panel=title) for title, table in results])
-    text = "\n\n".join(f"**{title}**\n\n{_summary(compared, title)}" for title, _ in results)
-    figure = panels.panels(results, methods, dense=True, labels=labels)
-    write(options, name, {"accuracy": figure}, {"results": measured, "statistics": statistics}, text)
+    _, *merged = methods
+    pairs = [(method, base) for base in ("ticket", CONTROL) for method in merged]
+    pairs = [(CONTROL, "ticket"), *pairs, *questions]
+    statistics, measured, parts, panel = [], [], [], []
+    for run in runs:
+        run.build({CONTROL: search(run.job, CONTROL)})
+        results, right = run.results((CONTROL, *merged)), run.right((CONTROL, *merged))
+        there = set(results["method"])
+        compared = [paired.compare(results, right, *pair) for pair in pairs if there >= set(pair)]
+        statistics.append(paired.frame([row for rows in compared for row in rows]).assign(panel=run.title))
+        measured.append(results.assign(panel=run.title))
+        parts.append(f"**{run.title}**\n\n{_summary(compared, labels or {})}")
+        panel.append((run.title, results))
+    figure = panels.panels(panel, methods, dense=True, labels=labels)
+    tables = {"results": pd.concat(measured), "statistics": pd.concat(statistics)}
+    write(options, name, {"accuracy": figure}, tables, "\n\n".join(parts))
 
 
-def _summary(compared: Sequence[tuple[str, str, list[paired.Comparison]]], title: str) -> str:
-    """Shows the means over all levels; the CSV has every level."""
-    return paired.markdown([row for where, _, rows in compared if where == title for row in rows if row.level is None])
+def _summary(compared: Sequence[Sequence[paired.Comparison]], labels: Mapping[str, str]) -> str:
+    """Shows the means over levels, and at how many levels McNemar's test sees a difference; the CSV has every level."""
+    lines = [
+        "| method | less | n | difference (points) | 95 % interval | p < 0.05 above, below | val - test (points) |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for *levels, mean in compared:
+        seen = [row for row in levels if row.p is not None and row.p < SEEN]
+        above = sum(row.difference > 0 for row in seen)
+        names = " | ".join(labels.get(method, style.look(method).name) for method in (mean.method, mean.base))
+        interval = f"{100 * mean.low:+.2f} to {100 * mean.high:+.2f}"
+        counts = f"{above}, {len(seen) - above} of {len(levels)}"
+        difference, gap = _points(mean.difference, mean.std), _points(mean.gap, mean.gap_std)
+        lines.append(f"| {names} | {mean.seeds} | {difference} | {interval} | {counts} | {gap} |")
+    return "\n".join(lines)
+
+
+def _points(mean: float | None, std: float | None) -> str:
+    if mean is None:
+        return ""
+    return f"{100 * mean:+.2f}" + ("" if std is None else f" ± {100 * std:.2f}")
 
 
 def _insert(readme: Path, preset: str, result: str) -> None:

@@ -66,13 +66,15 @@ def linear_path(
 
 
 def barrier(errors: jax.Array) -> jax.Array:
-    """Measures how far a path rises above its ends: `max(errors) - (errors[first] + errors[last]) / 2`.
+    """Measures how far a path rises above the mean of its ends: `max(errors) - (errors[first] + errors[last]) / 2`.
+
+    Between ends of different height it is at least half their difference, even where the path only falls.
 
     Args:
       errors: `[..., C]`, error or loss along a path, its ends included.
 
     Returns:
-      `[...]`, at least 0 but for rounding; two networks are linearly connected where it is about 0.
+      `[...]`, at least 0 but for rounding; equally good networks are linearly connected where it is about 0.
 
     Example:
       >>> round(float(barrier(jnp.array([0.1, 0.4, 0.2]))), 4)

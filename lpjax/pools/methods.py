@@ -113,7 +113,8 @@ METHODS: dict[str, Method] = {
     "reference": Method(
         reference,
         True,
-        "Interpolation by the rule of the authors' code, from a given starting value: to replay their log.",
+        "Interpolation by the rule of the authors' code, from a given starting value, sometimes one weight short: to "
+        "replay their log.",
         "Lottery Pools, as released",
     ),
 }

@@ -50,8 +50,9 @@ def reference(
       Yin et al., Lottery Pools, AAAI 2023, as released.
 
     Departs from the authors' code:
-      Weights that tie at the cut fall by index, where theirs keeps them all. Variances are biased, theirs are larger by
-      n / (n - 1) with n = B H W, below 0.1 %.
+      Their recalibration sees shuffled and augmented images, which no replay can repeat. Weights that tie at the cut
+      fall by index, where theirs keeps them all. Variances are biased, theirs are larger by n / (n - 1) with n = B H W,
+      below 0.1 %.
     """
     engine = pool(evaluate, recalibrate, coefficients=coefficients, accept=">", chunk=chunk)
 

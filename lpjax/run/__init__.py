@@ -5,9 +5,10 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from lpjax import pools, store
+from lpjax.run.check import check
 from lpjax.run.compilation import remember_compilations
-from lpjax.run.config import FREE, GROWING, check, default_config, fields, resolve
-from lpjax.run.corruptions import collect_corruptions, evaluate_corruptions
+from lpjax.run.config import FREE, GROWING, default_config, fields, resolve
+from lpjax.run.corruptions import evaluate_corruptions, find_corruptions, gather_corruptions
 from lpjax.run.evaluate import evaluate_seed, gather
 from lpjax.run.imp import find_tickets
 from lpjax.run.imported import check_source
@@ -15,7 +16,7 @@ from lpjax.run.job import Job, prepare
 from lpjax.run.pool import build_pools, searches
 from lpjax.store import paths
 
-__all__ = ["check", "default_config", "fields", "remember_compilations", "run"]
+__all__ = ["check", "default_config", "fields", "remember_compilations", "run", "write_results"]
 
 
 def run(config: ConfigDict, workdir: Path) -> Job:
@@ -36,15 +37,29 @@ def run(config: ConfigDict, workdir: Path) -> Job:
     job = prepare(ConfigDict(resolved))
     for seed in config.seeds if config.imp.tickets_from else ():
         check_source(job, workdir, seed)
-    store.claim(workdir, resolved, growing=GROWING, free=FREE)
+    if config.corruptions.measure != "none":
+        find_corruptions(job)  # refused now rather than after training
+    store.claim(workdir, resolved, growing=GROWING, free=FREE, defaults=default_config().to_dict())
     if not paths.environment(workdir).exists():
         store.write_json(paths.environment(workdir), store.environment())
     for seed in config.seeds:
         find_tickets(job, workdir, seed)
         build_pools(job, workdir, seed, searches(job))
         evaluate_seed(job, workdir, seed, config.pool.methods)
+    write_results(workdir, config.imp.levels)
     evaluate_corruptions(job, workdir, config.seeds, config.pool.methods)
-    seeds = store.read_json(paths.config(workdir))["seeds"]
-    collect_corruptions(job, workdir, seeds, tuple(pools.METHODS))
-    store.write_results(paths.results(workdir), gather(workdir, seeds, config.imp.levels, tuple(pools.METHODS)))
+    write_results(workdir, config.imp.levels)
     return job
+
+
+def write_results(workdir: Path, levels: int) -> None:
+    """Gathers all that was measured, in this call and in earlier ones, into `results.csv` and `corruptions.csv`.
+
+    Args:
+      workdir: Where it lies.
+      levels: How many tickets a seed has.
+    """
+    seeds, methods = store.read_json(paths.config(workdir))["seeds"], tuple(pools.METHODS)
+    store.write_results(paths.results(workdir), gather(workdir, seeds, levels, methods))
+    if corrupted := gather_corruptions(workdir, seeds, levels, methods):
+        store.write_results(paths.corrupted_results(workdir), corrupted)

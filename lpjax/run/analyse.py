@@ -1,12 +1,13 @@
 """What lies between tickets: averaged pairs, linear paths and output ensembles, measured on test."""
 
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.tree_util import Partial
 
 from lpjax import metrics, pools, sparsity, store, train
@@ -47,7 +48,7 @@ def averaged_pairs(job: Job, workdir: Path, seed: int) -> list[Row]:
                     if first < second:
                         state, _ = average.step(state, tickets[first].variables)
                     accuracy = measure(predict(job, state.variables, job.test), job.test.labels)["accuracy"]
-                    density = sparsity.density(ticket.mask)
+                    density = sparsity.density(state.mask)
                     rows.append({"first": first, "second": second, "density": density, "accuracy": accuracy})
                     progress.advance(note=f"{first}, {second}")
         return rows
@@ -76,9 +77,8 @@ def linear_paths(job: Job, workdir: Path, seed: int) -> list[Row]:
         with Progress(f"seed {seed} paths", 2 * (len(tickets) - 1), "path") as progress:
             for pair in range(len(tickets) - 1):
                 start, end = tickets[pair].variables, tickets[pair + 1].variables
-                images = jax.random.fold_in(key, pair)
                 for recalibrate in (None, job.recalibrate):
-                    values = pools.linear_path(loss_and_error, start, end, recalibrate=recalibrate, key=images)
+                    values = pools.linear_path(loss_and_error, start, end, recalibrate=recalibrate, key=key)
                     recalibrated = recalibrate is not None
                     columns = zip(pools.TENTHS, values["loss"].tolist(), values["error"].tolist(), strict=True)
                     rows += [
@@ -108,21 +108,34 @@ def evaluate_ensembles(job: Job, workdir: Path, seed: int, methods: Mapping[str,
     """
     levels = range(job.config.imp.levels)
     directories = {(name, anchor): paths.pool(workdir, seed, name, anchor) for name in methods for anchor in levels}
-    missing = {which: place for which, place in directories.items() if not paths.evaluation(place).exists()}
+    chosen = {anchor: [anchor, *pools.adjacent(anchor, levels)[: members - 1]] for anchor in levels}
+    missing = {which: place for which, place in directories.items() if not _voted(place, chosen[which[1]])}
     if not missing:
         return
     tickets = _tickets(job, workdir, seed)
-    logits = {s: [predict(job, t.variables, getattr(job, s)) for t in tickets] for s in ("validation", "test")}
+    splits = {"validation": job.validation, "test": job.test}
+    logits = {s: [np.asarray(predict(job, t.variables, of)) for t in tickets] for s, of in splits.items()}
     with Progress(f"seed {seed} ensembles", len(missing), "ensemble") as progress:
         for (name, anchor), directory in missing.items():
-            chosen = [anchor, *pools.adjacent(anchor, levels)[: members - 1]]
-            said = (pools.ensemble(jnp.stack([of[m] for m in chosen]), methods[name]) for of in logits.values())
+            said = (_vote([of[m] for m in chosen[anchor]], methods[name]) for of in logits.values())
             mask = tickets[anchor].mask
             counts = {"kept": int(sparsity.kept(mask)), "total": sparsity.total(mask)}
             evaluation = evaluate(job, *said)
-            store.write_json(paths.summary(directory), {"method": name, "anchor": anchor, "members": chosen, **counts})
+            store.write_json(
+                paths.summary(directory), {"method": name, "anchor": anchor, "members": chosen[anchor], **counts}
+            )
             store.write_json(paths.evaluation(directory), evaluation)
             progress.advance(note=f"{name}, anchor {anchor}")
+
+
+def _voted(directory: Path, members: list[int]) -> bool:
+    there = paths.evaluation(directory).exists()
+    return there and store.read_json(paths.summary(directory))["members"] == members
+
+
+@partial(jax.jit, static_argnums=1)
+def _vote(logits: list[Any], votes: str) -> jax.Array:
+    return pools.ensemble(jnp.stack(logits), votes)
 
 
 def _tickets(job: Job, workdir: Path, seed: int) -> list[Ticket]:

@@ -41,6 +41,28 @@ class Robustness(NamedTuple):
     accuracy: float
 
 
+def find_corruptions(job: Job) -> data.Corruptions:
+    """Finds the corrupted images that `config.corruptions` speaks of; nothing large is read yet.
+
+    Args:
+      job: Whose test split is corrupted.
+
+    Returns:
+      Where they are read, or how they are made.
+
+    Raises:
+      ValueError: If published images are missing, broken or of another test set, or too many are asked for.
+    """
+    settings = job.config.corruptions
+    return data.corruptions(
+        job.config.dataset,
+        job.test,
+        directory=settings.dir,
+        data_dir=job.config.data_dir,
+        images=settings.images,
+    )
+
+
 def evaluate_corruptions(job: Job, workdir: Path, seeds: Sequence[int], methods: Sequence[str]) -> None:
     """Measures every ticket and pool there is on every corruption and severity that it was not measured on yet.
 
@@ -63,13 +85,7 @@ def evaluate_corruptions(job: Job, workdir: Path, seeds: Sequence[int], methods:
     config = job.config
     if not (names := MEASURES[config.corruptions.measure]):
         return
-    source = data.corruptions(
-        config.dataset,
-        job.test,
-        directory=config.corruptions.dir,
-        data_dir=config.data_dir,
-        images=config.corruptions.images,
-    )
+    source = find_corruptions(job)
     cells = [(name, severity) for name in names if name in source.names for severity in data.SEVERITIES]
     there = [network.directory for _, network in _finished(workdir, seeds, config.imp.levels, methods)]
     missing = {directory: _missing(directory, cells, source.label) for directory in there}
@@ -95,31 +111,28 @@ def evaluate_corruptions(job: Job, workdir: Path, seeds: Sequence[int], methods:
                     progress.advance(note=f"{name} {severity}")
 
 
-def collect_corruptions(job: Job, workdir: Path, seeds: Sequence[int], methods: Sequence[str]) -> list[store.Result]:
-    """Gathers what was measured on corrupted images, and writes it as `corruptions.csv`.
+def gather_corruptions(workdir: Path, seeds: Sequence[int], levels: int, methods: Sequence[str]) -> list[store.Result]:
+    """Gathers what was measured on corrupted images.
 
     Args:
-      job: Whose networks.
-      workdir: Where they lie.
+      workdir: Where the networks lie.
       seeds: Whose.
+      levels: How many tickets a seed has.
       methods: Pools, besides the tickets.
 
     Returns:
-      One record a network, corruption and severity; the split is named like `'gaussian_noise-3'`. Nothing is written
-      where nothing was measured.
+      One record a network, corruption and severity; the split is named after the images, like
+      `'cifar10-C-like (made here)/gaussian_noise-3'`.
     """
-    finished = _finished(workdir, seeds, job.config.imp.levels, methods)
-    results = [result for seed, network in finished for result in _results(seed, network)]
-    if results:
-        store.write_results(paths.corrupted_results(workdir), results)
-    return results
+    finished = _finished(workdir, seeds, levels, methods)
+    return [result for seed, network in finished for result in _results(seed, network)]
 
 
 def mean_over(results: Sequence[store.Result], names: Sequence[str]) -> list[Robustness]:
     """Averages every network's accuracy over corruptions and severities, all with the same weight.
 
     Args:
-      results: From `collect_corruptions`.
+      results: From `gather_corruptions`.
       names: Which corruptions: `data.BENCHMARK` for the score of the benchmark, those and `data.EXTRA` for all. Those
         that were not measured are left out, so look at the counts.
 
@@ -133,7 +146,7 @@ def mean_over(results: Sequence[store.Result], names: Sequence[str]) -> list[Rob
     """
     cells: dict[tuple[int, int, str], dict[Cell, float]] = {}
     for result in results:
-        name, _, severity = result.split.rpartition("-")
+        name, _, severity = result.split.rpartition("/")[2].rpartition("-")
         if name in names and result.metric == "accuracy":
             cells.setdefault((result.seed, result.level, result.method), {})[name, int(severity)] = result.value
     return [
@@ -170,6 +183,6 @@ def _results(seed: int, network: Network) -> list[store.Result]:
     kept, total = summary["kept"], summary["total"]
     counts = (seed, network.level, kept, total, kept / total, network.method)
     return [
-        store.Result(*counts, f"{cell['name']}-{cell['severity']}", "accuracy", cell["accuracy"])
+        store.Result(*counts, f"{cell['label']}/{cell['name']}-{cell['severity']}", "accuracy", cell["accuracy"])
         for cell in store.read_jsonl(paths.corruptions(network.directory))
     ]

@@ -97,7 +97,7 @@ def evaluate_seed(job: Job, workdir: Path, seed: int, methods: Sequence[str]) ->
     missing = [
         network
         for network in networks(workdir, seed, job.config.imp.levels, methods)
-        if not paths.evaluation(network.directory).exists()
+        if not _evaluated(network.directory)
     ]
     with Progress(f"seed {seed} evaluation", len(missing), "network") as progress:
         for method, level, directory in missing:
@@ -139,6 +139,8 @@ def load_right(directory: Path, images: int) -> np.ndarray:
     Raises:
       ValueError: If the network was not evaluated.
     """
+    if not _evaluated(directory):
+        raise ValueError(f"{directory} was not evaluated; run the same command again")
     packed = bytes.fromhex(store.read_json(paths.evaluation(directory))["right"])
     return np.unpackbits(np.frombuffer(packed, np.uint8), count=images).astype(bool)
 
@@ -162,6 +164,11 @@ def gather(workdir: Path, seeds: Sequence[int], levels: int, methods: Sequence[s
         if paths.evaluation(network.directory).exists()
         for result in _results(network, seed)
     ]
+
+
+def _evaluated(directory: Path) -> bool:
+    path = paths.evaluation(directory)
+    return path.exists() and "right" in store.read_json(path)
 
 
 def _results(network: Network, seed: int) -> list[store.Result]:

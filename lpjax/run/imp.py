@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from lpjax import sparsity, store, tickets
 from lpjax.run.imported import take_tickets
 from lpjax.run.job import Job
-from lpjax.run.level import chosen, epochs, train_level
+from lpjax.run.level import chosen, epochs, forget, train_level
 from lpjax.run.progress import Progress
 from lpjax.store import paths
 from lpjax.types import PyTree, Variables
@@ -58,6 +58,7 @@ def find_tickets(job: Job, workdir: Path, seed: int) -> None:
             state, ticket = pruning.step(state)
             directory = paths.level(workdir, seed, level)
             _hand_on(job, workdir, seed, state)
+            forget(directory)
             store.save_ticket(paths.ticket(directory), ticket)
             summary = _summary(job, level, ticket.mask, directory, time.monotonic() - clock)
             store.write_json(paths.summary(directory), summary)

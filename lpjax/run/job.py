@@ -10,7 +10,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from lpjax import data, models, sparsity, tickets, train
-from lpjax.run.config import check_rewind
+from lpjax.run.check import check_rewind
 from lpjax.transforms import hold
 from lpjax.types import Apply, Augment, Batch, Preprocess, Variables
 

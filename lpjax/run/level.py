@@ -107,6 +107,16 @@ def epochs(job: Job, level: int) -> int:
     return after + (math.ceil(before) if _pretraining(job) else math.floor(before))
 
 
+def forget(directory: Path) -> None:
+    """Removes what was measured of the network that a directory held before, as a new one is about to be saved.
+
+    Args:
+      directory: A level's or a pool's.
+    """
+    for measured in (paths.evaluation(directory), paths.corruptions(directory)):
+        measured.unlink(missing_ok=True)
+
+
 @jax.jit
 def evaluate(of: train.Evaluate, variables: Variables) -> jax.Array:
     """Calls an evaluator, compiled once for all networks of a shape."""

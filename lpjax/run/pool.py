@@ -10,10 +10,12 @@ import jax
 from lpjax import pools, sparsity, store, train
 from lpjax.run.imp import SeedKeys
 from lpjax.run.job import Job
-from lpjax.run.level import evaluate
+from lpjax.run.level import evaluate, forget
 from lpjax.run.progress import Progress
 from lpjax.store import paths
 from lpjax.types import Ticket
+
+_FLOAT32 = 1e-6
 
 
 class Search(NamedTuple):
@@ -42,13 +44,13 @@ def searches(job: Job) -> dict[str, Search]:
     return {method: search(job, method) for method in job.config.pool.methods}
 
 
-def search(job: Job, method: str, *, newcomers: int = 0, **choices: Any) -> Search:
+def search(job: Job, method: str, *, newcomers: int | None = None, **choices: Any) -> Search:
     """Binds a method to a job's validation and recalibration, with the config's choices.
 
     Args:
       job: Network, data and config.
       method: A name of `pools.METHODS`.
-      newcomers: The nearest so many; 0 for as many as the config says.
+      newcomers: The nearest so many, 0 for all; by default as many as the config says.
       **choices: Of the engine (`coefficients`, `prune`, ...), instead of the config's.
 
     Returns:
@@ -64,7 +66,8 @@ def search(job: Job, method: str, *, newcomers: int = 0, **choices: Any) -> Sear
     if method == "reference":
         recalibrate, start = _in_order(job), tuple(settings.start)
     pool = row.build(job.evaluate, recalibrate, **(free | choices))
-    return Search(pool, (newcomers or settings.newcomers) if row.newcomers else None, start)
+    tried = settings.newcomers if newcomers is None else newcomers
+    return Search(pool, tried if row.newcomers else None, start)
 
 
 def build_pools(job: Job, workdir: Path, seed: int, searches: Mapping[str, Search]) -> None:
@@ -80,6 +83,8 @@ def build_pools(job: Job, workdir: Path, seed: int, searches: Mapping[str, Searc
     missing = [
         (name, anchor) for name in searches for anchor in levels if not _done(paths.pool(workdir, seed, name, anchor))
     ]
+    for name, search in searches.items():
+        _check_start(workdir, seed, name, search)
     if not missing:
         return
     found = {level: load_ticket(job, paths.level(workdir, seed, level)) for level in levels}
@@ -100,6 +105,7 @@ def build_pools(job: Job, workdir: Path, seed: int, searches: Mapping[str, Searc
             ticket = method.ticket(state)
             kept, total = int(sparsity.kept(ticket.mask)), sparsity.total(ticket.mask)
             counts = {"method": name, "seed": seed, "anchor": anchor, "kept": kept, "total": total}
+            forget(directory)
             store.save_ticket(paths.ticket(directory), ticket)
             store.write_json(paths.trace(directory), {**counts, "start": start, "trials": trials})
             # Of the pruned ticket: a search that prunes at its end knows only the unpruned mix's value.
@@ -127,6 +133,17 @@ def load_ticket(job: Job, directory: Path) -> Ticket:
     """
     like = jax.eval_shape(job.initialise, jax.random.key(0))
     return store.restore_ticket(paths.ticket(directory), like)
+
+
+def _check_start(workdir: Path, seed: int, name: str, search: Search) -> None:
+    """Refuses first values other than those that finished pools started from."""
+    for anchor, value in enumerate(search.start):
+        trace = paths.trace(paths.pool(workdir, seed, name, anchor))
+        if trace.exists() and abs((before := store.read_json(trace)["start"]) - value) > _FLOAT32:
+            raise ValueError(
+                f"pool.start gives {value} for level {anchor}, but {trace.parent} started from {before:.6g}; "
+                "give that, or delete the folder"
+            )
 
 
 def _done(directory: Path) -> bool:

@@ -13,7 +13,12 @@ _SHOWN = 5
 
 
 def claim(
-    workdir: Path, config: Mapping[str, Any], *, growing: Collection[str] = ("seeds",), free: Collection[str] = ()
+    workdir: Path,
+    config: Mapping[str, Any],
+    *,
+    growing: Collection[str] = ("seeds",),
+    free: Collection[str] = (),
+    defaults: Mapping[str, Any] | None = None,
 ) -> None:
     """Takes a work directory for a config, or refuses one that belongs to another.
 
@@ -22,7 +27,8 @@ def claim(
       config: Nested dicts of JSON values; tuples count as lists.
       growing: Fields (dotted names) holding lists that may differ from run to run: more seeds join the same directory,
         and its config.json then lists them all.
-      free: Fields that may differ without a trace: where data lie, how fast.
+      free: Fields that may differ: where data lie, how fast; config.json tells the newest.
+      defaults: What a config means that was written before a field existed.
 
     Raises:
       ValueError: If the directory holds another config, naming the fields that differ, or anything but a run.
@@ -40,7 +46,7 @@ def claim(
         _ensure_empty(workdir)
         write_json(paths.config(workdir), ours)
         return
-    theirs = read_json(paths.config(workdir))
+    theirs = _filled(read_json(paths.config(workdir)), json.loads(json.dumps(defaults or {})))
     differing = _differences(theirs, ours, {*growing, *free})
     if differing:
         more = f" and {len(differing) - _SHOWN} more" if len(differing) > _SHOWN else ""
@@ -49,10 +55,11 @@ def claim(
             "choose another work directory or restore these fields"
         )
     grown = json.loads(json.dumps(theirs))
-    for field in growing:
+    for field in (*growing, *free):
         *rooms, name = field.split(".")
-        here, there = functools.reduce(dict.__getitem__, rooms, ours), functools.reduce(dict.__getitem__, rooms, grown)
-        there[name] = _union(there.get(name, []), here.get(name, []))
+        here, there = (functools.reduce(dict.__getitem__, rooms, tree) for tree in (ours, grown))
+        if name in here:
+            there[name] = _union(there.get(name, []), here[name]) if field in growing else here[name]
     if theirs != grown:
         write_json(paths.config(workdir), grown)
 
@@ -81,6 +88,11 @@ def _fields(tree: Any, prefix: str = "") -> list[tuple[str, str]]:
     if isinstance(tree, dict) and tree:
         return [field for name, value in tree.items() for field in _fields(value, f"{prefix}.{name}".lstrip("."))]
     return [(prefix, json.dumps(tree))]
+
+
+def _filled(tree: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    rooms = {name: value for name, value in tree.items() if isinstance(value, dict) and name in defaults}
+    return defaults | tree | {name: _filled(value, defaults[name]) for name, value in rooms.items()}
 
 
 def _union(old: list[Any], new: list[Any]) -> list[Any]:

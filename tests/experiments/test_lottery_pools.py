@@ -9,17 +9,19 @@ import pandas as pd
 import pytest
 
 from experiments.lottery_pools import __main__ as everything
-from experiments.lottery_pools import keeping, setting
+from experiments.lottery_pools import keeping, options
+from lpjax import run
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "experiments" / "lottery_pools"
+FIGURE2 = importlib.import_module("experiments.lottery_pools.figure2.__main__")
 NEWCOMERS = importlib.import_module("experiments.lottery_pools.figure4.__main__").counts
 
 
-@pytest.mark.parametrize("preset", setting.PRESETS)
+@pytest.mark.parametrize("preset", options.PRESETS)
 def test_the_configs_of_a_preset_are_there(preset):
-    for panel in setting.PRESETS[preset]:
-        assert setting.config_of(panel).imp.levels > 1
+    for panel in options.PRESETS[preset]:
+        assert options.config_of(panel).imp.levels > 1
 
 
 @pytest.mark.parametrize("name", everything.EXPERIMENTS)
@@ -29,7 +31,7 @@ def test_an_experiment_has_a_readme_with_a_place_for_the_demo_and_a_line_in_the_
     assert "**The paper's claim.**" in readme
     assert f"python -m experiments.lottery_pools.{name} " in readme
     places = re.findall(r"<!-- (\w+) -->", readme)
-    assert {"demo", "paper"} <= set(places) <= set(setting.PRESETS)
+    assert {"demo", "paper"} <= set(places) <= set(options.PRESETS)
     assert places == re.findall(r"<!-- end of (\w+) -->", readme)
     assert f"({name}/README.md)" in (FOLDER / "README.md").read_text()
 
@@ -41,11 +43,20 @@ def test_the_shares_of_newcomers_are_the_papers():
     assert NEWCOMERS(2) == []
 
 
-def test_a_work_directory_that_is_none_is_refused_in_one_line(tmp_path, capsys):
-    with pytest.raises(SystemExit) as stop:
-        setting.options([f"--workdir={tmp_path}"], "")
-    assert stop.value.code == 2
-    assert f"no run lies in {tmp_path}" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--workdir=nowhere"], "no run lies in nowhere"),
+        (["--workdir=nowhere", "--preset=demo"], "leave out --preset and --keep"),
+        (["--workdir=nowhere", "--keep"], "leave out --preset and --keep"),
+        (["--seeds=0,x"], "seeds are '0,x'"),
+        (["--preset=paper-like"], "invalid choice: 'paper-like'"),
+    ],
+)
+def test_a_wrong_command_line_is_refused_in_one_line(arguments, message):
+    with pytest.raises(ValueError, match=message) as refusal:
+        options.options(arguments, "")
+    assert "\n" not in str(refusal.value)
 
 
 def test_what_is_kept_goes_between_the_marks_of_the_readme_and_nowhere_else(tmp_path, monkeypatch):
@@ -53,24 +64,44 @@ def test_what_is_kept_goes_between_the_marks_of_the_readme_and_nowhere_else(tmp_
     readme = tmp_path / "figure0" / "README.md"
     readme.parent.mkdir()
     readme.write_text("before\n<!-- demo -->\nold\n<!-- end of demo -->\nafter\n")
-    options = setting.options(["--keep", "--seeds=3,4"], "")
-    keeping.write(options, "figure0", {}, {"table": pd.DataFrame({"a": [1]})}, "new")
+    given = options.options(["--keep", "--seeds=3,4"], "")
+    keeping.write(given, "figure0", {}, {"table": pd.DataFrame({"a": [1]})}, "new")
     text = readme.read_text()
     assert text.startswith("before\n<!-- demo -->\nnew\n\nSeeds 3, 4; ")
     assert text.endswith("\n<!-- end of demo -->\nafter\n")
     assert (tmp_path / "figure0" / "demo" / "table.csv").read_text() == "a\n1\n"
     with pytest.raises(ValueError, match="has no place for the preset 'paper'"):
-        keeping.write(options._replace(preset="paper"), "figure0", {}, {}, "new")
+        keeping.write(given._replace(preset="paper"), "figure0", {}, {}, "new")
 
 
 @pytest.mark.slow
 def test_all_experiments_can_be_made_of_a_run_that_is_there(finished, tmp_path):
     workdir = shutil.copytree(finished, tmp_path / "tiny")
-    options = setting.options([f"--workdir={workdir}", "--seeds=0", f"--out={tmp_path}"], "")
-    everything.make(options)
+    given = options.options([f"--workdir={workdir}", f"--out={tmp_path}"], "")
+    everything.make(given)
+    assert not (tmp_path / "tiny_0it").exists()
     for name in everything.EXPERIMENTS:
         written = {path.suffix for path in (tmp_path / "own" / name).iterdir()}
         assert ".csv" in written
         assert name.startswith("table") or {".png", ".pdf"} <= written
     statistics = pd.read_csv(tmp_path / "own" / "figure7" / "statistics.csv")
     assert set(statistics["method"]) == {"interpolation_of_3", "ensemble_logits", "ensemble_probabilities"}
+    searched = {path.name for path in (workdir / "seed_0" / "pools").iterdir()}
+    assert {"coefficients_11", "newcomers_2", "prune_during"} <= searched  # the run's own interpolation is another
+
+
+@pytest.mark.slow
+def test_a_run_is_compared_with_the_tickets_beside_it_that_start_again(finished, tiny_config, tmp_path):
+    workdir = shutil.copytree(finished, tmp_path / "tiny")
+    config = tiny_config()
+    config.imp.rewind = "0it"
+    config.pool.methods = ()
+    run.run(config, tmp_path / "tiny_0it")
+    given = options.options([f"--workdir={workdir}", f"--out={tmp_path}"], "")
+    FIGURE2.make(given)
+    paths = pd.read_csv(tmp_path / "own" / "figure2" / "paths.csv")
+    assert set(paths["setting"]) == {"rewinding", "no rewinding"}
+    with pytest.raises(ValueError, match="has no seed 7; it has 0"):
+        options.options([f"--workdir={workdir}", "--seeds=7"], "")
+    with pytest.raises(ValueError, match="give one --workdir"):
+        FIGURE2.make(given._replace(panels=given.panels * 2))

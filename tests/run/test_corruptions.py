@@ -14,6 +14,7 @@ from lpjax.store import paths
 
 METHODS = ("interpolation",)
 NETWORKS = 3 * 2
+LABEL = "digits-C-like (made here)"
 CELLS = ("gaussian_noise", "contrast")
 
 
@@ -44,10 +45,10 @@ def test_every_network_is_measured_on_every_cell_and_gathered(job, workdir):
         assert [(c["name"], c["severity"]) for c in cells] == [(n, s) for n in CELLS for s in data.SEVERITIES]
         assert {c["label"] for c in cells} == {"digits-C-like (made here)"}
         assert all(0 <= c["accuracy"] <= 1 for c in cells)
-    results = robustness.collect_corruptions(job, workdir, [0], METHODS)
+    results = robustness.gather_corruptions(workdir, [0], 3, METHODS)
     assert sorted(results) == store.read_results(paths.corrupted_results(workdir))
     assert len(results) == NETWORKS * 10
-    assert {r.split for r in results} == {f"{name}-{severity}" for name in CELLS for severity in data.SEVERITIES}
+    assert {r.split for r in results} == {f"{LABEL}/{name}-{severity}" for name in CELLS for severity in data.SEVERITIES}
     by_network = robustness.mean_over(results, data.BENCHMARK)
     assert [(r.corruptions, r.cells) for r in by_network] == [(2, 10)] * NETWORKS
     first = next(iter(lines.values()))
@@ -84,7 +85,7 @@ def test_what_is_not_finished_is_left_out_and_nothing_is_measured_unless_asked(j
     for path in measured(workdir):
         path.unlink()
     robustness.evaluate_corruptions(quiet, workdir, [0], METHODS)
-    assert robustness.collect_corruptions(quiet, workdir, [0], METHODS) == []
+    assert robustness.gather_corruptions(workdir, [0], 3, METHODS) == []
     assert not paths.corrupted_results(workdir).exists()
 
 

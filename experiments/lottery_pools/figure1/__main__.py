@@ -6,7 +6,8 @@ Command: python -m experiments.lottery_pools.figure1 --preset=demo
 import pandas as pd
 
 from experiments.lottery_pools.keeping import main, write
-from experiments.lottery_pools.setting import NO_REWINDING, Options, Run, tickets
+from experiments.lottery_pools.options import Options
+from experiments.lottery_pools.runs import Run, tickets, twin
 from lpjax.report import heatmap
 from lpjax.run.analyse import averaged_pairs
 
@@ -18,10 +19,8 @@ def make(options: Options) -> None:
       options: What was asked for.
     """
     panel = options.one()
-    tables = {
-        "with rewinding": _pairs(tickets(options, panel)),
-        "without rewinding": _pairs(tickets(options, panel, NO_REWINDING)),
-    }
+    runs = {"with rewinding": tickets(options, panel), "without rewinding": twin(options, panel)}
+    tables = {setting: _pairs(run) for setting, run in runs.items() if run}
     gains = pd.concat([_gains(table).assign(setting=setting) for setting, table in tables.items()])
     pairs = pd.concat([table.assign(setting=setting) for setting, table in tables.items()])
     figure = heatmap.pairs(list(tables.items()))

@@ -7,10 +7,13 @@ import jax.numpy as jnp
 import pandas as pd
 
 from experiments.lottery_pools.keeping import main, write
-from experiments.lottery_pools.setting import NO_REWINDING, Options, Run, tickets
+from experiments.lottery_pools.options import Options
+from experiments.lottery_pools.runs import Run, tickets, twin
 from lpjax import pools
 from lpjax.report import paths as drawing
 from lpjax.run.analyse import linear_paths
+
+WORDS = {"rewinding": "with rewinding", "no rewinding": "without rewinding"}
 
 
 def make(options: Options) -> None:
@@ -20,7 +23,8 @@ def make(options: Options) -> None:
       options: What was asked for.
     """
     panel = options.one()
-    runs = {"rewinding": tickets(options, panel), "no rewinding": tickets(options, panel, NO_REWINDING)}
+    found = {"rewinding": tickets(options, panel), "no rewinding": twin(options, panel)}
+    runs = {setting: run for setting, run in found.items() if run}
     measured = pd.concat([_paths(run).assign(setting=setting) for setting, run in runs.items()])
     columns = ["seed", "setting", "recalibrated", "pair", "coefficient"]
     long = measured.melt(columns, ["loss", "error"], var_name="metric")
@@ -40,38 +44,43 @@ def _paths(run: Run) -> pd.DataFrame:
 
 
 def _barriers(measured: pd.DataFrame) -> pd.DataFrame:
+    """Gives every path's barrier, and how far it rises above the worse of its ends."""
     by = ["seed", "setting", "recalibrated", "pair"]
-    ordered = measured.sort_values("coefficient").groupby(by)["error"]
-    return (
-        ordered.apply(lambda errors: float(pools.barrier(jnp.asarray(errors.to_numpy()))))
-        .rename("barrier")
-        .reset_index()
-    )
+    rows = []
+    for key, path in measured.sort_values("coefficient").groupby(by):
+        errors = path["error"].to_numpy()
+        rise = errors.max() - max(errors[0], errors[-1])
+        rows.append((*key, float(pools.barrier(jnp.asarray(errors))), float(rise)))
+    return pd.DataFrame(rows, columns=[*by, "barrier", "rise"])
 
 
 def _text(title: str, heights: pd.DataFrame) -> str:
     """Averages over pairs within a seed, then over seeds."""
     lines = [
-        "| statistics | setting | error barrier, mean over pairs (points) | highest | seeds |",
+        "| statistics | setting | barrier, mean over pairs (points) | highest | above the worse end (points) |",
         "|---|---|---|---|---|",
     ]
     for (recalibrated, setting), rows in heights.groupby(["recalibrated", "setting"], sort=False):
-        means = 100 * rows.groupby("seed")["barrier"].mean()
-        spread = f" ± {means.std():.2f}" if len(means) > 1 else ""
         highest = 100 * rows.groupby("pair")["barrier"].mean().max()
         statistics = "recalibrated" if recalibrated else "mixed"
-        lines.append(f"| {statistics} | {setting} | {means.mean():.2f}{spread} | {highest:.2f} | {len(means)} |")
+        barrier, rise = (_points(rows.groupby("seed")[column].mean()) for column in ("barrier", "rise"))
+        lines.append(f"| {statistics} | {WORDS[setting]} | {barrier} | {highest:.2f} | {rise} |")
     return f"**{title}**\n\n" + "\n".join(lines) + f"\n\n{_difference(heights)}"
+
+
+def _points(seeds: pd.Series) -> str:
+    return f"{100 * seeds.mean():.2f}" + (f" ± {100 * seeds.std():.2f}" if len(seeds) > 1 else "")
 
 
 def _difference(heights: pd.DataFrame) -> str:
     """Compares the two settings within a seed, recalibrated as everywhere else."""
     fresh = heights[heights["recalibrated"]].groupby(["setting", "seed"])["barrier"].mean().unstack("seed")
-    lower = 100 * (fresh.loc["no rewinding"] - fresh.loc["rewinding"])
-    spread = f" ± {lower.std():.2f}" if len(lower) > 1 else ""
+    if len(fresh) < len(WORDS):
+        return "There are no tickets found without rewinding to compare with."
+    less = fresh.loc["no rewinding"] - fresh.loc["rewinding"]
     return (
-        f"Recalibrated, rewinding's barriers are lower by {lower.mean():+.2f}{spread} points "
-        f"({(lower > 0).sum()} of {len(lower)} seeds)."
+        f"Recalibrated, barriers without rewinding less those with it: {_points(less)} points; "
+        f"above zero in {(less > 0).sum()} of {len(less)} seeds."
     )
 
 

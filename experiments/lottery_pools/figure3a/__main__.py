@@ -4,7 +4,8 @@ Command: python -m experiments.lottery_pools.figure3a --preset=demo
 """
 
 from experiments.lottery_pools.keeping import comparison, main
-from experiments.lottery_pools.setting import Options, tickets
+from experiments.lottery_pools.options import Options
+from experiments.lottery_pools.runs import tickets
 from lpjax.run.pool import search
 
 POOLS = ("interpolation", "average")
@@ -19,7 +20,7 @@ def make(options: Options) -> None:
     runs = [tickets(options, panel) for panel in options.panels]
     for run in runs:
         run.build({method: search(run.job, method) for method in ("recalibrated", *POOLS)})
-    comparison(options, "figure3a", runs, ("ticket", *POOLS), reported=("recalibrated",))
+    comparison(options, "figure3a", runs, ("ticket", *POOLS), questions=[("interpolation", "average")])
 
 
 if __name__ == "__main__":

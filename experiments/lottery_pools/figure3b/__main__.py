@@ -4,7 +4,8 @@ Command: python -m experiments.lottery_pools.figure3b --preset=demo
 """
 
 from experiments.lottery_pools.keeping import comparison, main
-from experiments.lottery_pools.setting import Options, tickets
+from experiments.lottery_pools.options import Options
+from experiments.lottery_pools.runs import tickets
 from lpjax.run.pool import search
 
 MERGED = ("interpolation", "swa", "ema_decay", "ema_newest")
@@ -19,7 +20,8 @@ def make(options: Options) -> None:
     runs = [tickets(options, panel) for panel in options.panels]
     for run in runs:
         run.build({method: search(run.job, method) for method in MERGED})
-    comparison(options, "figure3b", runs, ("ticket", *MERGED))
+    questions = [("interpolation", other) for other in MERGED[1:]]
+    comparison(options, "figure3b", runs, ("ticket", *MERGED), questions=questions)
 
 
 if __name__ == "__main__":

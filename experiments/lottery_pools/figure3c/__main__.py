@@ -11,10 +11,11 @@ from ml_collections import ConfigDict
 from scipy import stats
 
 from experiments.lottery_pools.keeping import main, write
-from experiments.lottery_pools.setting import Options, Run, tickets
+from experiments.lottery_pools.options import Options
+from experiments.lottery_pools.runs import Run, tickets
 from lpjax import data
 from lpjax.report import panels, tables
-from lpjax.run.corruptions import collect_corruptions, evaluate_corruptions, mean_over
+from lpjax.run.corruptions import evaluate_corruptions, find_corruptions, gather_corruptions, mean_over
 from lpjax.run.pool import search
 from lpjax.store import Result
 
@@ -29,45 +30,31 @@ def make(options: Options) -> None:
     Args:
       options: What was asked for.
     """
-    runs = [tickets(options, panel) for panel in options.panels]
-    cells = {run.title: _cells(run) for run in runs}
-    labels = {run.title: _label(run) for run in runs}
-    means = {which: [(title, _means(cells[title], names)) for title in cells] for which, names in SETS.items()}
+    cells = dict(_measured(tickets(options, panel)) for panel in options.panels)
+    means = {which: [(title, _means(rows, names)) for title, rows in cells.items()] for which, names in SETS.items()}
     figures = {
-        "benchmark": panels.panels(means["15 of the benchmark"], ("ticket", *POOLS), split="corrupted test"),
-        "all": panels.panels(means["all 19"], ("ticket", *POOLS), split="corrupted test"),
+        name: panels.panels(means[which], ("ticket", *POOLS), split="corrupted test")
+        for name, which in zip(("benchmark", "all"), SETS, strict=True)
     }
-    everything = pd.concat([pd.DataFrame(rows).assign(panel=title) for title, rows in cells.items()])
-    written = {"cells": everything}
-    for name, which in zip(figures, SETS, strict=True):
-        written[name] = pd.concat([table.assign(panel=title) for title, table in means[which]])
-    write(
-        options,
-        "figure3c",
-        figures,
-        written,
-        "\n\n".join(_text(title, labels[title], rows, means) for title, rows in cells.items()),
-    )
+    written = {"cells": pd.concat([pd.DataFrame(rows).assign(panel=title) for title, rows in cells.items()])}
+    for name, panel in zip(figures, means.values(), strict=True):
+        written[name] = pd.concat([table.assign(panel=title) for title, table in panel])
+    text = "\n\n".join(_text(title, rows, means) for title, rows in cells.items())
+    write(options, "figure3c", figures, written, text)
 
 
-def _cells(run: Run) -> list[Result]:
+def _measured(run: Run) -> tuple[str, list[Result]]:
+    """Measures every cell, under a title that says what the images are."""
     run.build({method: search(run.job, method) for method in POOLS})
     evaluate_corruptions(_of_everything(run), run.workdir, run.seeds, POOLS)
-    return collect_corruptions(run.job, run.workdir, run.seeds, POOLS)
+    cells = gather_corruptions(run.workdir, run.seeds, run.levels, POOLS)
+    return f"{run.title}: {find_corruptions(run.job).label}", cells
 
 
 def _of_everything(run: Run):
     config = ConfigDict(run.job.config.to_dict())
     config.corruptions.measure = "all"
     return run.job._replace(config=config)
-
-
-def _label(run: Run) -> str:
-    settings = run.job.config
-    source = data.corruptions(
-        settings.dataset, run.job.test, directory=settings.corruptions.dir, data_dir=settings.data_dir
-    )
-    return source.label
 
 
 def _means(cells: Sequence[Result], names: Sequence[str]) -> pd.DataFrame:
@@ -85,9 +72,9 @@ def _means(cells: Sequence[Result], names: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _text(title: str, label: str, cells: Sequence[Result], means: dict[str, list[tuple[str, pd.DataFrame]]]) -> str:
+def _text(title: str, cells: Sequence[Result], means: dict[str, list[tuple[str, pd.DataFrame]]]) -> str:
     lines = [
-        "| mean over | there | tickets | method | accuracy | gain (points) | 95 % interval | p | best level |",
+        "| mean over | there | tickets | method | accuracy | gain (points) | 95 % interval | p | gain at best level |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for which, panel in means.items():
@@ -100,13 +87,13 @@ def _text(title: str, label: str, cells: Sequence[Result], means: dict[str, list
                 f"| {which} | {table['corruptions'].min()} | {_share(wide['ticket'])} | {method} | "
                 f"{_share(wide[method])} | {_points(gain)} | {_paired(cells, SETS[which], method)} | {best:+.2f} |"
             )
-    return f"**{title}**, {label}\n\n" + "\n".join(lines)
+    return f"**{title}**\n\n" + "\n".join(lines)
 
 
 def _paired(cells: Sequence[Result], names: Sequence[str], method: str) -> str:
     """Compares pool and ticket corruption by corruption: a bootstrap over them, and Wilcoxon's signed-rank test."""
     table = pd.DataFrame(cells)
-    table["corruption"] = table["split"].str.rpartition("-")[0]
+    table["corruption"] = table["split"].str.extract(r"([^/]+)-\d+$")
     means = table[table["corruption"].isin(names)].groupby(["corruption", "method"])["value"].mean().unstack()
     gains = (100 * (means[method] - means["ticket"])).to_numpy()
     interval = stats.bootstrap((gains,), np.mean, method="percentile", rng=np.random.default_rng(0)).confidence_interval

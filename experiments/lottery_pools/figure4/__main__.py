@@ -4,8 +4,9 @@ Command: python -m experiments.lottery_pools.figure4 --preset=demo
 """
 
 from experiments.lottery_pools.keeping import comparison, main
-from experiments.lottery_pools.setting import Options, tickets
-from lpjax.run.pool import search
+from experiments.lottery_pools.options import Options
+from experiments.lottery_pools.runs import Run, as_published, tickets
+from lpjax.run.pool import Search
 
 
 def counts(levels: int) -> list[int]:
@@ -28,17 +29,19 @@ def make(options: Options) -> None:
       options: What was asked for.
     """
     runs = [tickets(options, panel) for panel in options.panels]
-    for run in runs:
-        fewer = {_name(n): search(run.job, "interpolation", newcomers=n) for n in counts(run.levels)}
-        run.build(fewer | {"interpolation": search(run.job, "interpolation")})
-    names = tuple(dict.fromkeys(_name(n) for run in runs for n in counts(run.levels)))
-    comparison(
-        options, "figure4", runs, ("ticket", *names, "interpolation"), labels={"interpolation": "pool of all newcomers"}
-    )
+    arms = [_arms(run) for run in runs]
+    for run, searches in zip(runs, arms, strict=True):
+        run.build(searches)
+    *fewer, everything = dict.fromkeys(name for searches in arms for name in searches)
+    questions, labels = [(everything, few) for few in fewer], {everything: "pool of all newcomers"}
+    comparison(options, "figure4", runs, ("ticket", *fewer, everything), questions=questions, labels=labels)
 
 
-def _name(newcomers: int) -> str:
-    return f"newcomers_{newcomers}"
+def _arms(run: Run) -> dict[str, Search]:
+    """Gives the searches from few newcomers to all, which comes last."""
+    everything = as_published(run, f"newcomers_{run.levels - 1}")
+    (published,) = everything.values()
+    return {f"newcomers_{n}": published._replace(newcomers=n) for n in counts(run.levels)} | everything
 
 
 if __name__ == "__main__":

@@ -4,15 +4,15 @@ Command: python -m experiments.lottery_pools.figure5 --preset=demo
 """
 
 from experiments.lottery_pools.keeping import comparison, main
-from experiments.lottery_pools.setting import Options, tickets
+from experiments.lottery_pools.options import Options
+from experiments.lottery_pools.runs import as_published, tickets
 from lpjax.run.pool import search
 
-COEFFICIENTS = {
+FEWER = {
+    "coefficients_1": (0.5,),
     "coefficients_3": (0.05, 0.5, 0.95),
     "coefficients_7": (0.05, 0.1, 0.3, 0.5, 0.7, 0.9, 0.95),
 }
-
-LABELS = {"average": "pool (1 coefficient)", "interpolation": "pool (11 coefficients)"}
 
 
 def make(options: Options) -> None:
@@ -22,10 +22,17 @@ def make(options: Options) -> None:
       options: What was asked for.
     """
     runs = [tickets(options, panel) for panel in options.panels]
+    names = []
     for run in runs:
-        fewer = {name: search(run.job, "interpolation", coefficients=chosen) for name, chosen in COEFFICIENTS.items()}
-        run.build({"average": search(run.job, "average"), **fewer, "interpolation": search(run.job, "interpolation")})
-    comparison(options, "figure5", runs, ("ticket", "average", *COEFFICIENTS, "interpolation"), labels=LABELS)
+        published = as_published(run, "coefficients_11")
+        choices = {"newcomers": 0, "accept": ">=", "prune": "during", "fresh": False}
+        fewer = {name: search(run.job, "interpolation", coefficients=c, **choices) for name, c in FEWER.items()}
+        run.build(fewer | published)
+        names += published
+    eleven = names[0]
+    questions = [(eleven, few) for few in FEWER]
+    labels = {eleven: "pool (11 coefficients)", "coefficients_1": "pool (1 coefficient)"}
+    comparison(options, "figure5", runs, ("ticket", *FEWER, eleven), questions=questions, labels=labels)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,9 @@ Command: python -m experiments.lottery_pools.figure6 --preset=demo
 """
 
 from experiments.lottery_pools.keeping import comparison, main
-from experiments.lottery_pools.setting import Options, tickets
+from experiments.lottery_pools.options import Options
+from experiments.lottery_pools.runs import as_published, tickets
+from lpjax import pools
 from lpjax.run.pool import search
 
 
@@ -15,16 +17,15 @@ def make(options: Options) -> None:
       options: What was asked for.
     """
     runs = [tickets(options, panel) for panel in options.panels]
+    names = []
     for run in runs:
-        after = search(run.job, "interpolation", prune="after")
-        run.build({"interpolation": search(run.job, "interpolation"), "prune_after": after})
-    comparison(
-        options,
-        "figure6",
-        runs,
-        ("ticket", "interpolation", "prune_after"),
-        labels={"interpolation": "pool (pruned during)"},
-    )
+        during = as_published(run, "prune_during")
+        choices = {"coefficients": pools.INTERPOLATION, "newcomers": 0, "accept": ">=", "fresh": False}
+        run.build(during | {"prune_after": search(run.job, "interpolation", prune="after", **choices)})
+        names += during
+    during = names[0]
+    questions, labels = [(during, "prune_after")], {during: "pool (pruned during)"}
+    comparison(options, "figure6", runs, ("ticket", during, "prune_after"), questions=questions, labels=labels)
 
 
 if __name__ == "__main__":

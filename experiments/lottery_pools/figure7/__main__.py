@@ -4,7 +4,8 @@ Command: python -m experiments.lottery_pools.figure7 --preset=demo
 """
 
 from experiments.lottery_pools.keeping import comparison, main
-from experiments.lottery_pools.setting import Options, tickets
+from experiments.lottery_pools.options import Options
+from experiments.lottery_pools.runs import tickets
 from lpjax.run.analyse import evaluate_ensembles
 from lpjax.run.pool import search
 
@@ -24,7 +25,8 @@ def make(options: Options) -> None:
         run.build({POOL: search(run.job, "interpolation", newcomers=MEMBERS - 1)})
         for seed in run.seeds:
             evaluate_ensembles(run.job, run.workdir, seed, ENSEMBLES, MEMBERS)
-    comparison(options, "figure7", runs, ("ticket", POOL, *ENSEMBLES))
+    questions = [(POOL, ensemble) for ensemble in ENSEMBLES]
+    comparison(options, "figure7", runs, ("ticket", POOL, *ENSEMBLES), questions=questions)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ import pandas as pd
 
 from experiments.benchmarks.timing import medians
 from experiments.lottery_pools.keeping import main, write
-from experiments.lottery_pools.setting import Options, tickets
+from experiments.lottery_pools.options import Options
+from experiments.lottery_pools.runs import tickets
 from lpjax import pools, sparsity
 from lpjax.run.evaluate import predict
 from lpjax.run.pool import load_ticket, search
