@@ -29,4 +29,5 @@ def get_config() -> ConfigDict:
     config.imp.rewind = "2ep"
     config.pool.methods = ("recalibrated", "interpolation", "average", "best_single", "swa", "ema_decay")
     config.pool.recalibrate = "512"
+    config.corruptions.images = 500
     return config

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from lpjax import data, store
+from lpjax import data, run, store
 from lpjax.run import corruptions as robustness
 from lpjax.run.config import resolve
 from lpjax.run.job import prepare
@@ -46,9 +46,12 @@ def test_every_network_is_measured_on_every_cell_and_gathered(job, workdir):
         assert {c["label"] for c in cells} == {"digits-C-like (made here)"}
         assert all(0 <= c["accuracy"] <= 1 for c in cells)
     results = robustness.gather_corruptions(workdir, [0], 3, METHODS)
+    run.write_results(workdir, 3)
     assert sorted(results) == store.read_results(paths.corrupted_results(workdir))
     assert len(results) == NETWORKS * 10
-    assert {r.split for r in results} == {f"{LABEL}/{name}-{severity}" for name in CELLS for severity in data.SEVERITIES}
+    assert {r.split for r in results} == {
+        f"{LABEL}/{name}-{severity}" for name in CELLS for severity in data.SEVERITIES
+    }
     by_network = robustness.mean_over(results, data.BENCHMARK)
     assert [(r.corruptions, r.cells) for r in by_network] == [(2, 10)] * NETWORKS
     first = next(iter(lines.values()))
@@ -86,6 +89,7 @@ def test_what_is_not_finished_is_left_out_and_nothing_is_measured_unless_asked(j
         path.unlink()
     robustness.evaluate_corruptions(quiet, workdir, [0], METHODS)
     assert robustness.gather_corruptions(workdir, [0], 3, METHODS) == []
+    run.write_results(workdir, 3)
     assert not paths.corrupted_results(workdir).exists()
 
 
