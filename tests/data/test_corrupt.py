@@ -70,6 +70,16 @@ def test_an_image_depends_on_its_index_alone_whatever_else_is_drawn(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("severity", [1, 5])
+def test_another_first_image_leaves_the_others_alone(name, severity):
+    images = photographs(6)
+    whole = data.corrupt(images, name, severity)
+    for first in (photographs(1, seed=1)[0], constant(0, 1, 32)[0], constant(255, 1, 32)[0]):
+        changed = data.corrupt(np.concatenate([first[None], images[1:]]), name, severity)
+        np.testing.assert_array_equal(changed[1:], whole[1:])
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_chance_follows_the_seed_and_differs_between_images_or_plays_no_part(name):
     images = np.repeat(photographs(1), 70, axis=0)
     first, second = (data.corrupt(images, name, 3, seed=seed) for seed in (0, 1))

@@ -12,7 +12,9 @@ def gaussian_noise(images: np.ndarray, draws: Draws, sigma: float) -> np.ndarray
 
 def shot_noise(images: np.ndarray, draws: Draws, photons: float) -> np.ndarray:
     """Counts photons, `Poisson(x photons) / photons`: light comes in quanta."""
-    return next(draws).poisson(images * photons) / photons
+    # Numbers are drawn until one fits, so that a generator for all would be at odds once one image differs.
+    alone = next(draws).spawn(len(images))
+    return np.stack([one.poisson(image) for one, image in zip(alone, images * photons, strict=True)]) / photons
 
 
 def impulse_noise(images: np.ndarray, draws: Draws, share: float) -> np.ndarray:
