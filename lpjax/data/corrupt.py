@@ -15,8 +15,8 @@ _PIXELS = 1 << 16  # of the images that a thread corrupts at a time
 def corrupt(images: np.ndarray, name: str, severity: int, *, seed: int = 0) -> np.ndarray:
     """Corrupts images as CIFAR-10-C does, with its parameters but with random numbers of our own.
 
-    What an image becomes depends on `(name, severity, seed)` and on its index alone, never on the other images or how
-    many there are, on threads, or on what was drawn elsewhere. Work is done in float64, clipped to [0, 1] and truncated.
+    What an image becomes depends on `(name, severity, seed)` and on its index alone, never on other images or how many
+    there are, on threads, or on what was drawn elsewhere. Work is done in float64, clipped to [0, 1] and truncated.
 
     Args:
       images: `[N, H, W, C]`, uint8, C 1 or 3; the published parameters are meant for 32x32. A grey image stays grey: it
