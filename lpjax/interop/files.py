@@ -167,7 +167,7 @@ def _torch() -> Any:
     try:
         import torch
     except ImportError as error:
-        raise ValueError('PyTorch reads and writes these files; run: pip install "lpjax[torch]"') from error
+        raise ValueError("PyTorch reads and writes these files; install PyTorch (pip install torch)") from error
     return torch
 
 

@@ -35,7 +35,7 @@ def import_tickets(
       level: See `files.find`.
 
     Yields:
-      A line to show for every level, and one for all.
+      A line to show for every level, and one for all; it tells where level 0 is missing, from which a run starts.
 
     Raises:
       ValueError: If anything does not fit; nothing is written then.
@@ -46,7 +46,7 @@ def import_tickets(
         common = origin(last, model)
     record: dict[str, Any] = {**common.architecture._asdict(), "dataset": common.dataset, "total": common.total}
     record["seeds"] = {str(one.seed): {"form": form, "levels": [], "sources": {}} for one in sources}
-    with joining(destination, record) as fresh:
+    with joining(destination, record) as fresh, _in_vain():
         for one in sources:
             contents = files.read(one, files.load)
             with _naming(one.weights):
@@ -62,7 +62,9 @@ def import_tickets(
             yield f"seed {one.seed} level {one.level:2d}: kept {summary['kept']:,} ({summary['density']:.4f})"
     network, classes, width, _ = common.architecture
     built_in = f"{common.dataset or 'no'} normalisation built in"
-    yield f"{network}, {classes} classes, width {width}, {built_in}: {destination}"
+    late = {one.seed for one in sources} - {one.seed for one in sources if one.level == 0}
+    lacking = f"; lpjax.main needs level 0 of seed {min(late)} too" if late else ""
+    yield f"{network}, {classes} classes, width {width}, {built_in}: {destination}{lacking}"
 
 
 def _counts(level: int, mask: PyTree) -> dict[str, Any]:
@@ -72,6 +74,15 @@ def _counts(level: int, mask: PyTree) -> dict[str, Any]:
 
 def _name(path: Path, source: Path) -> str:
     return path.relative_to(source).as_posix() if path != source else path.name
+
+
+@contextlib.contextmanager
+def _in_vain() -> Iterator[None]:
+    """Lines of levels before it may have been shown already, but all are thrown away."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{error}; nothing was written") from error
 
 
 @contextlib.contextmanager

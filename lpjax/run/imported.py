@@ -9,6 +9,8 @@ import jax
 import numpy as np
 
 from lpjax import sparsity, store
+from lpjax.interop.destination import RECORD
+from lpjax.interop.files import digest
 from lpjax.run.job import Job
 from lpjax.run.level import evaluate
 from lpjax.run.progress import Progress
@@ -42,12 +44,14 @@ def take_tickets(job: Job, workdir: Path, seed: int) -> None:
             progress.advance()
             progress.line(
                 f"level {level:2d}: kept {summary['kept']:,} ({summary['density']:.4f}), "
-                f"validation accuracy {summary['validation_accuracy']:.4f}, taken from {origin}"
+                f"{_accuracies(summary)}, taken from {origin}"
             )
 
 
 def check_source(job: Job, workdir: Path, seed: int) -> None:
-    """Refuses a folder that lacks a level still missing here, or whose tickets do not fit; of these it reads one.
+    """Refuses a folder that lacks a level still missing here, whose tickets do not fit, or that others were taken from.
+
+    Of the tickets still missing here it reads one. A folder that is gone since all were taken is none to refuse.
 
     Args:
       job: Whose network they must fit.
@@ -57,14 +61,16 @@ def check_source(job: Job, workdir: Path, seed: int) -> None:
     Raises:
       ValueError: In one line.
     """
-    missing = _missing(job, workdir, seed)
+    missing, source = _missing(job, workdir, seed), _source(job)
+    for level in range(job.config.imp.levels):
+        _check_unchanged(paths.level(source, seed, level), paths.level(workdir, seed, level))
     if not missing:
         return
-    source = _source(job)
     if not source.is_dir():
         raise ValueError(f"imp.tickets_from is {str(source)!r}, no folder; give one that holds seed_0/level_00/ticket")
     if source.resolve() == workdir.resolve():
         raise ValueError(f"imp.tickets_from is the work directory itself, {workdir}; choose another work directory")
+    _check_dataset(job, source)
     for level in missing:
         if not store.exists(paths.ticket(paths.level(source, seed, level))):
             raise ValueError(
@@ -80,6 +86,31 @@ def _missing(job: Job, workdir: Path, seed: int) -> list[int]:
 
 def _source(job: Job) -> Path:
     return Path(job.config.imp.tickets_from).expanduser()
+
+
+def _check_unchanged(origin: Path, directory: Path) -> None:
+    before = store.read_json(paths.summary(directory)).get("source_seal") if paths.summary(directory).exists() else None
+    now = _seal(origin)
+    if before and now and before != now:
+        raise ValueError(
+            f"{origin} holds other bytes than the ticket taken before; tickets of two sources would mix; "
+            "choose another work directory"
+        )
+
+
+def _seal(directory: Path) -> str | None:
+    """Identifies the bytes of a ticket by the digest of all their digests."""
+    seal = paths.ticket(directory) / "seal.json"
+    return digest(seal) if seal.exists() else None
+
+
+def _check_dataset(job: Job, source: Path) -> None:
+    built_in = store.read_json(source / RECORD).get("dataset") if (source / RECORD).exists() else None
+    if built_in and built_in != job.config.dataset.partition(":")[0]:
+        raise ValueError(
+            f"the tickets of {source} normalise as {built_in}; config.dataset is {job.config.dataset!r}; "
+            f"set dataset to {built_in!r}"
+        )
 
 
 def _there(source: Path) -> str:
@@ -119,6 +150,12 @@ def _shapes(mask: PyTree) -> dict[str, tuple[int, ...]]:
     return {name: np.shape(leaf) for name, leaf in store.named_leaves(mask).items()}
 
 
+def _accuracies(summary: dict[str, Any]) -> str:
+    stated = summary.get("imported_validation_accuracy")
+    said = "" if stated is None else f", stated {stated:.4f}"
+    return f"validation accuracy {summary['validation_accuracy']:.4f}{said}"
+
+
 def _summary(job: Job, level: int, ticket: Ticket, origin: Path) -> dict[str, Any]:
     theirs = store.read_json(paths.summary(origin)) if paths.summary(origin).exists() else {}
     value = theirs.get("validation_accuracy")
@@ -131,4 +168,5 @@ def _summary(job: Job, level: int, ticket: Ticket, origin: Path) -> dict[str, An
         "validation_accuracy": float(evaluate(job.evaluate, ticket.variables)),
         **({} if value is None else {"imported_validation_accuracy": value}),
         "source": str(origin),
+        "source_seal": _seal(origin),
     }

@@ -176,5 +176,5 @@ def test_a_file_that_cannot_be_read_is_refused_in_one_line(monkeypatch, tmp_path
 def test_without_pytorch_the_command_to_install_it_is_named(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "torch", None)
     for attempt in (lambda: files.load(tmp_path / "net.pth"), lambda: files.save(tmp_path / "net.pth", STATE)):
-        with pytest.raises(ValueError, match=r'pip install "lpjax\[torch\]"'):
+        with pytest.raises(ValueError, match=r"; install PyTorch \(pip install torch\)$"):
             attempt()

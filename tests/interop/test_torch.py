@@ -92,7 +92,25 @@ def test_cifar_tickets_come_whole(cifar, tmp_path, tickets, capsys):
     assert record["seeds"]["0"]["levels"] == [0, 1, 2]
     assert [record[field] for field in ("model", "classes", "width", "dataset")] == ["resnet8", 3, 2, "cifar100"]
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["out"]
-    assert capsys.readouterr().out.splitlines()[1] == "seed 0 level  1: kept 965 (0.8002)"
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[1] == "seed 0 level  1: kept 965 (0.8002)"
+    assert shown[-1].endswith(f"cifar100 normalisation built in: {out}")
+
+
+def test_a_level_without_those_before_it_comes_with_a_word(cifar, tmp_path, capsys):
+    command(cifar / "1model_SA_best.pth.tar", tmp_path / "out", "--seed=3")
+    assert store.exists(paths.ticket(paths.level(tmp_path / "out", 3, 1)))
+    assert capsys.readouterr().out.endswith("; lpjax.main needs level 0 of seed 3 too\n")
+
+
+def test_a_refusal_after_lines_of_levels_says_that_they_are_in_vain(cifar, tmp_path, write, capsys):
+    write(cifar / "1model_SA_best.pth.tar", {"model_state_dict": {}})
+    with pytest.raises(SystemExit):
+        command(cifar, tmp_path / "out")
+    shown = capsys.readouterr()
+    assert shown.out == "seed 0 level  0: kept 1,206 (1.0000)\n"
+    assert shown.err.endswith("not what a training was resumed from; nothing was written\n")
+    assert not (tmp_path / "out").exists()
 
 
 def test_other_seeds_join_and_others_do_not(cifar, tmp_path, refused, openlth, tickets):

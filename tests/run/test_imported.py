@@ -1,5 +1,6 @@
 """Tickets found elsewhere, in place of trained ones: another run's, and those of PyTorch's implementations."""
 
+import hashlib
 import re
 import shutil
 
@@ -74,6 +75,8 @@ def test_a_summary_tells_where_a_ticket_is_from_and_what_was_measured_here_and_t
         assert ours["imported_validation_accuracy"] == theirs["validation_accuracy"]
         assert ours["validation_accuracy"] == pytest.approx(theirs["validation_accuracy"], abs=1e-6)
         assert ours["source"] == str(directory(finished, level))
+        seal = (paths.ticket(directory(finished, level)) / "seal.json").read_bytes()
+        assert ours["source_seal"] == hashlib.sha256(seal).hexdigest()
         assert not paths.metrics(directory(taken, level)).exists()
 
 
@@ -105,6 +108,37 @@ def test_a_summary_is_not_asked_of_a_source(finished, taking, tmp_path):
     assert "imported_validation_accuracy" not in summary(tmp_path / "run", 0)
 
 
+def test_a_line_shows_what_was_measured_here_and_what_a_source_states(finished, taking, tmp_path, capsys):
+    source = tmp_path / "source"
+    shutil.copytree(directory(finished, 0), directory(source, 0))
+    config = taking(source, levels=1)
+    config.pool.methods = ()
+    for stated, said in ((0.93204, ", stated 0.9320"), (None, "")):
+        store.write_json(paths.summary(directory(source, 0)), {"validation_accuracy": stated})
+        workdir = tmp_path / f"stated {stated}"
+        run.run(config, workdir)
+        here = summary(workdir, 0)["validation_accuracy"]
+        assert f"validation accuracy {here:.4f}{said}, taken from {directory(source, 0)}" in capsys.readouterr().out
+
+
+def test_tickets_of_two_sources_never_mix(finished, taking, tmp_path):
+    source, workdir = tmp_path / "source", tmp_path / "run"
+    for level in (0, 1):
+        shutil.copytree(directory(finished, level), directory(source, level))
+    config = taking(source, levels=2)
+    config.pool.methods = ()
+    run.run(config, workdir)
+    shutil.rmtree(directory(workdir, 1))
+    shutil.copytree(directory(finished, 2), directory(source, 1), dirs_exist_ok=True)  # not taken yet: it may differ
+    run.run(config, workdir)
+    shutil.rmtree(paths.ticket(directory(source, 0)))
+    shutil.copytree(paths.ticket(directory(finished, 1)), paths.ticket(directory(source, 0)))
+    with pytest.raises(ValueError, match="level_00 holds other bytes than the ticket taken before") as refused:
+        run.run(config, workdir)
+    assert str(refused.value).endswith("tickets of two sources would mix; choose another work directory")
+    assert "\n" not in str(refused.value)
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -133,6 +167,20 @@ def test_a_source_that_is_none_is_refused_in_one_line(taking, tmp_path):
     workdir.mkdir()
     job = prepare(ConfigDict(run.resolve(taking(workdir))))
     with pytest.raises(ValueError, match="the work directory itself"):
+        check_source(job, workdir, 0)
+
+
+def test_tickets_that_normalise_as_another_data_set_are_refused(finished, taking, tmp_path):
+    source, workdir = tmp_path / "source", tmp_path / "run"
+    shutil.copytree(directory(finished, 0), directory(source, 0))
+    store.write_json(source / "tickets.json", {"dataset": "cifar10"})
+    config = taking(source, levels=1)
+    message = refusal(config, workdir)
+    assert message.endswith("normalise as cifar10; config.dataset is 'digits'; set dataset to 'cifar10'")
+    job = prepare(ConfigDict(run.resolve(config)))
+    for built_in, dataset in (("cifar10", "cifar10:3.0.2"), (None, "digits")):
+        store.write_json(source / "tickets.json", {"dataset": built_in})
+        job.config.dataset = dataset
         check_source(job, workdir, 0)
 
 
