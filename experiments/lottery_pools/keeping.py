@@ -142,7 +142,8 @@ def _insert(readme: Path, preset: str, result: str) -> None:
 def _circumstances(options: Options) -> str:
     where = environment()
     devices = ", ".join(f"{n} x {' '.join(dict.fromkeys(kind.split()))}" for kind, n in where["devices"].items())
+    seeds = f"Seeds {', '.join(map(str, options.seeds))}" if options.seeds else "All seeds"
     return (
-        f"Seeds {', '.join(map(str, options.seeds))}; {devices} ({platform.machine()}, {os.cpu_count()} cores); "
+        f"{seeds}; {devices} ({platform.machine()}, {os.cpu_count()} cores); "
         f"Python {where['python']}, jax {where['jax']}, flax {where['flax']}."
     )

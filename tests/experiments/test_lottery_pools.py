@@ -85,7 +85,8 @@ def test_all_experiments_can_be_made_of_a_run_that_is_there(finished, tmp_path):
         assert ".csv" in written
         assert name.startswith("table") or {".png", ".pdf"} <= written
     statistics = pd.read_csv(tmp_path / "own" / "figure7" / "statistics.csv")
-    assert set(statistics["method"]) == {"interpolation_of_3", "ensemble_logits", "ensemble_probabilities"}
+    pairs = set(zip(statistics["method"], statistics["base"], strict=True))
+    assert {("interpolation_of_3", base) for base in ("ticket", "recalibrated", "ensemble_logits")} <= pairs
     searched = {path.name for path in (workdir / "seed_0" / "pools").iterdir()}
     assert {"coefficients_11", "newcomers_2", "prune_during"} <= searched  # the run's own interpolation is another
 

@@ -79,5 +79,5 @@ def test_a_search_replayed_from_given_values_starts_there_and_asks_for_one_a_lev
     assert [t["accepted"] for t in traces[1]["trials"]] == [False, False]
     assert traces[0]["trials"][0]["accepted"]
     config.pool.start = (0.5,)
-    with pytest.raises(ValueError, match=r"pool\.start has 1 values; .* each of the 3 anchors"):
+    with pytest.raises(ValueError, match=r"pool\.start is \(0\.5,\); .* each of the 3 anchors"):
         run.run(config, tmp_path / "refused")
