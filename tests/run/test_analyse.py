@@ -1,68 +1,154 @@
 """What lies between the tickets of a run."""
 
+import shutil
+
+import jax
+import numpy as np
 import pytest
 
 from lpjax import run, store
 from lpjax.run import analyse
-from lpjax.run.evaluate import gather, load_right
+from lpjax.run.evaluate import gather, load_right, predict
+from lpjax.run.imp import SeedKeys
+from lpjax.run.pool import load_ticket
 from lpjax.store import paths
+from lpjax.types import Variables
 
 
 @pytest.fixture(scope="module")
-def job(finished, tiny_config):
-    return run.run(tiny_config(), finished)
+def workdir(finished, tmp_path_factory):
+    """A copy of the finished run, to be measured."""
+    return shutil.copytree(finished, tmp_path_factory.mktemp("analysed") / "tiny")
 
 
 @pytest.fixture(scope="module")
-def on_test(finished):
-    rows = [r for r in store.read_results(paths.results(finished)) if r.method == "ticket" and r.split == "test"]
+def job(workdir, tiny_config):
+    return run.run(tiny_config(), workdir)
+
+
+@pytest.fixture(scope="module")
+def tickets(job, workdir):
+    return [load_ticket(job, paths.level(workdir, 0, level)) for level in range(3)]
+
+
+@pytest.fixture(scope="module")
+def on_test(workdir):
+    rows = [r for r in store.read_results(paths.results(workdir)) if r.method == "ticket" and r.split == "test"]
     return {(r.level, r.metric): r.value for r in rows}
 
 
-def test_a_ticket_paired_with_itself_is_the_ticket_and_pairs_have_the_sparser_ones_density(job, finished, on_test):
-    rows = analyse.averaged_pairs(job, finished, 0)
+def mixed(first, second, coefficient):
+    return jax.tree.map(lambda a, b: np.float32(1 - coefficient) * a + np.float32(coefficient) * b, first, second)
+
+
+def pruned(params, like):
+    """Keeps as many of the weights that may be pruned as a mask does, the largest, ties by index."""
+    leaves, structure = jax.tree.flatten(params)
+    prunable = [np.ndim(leaf) > 0 for leaf in jax.tree.leaves(like)]
+    sizes = np.concatenate([np.abs(leaf).ravel() for leaf, may in zip(leaves, prunable, strict=True) if may])
+    living = np.zeros(sizes.size, bool)
+    kept = sum(int(leaf.sum()) for leaf in jax.tree.leaves(like) if np.ndim(leaf))
+    living[np.argsort(-sizes, kind="stable")[:kept]] = True
+    parts = iter(np.split(living, np.cumsum([leaf.size for leaf, may in zip(leaves, prunable, strict=True) if may])))
+    masked = [
+        leaf * next(parts).reshape(leaf.shape) if may else leaf for leaf, may in zip(leaves, prunable, strict=True)
+    ]
+    return jax.tree.unflatten(structure, masked)
+
+
+def loss_and_error(logits, labels):
+    logits = np.asarray(logits, np.float64)
+    scores = logits - logits.max(-1, keepdims=True)
+    said = scores - np.log(np.exp(scores).sum(-1, keepdims=True))
+    labels = np.asarray(labels)
+    return -said[np.arange(len(labels)), labels].mean(), (logits.argmax(-1) != labels).mean()
+
+
+def test_a_ticket_paired_with_itself_is_the_ticket_and_pairs_have_the_sparser_ones_density(job, workdir, on_test):
+    rows = analyse.averaged_pairs(job, workdir, 0)
     assert [(r["first"], r["second"]) for r in rows] == [(0, 0), (0, 1), (1, 1), (0, 2), (1, 2), (2, 2)]
     for row in rows:
-        summary = store.read_json(paths.summary(paths.level(finished, 0, row["second"])))
+        summary = store.read_json(paths.summary(paths.level(workdir, 0, row["second"])))
         assert row["density"] == summary["density"]
         assert 0 <= row["accuracy"] <= 1
         if row["first"] == row["second"]:
             assert row["accuracy"] == pytest.approx(on_test[row["first"], "accuracy"], abs=1e-6)
 
 
-def test_paths_start_and_end_at_the_tickets_unless_they_are_recalibrated(job, finished, on_test):
-    rows = analyse.linear_paths(job, finished, 0)
+def test_an_averaged_pair_is_halved_pruned_to_the_sparser_one_s_count_and_recalibrated(job, workdir, tickets):
+    rows = {(r["first"], r["second"]): r for r in analyse.averaged_pairs(job, workdir, 0)}
+    for first, second in ((0, 1), (0, 2), (1, 2)):
+        mix = mixed(tickets[second].variables, tickets[first].variables, 0.5)
+        variables = Variables(pruned(mix.params, tickets[second].mask), mix.stats)
+        variables = job.recalibrate(variables, jax.random.fold_in(SeedKeys.of(0).pool, second))
+        _, error = loss_and_error(predict(job, variables, job.test), job.test.labels)
+        assert rows[first, second]["accuracy"] == pytest.approx(1 - error, abs=1e-6)
+
+
+def test_paths_start_and_end_at_the_tickets_unless_they_are_recalibrated(job, workdir, on_test):
+    rows = analyse.linear_paths(job, workdir, 0)
     assert len(rows) == 2 * 2 * 11
     ends = [r for r in rows if r["coefficient"] in (0, 1) and not r["recalibrated"]]
     for row in ends:
         level = row["pair"] + int(row["coefficient"])
         assert row["loss"] == pytest.approx(on_test[level, "nll"], rel=1e-5)
         assert row["error"] == pytest.approx(1 - on_test[level, "accuracy"], abs=1e-6)
-    fresh = {(r["pair"], r["coefficient"]): r["loss"] for r in rows if r["recalibrated"]}
-    assert any(fresh[r["pair"], r["coefficient"]] != pytest.approx(r["loss"], rel=1e-4) for r in ends)
 
 
-def test_what_was_measured_is_read_back(job, finished, monkeypatch):
-    rows = analyse.linear_paths(job, finished, 0)
+@pytest.mark.parametrize(("pair", "coefficient"), [(0, 0.3), (1, 0.7), (1, 0.0), (1, 1.0)])
+def test_points_of_a_path_are_mixed_and_recalibrated_on_the_same_images(job, workdir, tickets, pair, coefficient):
+    (row,) = (
+        r
+        for r in analyse.linear_paths(job, workdir, 0)
+        if (r["pair"], r["coefficient"], r["recalibrated"]) == (pair, coefficient, True)
+    )
+    mix = mixed(tickets[pair].variables, tickets[pair + 1].variables, coefficient)
+    variables = job.recalibrate(mix, SeedKeys.of(0).pool)
+    loss, error = loss_and_error(predict(job, variables, job.test), job.test.labels)
+    assert row["loss"] == pytest.approx(loss, rel=1e-4)
+    assert row["error"] == pytest.approx(error, abs=1e-6)
+
+
+def test_what_was_measured_is_read_back(job, workdir, monkeypatch):
+    rows = analyse.linear_paths(job, workdir, 0)
     monkeypatch.setattr(analyse, "load_ticket", lambda *_: pytest.fail("measured again"))
-    assert analyse.linear_paths(job, finished, 0) == rows
+    assert analyse.linear_paths(job, workdir, 0) == rows
 
 
-def test_an_ensemble_of_one_is_its_ticket_and_ensembles_are_gathered_like_pools(job, finished, on_test):
+def test_an_ensemble_of_one_is_its_ticket_and_ensembles_are_gathered_like_pools(job, workdir, on_test):
     alone = {"alone_logits": "logits", "alone_probabilities": "probabilities"}
-    analyse.evaluate_ensembles(job, finished, 0, alone, members=1)
-    for row in gather(finished, [0], 3, tuple(alone)):
+    analyse.evaluate_ensembles(job, workdir, 0, alone, members=1)
+    for row in gather(workdir, [0], 3, tuple(alone)):
         if row.split == "test" and row.method in alone:
             assert row.value == pytest.approx(on_test[row.level, row.metric], abs=1e-5)
-    analyse.evaluate_ensembles(job, finished, 0, {"three": "logits"}, members=3)
-    summary = store.read_json(paths.summary(paths.pool(finished, 0, "three", 1)))
+    analyse.evaluate_ensembles(job, workdir, 0, {"three": "logits"}, members=3)
+    summary = store.read_json(paths.summary(paths.pool(workdir, 0, "three", 1)))
     assert summary["members"] == [1, 0, 2]
 
 
-def test_which_images_are_right_agrees_with_accuracy(job, finished, on_test):
+@pytest.mark.parametrize("votes", ["logits", "probabilities"])
+@pytest.mark.parametrize("members", [2, 3])
+def test_an_ensemble_is_the_mean_of_what_its_members_say(job, workdir, tickets, votes, members):
+    name = f"{members}_{votes}"
+    analyse.evaluate_ensembles(job, workdir, 0, {name: votes}, members)
+    for anchor, chosen in enumerate(([0, 1, 2], [1, 0, 2], [2, 1, 0])):
+        evaluation = store.read_json(paths.evaluation(paths.pool(workdir, 0, name, anchor)))
+        for split, batch in (("validation", job.validation), ("test", job.test)):
+            logits = [np.asarray(predict(job, tickets[m].variables, batch), np.float64) for m in chosen[:members]]
+            if votes == "probabilities":
+                raised = [np.exp(each - each.max(-1, keepdims=True)) for each in logits]
+                mean = np.log(np.mean([each / each.sum(-1, keepdims=True) for each in raised], axis=0))
+            else:
+                mean = np.mean(logits, axis=0)
+            loss, error = loss_and_error(mean, batch.labels)
+            assert evaluation[split]["nll"] == pytest.approx(loss, rel=1e-5)
+            assert evaluation[split]["accuracy"] == pytest.approx(1 - error, abs=1e-6)
+
+
+def test_which_images_are_right_agrees_with_accuracy(job, workdir, on_test):
     images = len(job.test.labels)
     for level in range(3):
-        right = load_right(paths.level(finished, 0, level), images)
+        right = load_right(paths.level(workdir, 0, level), images)
         assert right.shape == (images,)
         assert right.mean() == pytest.approx(on_test[level, "accuracy"], abs=1e-6)
 
@@ -81,3 +167,10 @@ def test_a_search_replayed_from_given_values_starts_there_and_asks_for_one_a_lev
     config.pool.start = (0.5,)
     with pytest.raises(ValueError, match=r"pool\.start is \(0\.5,\); .* each of the 3 anchors"):
         run.run(config, tmp_path / "refused")
+    config.pool.start = (75.0, 74.0, 73.0)
+    with pytest.raises(ValueError, match=r"^pool\.start is \(75\.0, 74\.0, 73\.0\); .*, in \[0, 1\]$"):
+        run.run(config, tmp_path / "refused")
+    config.pool.start, config.seeds = (0.0, 1.0, 0.5), (0, 1)
+    with pytest.raises(ValueError, match=r"^'reference' replays one log, but there are 2 seeds; give one$"):
+        run.run(config, tmp_path / "refused")
+    assert not (tmp_path / "refused").exists()
