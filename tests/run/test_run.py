@@ -76,6 +76,7 @@ def test_the_same_command_again_changes_nothing(finished, tiny_config):
     assert paths.results(finished).read_bytes() == results
 
 
+@pytest.mark.slow
 def test_a_run_cut_off_after_a_level_ends_with_the_same_bytes(finished, tmp_path, tiny_config):
     resumed = tmp_path / "resumed"
     shutil.copytree(finished, resumed)
@@ -107,6 +108,7 @@ def test_a_damaged_ticket_is_named(finished, tmp_path, tiny_config):
         run.run(tiny_config(), broken)
 
 
+@pytest.mark.slow
 def test_a_ticket_of_another_architecture_is_refused_naming_the_leaf(finished, tmp_path, tiny_config):
     mixed = tmp_path / "mixed"
     shutil.copytree(finished, mixed)
@@ -164,6 +166,7 @@ def test_more_seeds_and_methods_join_the_same_directory(finished, tmp_path, tiny
     assert json.loads(paths.config(grown).read_text())["seeds"] == [0, 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lost", [paths.ticket, paths.successor])
 def test_what_is_deleted_is_recomputed_alone_and_the_same(finished, tmp_path, lost, tiny_config):
     mended = tmp_path / "mended"
