@@ -12,7 +12,7 @@ from lpjax import sparsity, store
 from lpjax.interop.destination import RECORD
 from lpjax.interop.files import digest
 from lpjax.run.job import Job
-from lpjax.run.level import evaluate
+from lpjax.run.level import evaluate, forget
 from lpjax.run.progress import Progress
 from lpjax.store import paths
 from lpjax.types import PyTree, Ticket, Variables
@@ -38,6 +38,7 @@ def take_tickets(job: Job, workdir: Path, seed: int) -> None:
             clock = time.monotonic()
             origin, directory = paths.level(_source(job), seed, level), paths.level(workdir, seed, level)
             ticket = _read(job, origin)
+            forget(directory)
             store.save_ticket(paths.ticket(directory), ticket)
             summary = _summary(job, level, ticket, origin)
             store.write_json(paths.summary(directory), summary | {"seconds": round(time.monotonic() - clock, 3)})
