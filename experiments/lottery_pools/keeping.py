@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from experiments.lottery_pools.options import Options, options
 from experiments.lottery_pools.runs import Run
-from lpjax.report import paired, panels, style
+from lpjax.report import paired, panels
 from lpjax.report.figures import save
 from lpjax.run import remember_compilations
 from lpjax.run.pool import search
@@ -21,7 +21,6 @@ from lpjax.store import environment
 HERE = Path(__file__).parent
 USER_MISTAKE, INTERRUPTED = 2, 130
 CONTROL = "recalibrated"
-SEEN = 0.05
 
 
 def main(make: Callable[[Options], None], about: str | None) -> None:
@@ -100,34 +99,11 @@ def comparison(
         compared = [paired.compare(results, right, *pair) for pair in pairs if there >= set(pair)]
         statistics.append(paired.frame([row for rows in compared for row in rows]).assign(panel=run.title))
         measured.append(results.assign(panel=run.title))
-        parts.append(f"**{run.title}**\n\n{_summary(compared, labels or {})}")
+        parts.append(f"**{run.title}**\n\n{paired.markdown(compared, labels)}")
         panel.append((run.title, results))
     figure = panels.panels(panel, methods, dense=True, labels=labels)
     tables = {"results": pd.concat(measured), "statistics": pd.concat(statistics)}
     write(options, name, {"accuracy": figure}, tables, "\n\n".join(parts))
-
-
-def _summary(compared: Sequence[Sequence[paired.Comparison]], labels: Mapping[str, str]) -> str:
-    """Shows the means over levels, and at how many levels McNemar's test sees a difference; the CSV has every level."""
-    lines = [
-        "| method | less | n | difference (points) | 95 % interval | p < 0.05 above, below | val - test (points) |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for *levels, mean in compared:
-        seen = [row for row in levels if row.p is not None and row.p < SEEN]
-        above = sum(row.difference > 0 for row in seen)
-        names = " | ".join(labels.get(method, style.look(method).name) for method in (mean.method, mean.base))
-        interval = f"{100 * mean.low:+.2f} to {100 * mean.high:+.2f}"
-        counts = f"{above}, {len(seen) - above} of {len(levels)}"
-        difference, gap = _points(mean.difference, mean.std), _points(mean.gap, mean.gap_std)
-        lines.append(f"| {names} | {mean.seeds} | {difference} | {interval} | {counts} | {gap} |")
-    return "\n".join(lines)
-
-
-def _points(mean: float | None, std: float | None) -> str:
-    if mean is None:
-        return ""
-    return f"{100 * mean:+.2f}" + ("" if std is None else f" ± {100 * std:.2f}")
 
 
 def _insert(readme: Path, preset: str, result: str) -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 from lpjax.metrics import mcnemar, paired_bootstrap
 from lpjax.report import style, tables
 
-_SMALLEST = 0.001
+_SEEN = 0.05
 _HALF_AN_IMAGE = 0.5
 
 Right = Mapping[tuple[str, int, int], np.ndarray]
@@ -124,30 +124,32 @@ def frame(comparisons: Sequence[Comparison]) -> pd.DataFrame:
     return table.astype(numbers | {"level": "Int64", "seeds": "int64"})
 
 
-def markdown(comparisons: Sequence[Comparison]) -> str:
-    """Makes a table for people, in points (hundredths of accuracy).
+def markdown(compared: Sequence[Sequence[Comparison]], labels: Mapping[str, str] | None = None) -> str:
+    """Makes a table for people, in points (hundredths of accuracy): means over levels.
 
     Args:
-      comparisons: Of any methods.
+      compared: What `compare` returns, of any methods and bases.
+      labels: Names of methods, instead of their own.
 
     Returns:
-      A Markdown table, a row a record, without a newline at the end.
+      A Markdown table, a row a pair, without a newline at the end. It tells at how many levels McNemar's test finds the
+      method above or below its base.
     """
-    head = ("method", "level", "density", "seeds", "difference", "95 % interval", "p", "validation - test")
-    lines = [f"| {' | '.join(row)} |" for row in (head, *map(_cells, comparisons))]
+    head = "method", "less", "n", "difference (points)", "95 % interval", "p < 0.05 above, below", "val - test (points)"
+    rows = [_cells(mean, levels, labels or {}) for *levels, mean in compared]
+    lines = [f"| {' | '.join(row)} |" for row in (head, *rows)]
     return "\n".join([lines[0], "|---" * len(head) + "|", *lines[1:]])
 
 
-def _cells(row: Comparison) -> tuple[str, ...]:
+def _cells(mean: Comparison, levels: Sequence[Comparison], labels: Mapping[str, str]) -> tuple[str, ...]:
+    seen = [row.difference > 0 for row in levels if row.p is not None and row.p < _SEEN]
     return (
-        style.look(row.method).name,
-        "all" if row.level is None else str(row.level),
-        "" if row.density is None else f"{row.density:.3g}",
-        str(row.seeds),
-        _points(row.difference, row.std),
-        f"{100 * row.low:+.2f} to {100 * row.high:+.2f}",
-        "" if row.p is None else "< 0.001" if row.p < _SMALLEST else f"{row.p:.3f}",
-        "" if row.gap is None else _points(row.gap, row.gap_std),
+        *(labels.get(method, style.look(method).name) for method in (mean.method, mean.base)),
+        str(mean.seeds),
+        _points(mean.difference, mean.std),
+        f"{100 * mean.low:+.2f} to {100 * mean.high:+.2f}",
+        f"{sum(seen)}, {len(seen) - sum(seen)} of {len(levels)}",
+        "" if mean.gap is None else _points(mean.gap, mean.gap_std),
     )
 
 
