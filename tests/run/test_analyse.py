@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from lpjax import run, store
+from lpjax.pools.lottery import call
 from lpjax.run import analyse
 from lpjax.run.evaluate import gather, load_right, predict
 from lpjax.run.imp import SeedKeys
@@ -80,7 +81,7 @@ def test_an_averaged_pair_is_halved_pruned_to_the_sparser_one_s_count_and_recali
     for first, second in ((0, 1), (0, 2), (1, 2)):
         mix = mixed(tickets[second].variables, tickets[first].variables, 0.5)
         variables = Variables(pruned(mix.params, tickets[second].mask), mix.stats)
-        variables = job.recalibrate(variables, jax.random.fold_in(SeedKeys.of(0).pool, second))
+        variables = call(job.recalibrate, variables, jax.random.fold_in(SeedKeys.of(0).pool, second))
         _, error = loss_and_error(predict(job, variables, job.test), job.test.labels)
         assert rows[first, second]["accuracy"] == pytest.approx(1 - error, abs=1e-6)
 
@@ -103,7 +104,7 @@ def test_points_of_a_path_are_mixed_and_recalibrated_on_the_same_images(job, wor
         if (r["pair"], r["coefficient"], r["recalibrated"]) == (pair, coefficient, True)
     )
     mix = mixed(tickets[pair].variables, tickets[pair + 1].variables, coefficient)
-    variables = job.recalibrate(mix, SeedKeys.of(0).pool)
+    variables = call(job.recalibrate, mix, SeedKeys.of(0).pool)
     loss, error = loss_and_error(predict(job, variables, job.test), job.test.labels)
     assert row["loss"] == pytest.approx(loss, rel=1e-4)
     assert row["error"] == pytest.approx(error, abs=1e-6)
