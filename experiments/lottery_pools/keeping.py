@@ -94,8 +94,9 @@ def comparison(
     statistics, measured, parts, panel = [], [], [], []
     for run in runs:
         run.build({CONTROL: search(run.job, CONTROL)})
-        results, right = run.results((CONTROL, *merged)), run.right((CONTROL, *merged))
+        results = run.results((CONTROL, *merged))
         there = set(results["method"])
+        right = run.right([method for method in (CONTROL, *merged) if method in there])
         compared = [paired.compare(results, right, *pair) for pair in pairs if there >= set(pair)]
         statistics.append(paired.frame([row for rows in compared for row in rows]).assign(panel=run.title))
         measured.append(results.assign(panel=run.title))
