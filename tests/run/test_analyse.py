@@ -15,6 +15,8 @@ from lpjax.run.pool import load_ticket
 from lpjax.store import paths
 from lpjax.types import Variables
 
+pytestmark = pytest.mark.slow  # each needs a run of its own
+
 
 @pytest.fixture(scope="module")
 def workdir(finished, tmp_path_factory):
@@ -154,7 +156,6 @@ def test_which_images_are_right_agrees_with_accuracy(job, workdir, on_test):
         assert right.mean() == pytest.approx(on_test[level, "accuracy"], abs=1e-6)
 
 
-@pytest.mark.slow
 def test_a_search_replayed_from_given_values_starts_there_and_asks_for_one_a_level(finished, tiny_config, tmp_path):
     config = tiny_config()
     config.imp.tickets_from = str(finished)

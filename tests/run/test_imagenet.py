@@ -21,6 +21,9 @@ from lpjax.run.job import prepare
 from lpjax.store import paths
 from lpjax.types import Batch, Variables
 
+pytestmark = pytest.mark.slow  # each needs a run of its own
+
+
 CONFIGS = Path(__file__).parents[2] / "configs"
 RATES = (
     *((0, 0), (1, 6.389776e-5), (1252, 0.08), (6259, 0.39993610), (6260, 0.4)),
@@ -112,7 +115,6 @@ def rewind_point(workdir):
     return Variables(**store.restore(paths.rewind(workdir, 0))["start"])
 
 
-@pytest.mark.slow
 def test_every_level_loses_a_fifth_and_one_more_with_the_classifier_counted(job, workdir):
     kept = [store.read_json(paths.summary(paths.level(workdir, 0, n)))["kept"] for n in LEVELS]
     shapes = jax.eval_shape(job.initialise, jax.random.key(0)).params
@@ -122,7 +124,6 @@ def test_every_level_loses_a_fifth_and_one_more_with_the_classifier_counted(job,
     assert ticket_of(workdir, 2).mask["fc"]["kernel"].shape == (32, 4)
 
 
-@pytest.mark.slow
 def test_the_next_mask_follows_from_the_ticket_s_own_weights_as_openlth_cuts_it(job, workdir):
     del job
     for n in LEVELS[:-1]:
@@ -135,7 +136,6 @@ def test_the_next_mask_follows_from_the_ticket_s_own_weights_as_openlth_cuts_it(
             np.testing.assert_array_equal(store.named_leaves(after.mask)[name], mask & (weights[name] > threshold))
 
 
-@pytest.mark.slow
 def test_every_level_the_dense_one_included_trains_from_the_rewind_point_to_its_last_weights(job, workdir):
     start, key = rewind_point(workdir), SeedKeys.of(0).train
     for n in LEVELS:
@@ -155,7 +155,6 @@ def test_every_level_the_dense_one_included_trains_from_the_rewind_point_to_its_
         jax.tree.map(np.testing.assert_array_equal, ticket.variables, jax.device_get(last.state.variables))
 
 
-@pytest.mark.slow
 def test_the_clock_of_the_dense_level_goes_on_at_the_rewind_point(job, workdir):
     lines = [store.read_jsonl(paths.metrics(paths.level(workdir, 0, n))) for n in LEVELS]
     assert [[line["epoch"] for line in level] for level in lines] == [[1, 2, 3], [2, 3], [2, 3]]
@@ -167,7 +166,6 @@ def test_the_clock_of_the_dense_level_goes_on_at_the_rewind_point(job, workdir):
         assert store.read_json(paths.summary(paths.level(workdir, 0, n)))["epoch"] == 3
 
 
-@pytest.mark.slow
 def test_pools_keep_the_classifier_sparse_and_everything_is_measured(job, workdir):
     del job
     rows = store.read_results(paths.results(workdir))
@@ -179,7 +177,6 @@ def test_pools_keep_the_classifier_sparse_and_everything_is_measured(job, workdi
     assert set(reading.epochs(workdir)["level"]) == set(LEVELS)
 
 
-@pytest.mark.slow
 def test_a_run_that_lost_its_dense_level_and_its_last_ends_with_the_same_bytes(
     job, workdir, small_config, tmp_path, monkeypatch
 ):
@@ -214,7 +211,6 @@ def trained(config, directory, number=0):
     return job, result, progress.epochs
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("rewind", ["0it", "final"])
 def test_without_a_rewind_point_to_reach_the_dense_level_is_the_same(tiny_config, tmp_path, rewind):
     results = []

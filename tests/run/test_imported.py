@@ -16,6 +16,9 @@ from lpjax.run.job import prepare
 from lpjax.store import paths
 from lpjax.types import Ticket
 
+pytestmark = pytest.mark.slow  # each needs a run of its own
+
+
 LEVELS = range(3)
 
 
@@ -58,7 +61,6 @@ def refusal(config, workdir):
     return str(refused.value)
 
 
-@pytest.mark.slow
 def test_the_tickets_of_another_work_directory_give_its_pools_and_results_to_the_byte(finished, taken):
     assert paths.results(taken).read_bytes() == paths.results(finished).read_bytes()
     for level in LEVELS:
@@ -66,7 +68,6 @@ def test_the_tickets_of_another_work_directory_give_its_pools_and_results_to_the
         jax.tree.map(np.testing.assert_array_equal, ours, theirs)
 
 
-@pytest.mark.slow
 def test_a_summary_tells_where_a_ticket_is_from_and_what_was_measured_here_and_there(finished, taken):
     for level in LEVELS:
         ours, theirs = summary(taken, level), summary(finished, level)
@@ -80,7 +81,6 @@ def test_a_summary_tells_where_a_ticket_is_from_and_what_was_measured_here_and_t
         assert not paths.metrics(directory(taken, level)).exists()
 
 
-@pytest.mark.slow
 def test_what_was_taken_is_left_alone_and_what_is_lost_is_taken_again(finished, taken, taking, tmp_path):
     source, again = tmp_path / "source", tmp_path / "again"
     shutil.copytree(finished, source)
@@ -193,7 +193,6 @@ def test_a_damaged_source_is_named_and_nothing_is_said_of_deleting_it_here(finis
     assert message.endswith("make it anew where it comes from")
 
 
-@pytest.mark.slow
 def test_tickets_in_openlth_s_layout_give_the_pools_of_the_run_they_are_from(tiny_config, tmp_path, monkeypatch):
     def write(path, arrays):
         path.parent.mkdir(parents=True, exist_ok=True)
