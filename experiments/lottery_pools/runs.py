@@ -121,5 +121,19 @@ def as_published(run: Run, name: str) -> dict[str, Search]:
     fields = ("coefficients", "newcomers", "accept", "prune", "numbers")
     if all(ours[field] == published[field] for field in fields):
         return {"interpolation": search(run.job, "interpolation")}
+    return {name: published_search(run)}
+
+
+def published_search(run: Run, **changes: Any) -> Search:
+    """Builds the paper's search with some of its choices changed.
+
+    Args:
+      run: Whose tickets.
+      **changes: Of the engine: `coefficients`, `accept`, `prune`.
+
+    Returns:
+      The search, over all newcomers.
+    """
+    published = default_config().pool
     choices = {"coefficients": published.coefficients, "accept": published.accept, "prune": published.prune}
-    return {name: search(run.job, "interpolation", newcomers=published.newcomers, fresh=False, **choices)}
+    return search(run.job, "interpolation", newcomers=published.newcomers, fresh=False, **(choices | changes))

@@ -47,8 +47,9 @@ def run(config: ConfigDict, workdir: Path) -> Job:
         build_pools(job, workdir, seed, searches(job))
         evaluate_seed(job, workdir, seed, config.pool.methods)
     write_results(workdir, config.imp.levels)
-    evaluate_corruptions(job, workdir, config.seeds, config.pool.methods)
-    write_results(workdir, config.imp.levels)
+    if config.corruptions.measure != "none":
+        evaluate_corruptions(job, workdir, config.seeds, config.pool.methods)
+        write_results(workdir, config.imp.levels)
     return job
 
 

@@ -11,13 +11,11 @@ import numpy as np
 from lpjax import sparsity, store
 from lpjax.interop.destination import RECORD
 from lpjax.interop.files import digest
-from lpjax.run.job import Job
+from lpjax.run.job import PRUNABLE, Job
 from lpjax.run.level import evaluate, forget
 from lpjax.run.progress import Progress
 from lpjax.store import paths
 from lpjax.types import PyTree, Ticket, Variables
-
-_PRUNABLE = {"convolutions": sparsity.convolution_kernels, "kernels": sparsity.kernels}
 
 
 def take_tickets(job: Job, workdir: Path, seed: int) -> None:
@@ -139,7 +137,7 @@ def _check_prunable(job: Job, mask: PyTree, like: Variables, directory: Path) ->
     if name is None:
         return
     fitting = (
-        option for option, prunable in _PRUNABLE.items() if theirs == _shapes(sparsity.full_mask(like.params, prunable))
+        option for option, prunable in PRUNABLE.items() if theirs == _shapes(sparsity.full_mask(like.params, prunable))
     )
     raise ValueError(
         f"{directory} {'prunes' if theirs[name] else 'never prunes'} {name!r}, unlike imp.prunable "

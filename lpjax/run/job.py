@@ -17,6 +17,9 @@ from lpjax.types import Apply, Augment, Batch, Preprocess, Variables
 PyTree = Any
 
 
+PRUNABLE = {"convolutions": sparsity.convolution_kernels, "kernels": sparsity.kernels}
+
+
 class Job(NamedTuple):
     """Everything that the stages of a run share.
 
@@ -132,8 +135,7 @@ def _check_levels(config: ConfigDict, total: int) -> None:
 
 
 def _prunable(name: str) -> sparsity.Prunable:
-    named = {"convolutions": sparsity.convolution_kernels, "kernels": sparsity.kernels}
-    return named[name] if name in named else sparsity.by_path(name.removeprefix("path:"))
+    return PRUNABLE[name] if name in PRUNABLE else sparsity.by_path(name.removeprefix("path:"))
 
 
 def _learning_rate(config: ConfigDict, steps_per_epoch: int) -> optax.Schedule:

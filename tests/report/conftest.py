@@ -68,3 +68,22 @@ def build():
         return workdir
 
     return build
+
+
+@pytest.fixture
+def crowded():
+    return _crowded
+
+
+def _crowded(figure):
+    """What leaves the page, in inches, and tick labels that touch the one before."""
+    figure.draw_without_rendering()
+    box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+    found = [edge for edge in (-box.x0, -box.y0, box.x1 - width, box.y1 - height) if edge > 0]
+    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+        low, high = sorted(axis.get_view_interval())
+        labels = [tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
+        labels = [label for label in labels if label.get_text() and label.get_visible()]
+        boxes = [label.get_window_extent() for label in labels]
+        found += [b.get_text() for a, b, after in zip(boxes, labels[1:], boxes[1:], strict=False) if a.overlaps(after)]
+    return found

@@ -33,20 +33,6 @@ def numbers(axes):
     return {(round(t.get_position()[1]), round(t.get_position()[0])): t.get_text() for t in axes.texts}
 
 
-def crowded(figure):
-    """What leaves the page, in inches, and tick labels that touch the one before."""
-    figure.draw_without_rendering()
-    box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
-    found = [edge for edge in (-box.x0, -box.y0, box.x1 - width, box.y1 - height) if edge > 0]
-    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
-        low, high = sorted(axis.get_view_interval())
-        labels = [tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
-        labels = [label for label in labels if label.get_text() and label.get_visible()]
-        boxes = [label.get_window_extent() for label in labels]
-        found += [b.get_text() for a, b, after in zip(boxes, labels[1:], boxes[1:], strict=False) if a.overlaps(after)]
-    return found
-
-
 def test_the_matrix_is_symmetric_in_points_of_the_mean_over_seeds():
     axes, _ = heatmap.pairs([("with rewinding", table())]).axes
     assert drawn(axes) == pytest.approx(np.array([[70.5, 75.5, 65.5], [75.5, 72.5, 68.5], [65.5, 68.5, 60.5]]))
@@ -105,7 +91,7 @@ def test_one_ticket_alone_is_a_figure():
 
 
 @pytest.mark.parametrize(("levels", "count"), [(2, 2), (10, 1), (12, 2), (19, 1), (19, 2)])
-def test_everything_written_can_be_read(levels, count):
+def test_everything_written_can_be_read(levels, count, crowded):
     figure = heatmap.pairs([("with rewinding", many(levels)), ("without rewinding", many(levels, True))][:count])
     assert crowded(figure) == []
     assert figure.get_figwidth() <= 6.75 + 1e-6

@@ -49,20 +49,6 @@ def legend(figure):
     return [text.get_text() for text in figure.legends[0].get_texts()]
 
 
-def crowded(figure):
-    """What leaves the page, in inches, and tick labels that touch the one before."""
-    figure.draw_without_rendering()
-    box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
-    found = [edge for edge in (-box.x0, -box.y0, box.x1 - width, box.y1 - height) if edge > 0]
-    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
-        low, high = sorted(axis.get_view_interval())
-        labels = [tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
-        labels = [label for label in labels if label.get_text() and label.get_visible()]
-        boxes = [label.get_window_extent() for label in labels]
-        found += [b.get_text() for a, b, after in zip(boxes, labels[1:], boxes[1:], strict=False) if a.overlaps(after)]
-    return found
-
-
 def test_every_experiment_has_a_panel_with_its_own_scale():
     figure = panels.panels([("one", results()), ("other", results(ticket=0.9))], ["ticket", "interpolation"])
     one, other = figure.axes
@@ -103,7 +89,7 @@ def test_other_metrics_have_their_own_units(metric, label, value):
 
 @pytest.mark.parametrize("methods", FIGURES.values(), ids=FIGURES)
 @pytest.mark.parametrize(("count", "levels"), [(1, 19), (2, 10), (4, 19)])
-def test_everything_written_can_be_read(methods, count, levels):
+def test_everything_written_can_be_read(methods, count, levels, crowded):
     figure = panels.panels([("ResNet-18, CIFAR-100", results(methods, levels))] * count, methods, dense=True)
     assert crowded(figure) == []
     assert figure.get_figwidth() == pytest.approx(6.75 if count > 1 else 6.75 / 2)

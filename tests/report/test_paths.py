@@ -37,20 +37,6 @@ def ticks(axes):
     return [label.get_text() for label in axes.get_xticklabels()]
 
 
-def crowded(figure):
-    """What leaves the page, in inches, and tick labels that touch the one before."""
-    figure.draw_without_rendering()
-    box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
-    found = [edge for edge in (-box.x0, -box.y0, box.x1 - width, box.y1 - height) if edge > 0]
-    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
-        low, high = sorted(axis.get_view_interval())
-        labels = [tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
-        labels = [label for label in labels if label.get_text() and label.get_visible()]
-        boxes = [label.get_window_extent() for label in labels]
-        found += [b.get_text() for a, b, after in zip(boxes, labels[1:], boxes[1:], strict=False) if a.overlaps(after)]
-    return found
-
-
 def test_the_chain_runs_from_the_dense_ticket_to_the_sparsest():
     loss, error = paths.paths([("digits", table())]).axes
     drawn = curves(error)["with rewinding"]
@@ -116,7 +102,7 @@ def test_barriers_of_loss_are_in_nats_and_need_not_say_how_they_were_recalibrate
 
 
 @pytest.mark.parametrize(("pairs", "count"), [(1, 1), (9, 2), (9, 4), (18, 1), (18, 4)])
-def test_everything_written_can_be_read(pairs, count):
+def test_everything_written_can_be_read(pairs, count, crowded):
     densities = 0.8 ** np.arange(pairs + 1)
     assert crowded(paths.paths([("VGG-16, CIFAR-100", table(pairs))] * count, densities=densities)) == []
     assert crowded(paths.barriers(heights(pairs), densities=densities)) == []

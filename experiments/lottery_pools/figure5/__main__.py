@@ -5,8 +5,7 @@ Command: python -m experiments.lottery_pools.figure5 --preset=demo
 
 from experiments.lottery_pools.keeping import comparison, main
 from experiments.lottery_pools.options import Options
-from experiments.lottery_pools.runs import as_published, tickets
-from lpjax.run.pool import search
+from experiments.lottery_pools.runs import as_published, published_search, tickets
 
 FEWER = {
     "coefficients_1": (0.5,),
@@ -25,8 +24,7 @@ def make(options: Options) -> None:
     names = []
     for run in runs:
         published = as_published(run, "coefficients_11")
-        choices = {"newcomers": 0, "accept": ">=", "prune": "during", "fresh": False}
-        fewer = {name: search(run.job, "interpolation", coefficients=c, **choices) for name, c in FEWER.items()}
+        fewer = {name: published_search(run, coefficients=chosen) for name, chosen in FEWER.items()}
         run.build(fewer | published)
         names += published
     eleven = names[0]

@@ -5,9 +5,7 @@ Command: python -m experiments.lottery_pools.figure6 --preset=demo
 
 from experiments.lottery_pools.keeping import comparison, main
 from experiments.lottery_pools.options import Options
-from experiments.lottery_pools.runs import as_published, tickets
-from lpjax import pools
-from lpjax.run.pool import search
+from experiments.lottery_pools.runs import as_published, published_search, tickets
 
 
 def make(options: Options) -> None:
@@ -20,8 +18,7 @@ def make(options: Options) -> None:
     names = []
     for run in runs:
         during = as_published(run, "prune_during")
-        choices = {"coefficients": pools.INTERPOLATION, "newcomers": 0, "accept": ">=", "fresh": False}
-        run.build(during | {"prune_after": search(run.job, "interpolation", prune="after", **choices)})
+        run.build(during | {"prune_after": published_search(run, prune="after")})
         names += during
     during = names[0]
     questions, labels = [(during, "prune_after")], {during: "pool (pruned during)"}
