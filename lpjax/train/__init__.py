@@ -1,5 +1,6 @@
 """Training and its measurements, as functions of arrays and an `apply` callable. Knows no model class, no data set."""
 
+from lpjax.train.cyclical import SHAPES, Phases, cyclical, lowest, phases
 from lpjax.train.duration import steps
 from lpjax.train.evaluate import Evaluate, evaluator, mapped, predict
 from lpjax.train.fit import Moment, fit, steps_per_epoch
@@ -11,20 +12,25 @@ from lpjax.train.step import Step, StepMetrics, TrainState, cross_entropy, initi
 __all__ = [
     "AXIS",
     "SCHEDULES",
+    "SHAPES",
     "Evaluate",
     "Moment",
+    "Phases",
     "Recalibrate",
     "Step",
     "StepMetrics",
     "TrainState",
     "cross_entropy",
+    "cyclical",
     "data_parallel",
     "evaluator",
     "fit",
     "initial_state",
     "learning_rate",
+    "lowest",
     "mapped",
     "mesh_of",
+    "phases",
     "predict",
     "recalibrate",
     "recalibrator",
