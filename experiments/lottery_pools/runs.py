@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from experiments.lottery_pools.options import OWN, Options, Panel, config_of, own
+from experiments.options import OWN, Options, Panel, config_of, own
 from lpjax.run import default_config, run, write_results
 from lpjax.run.evaluate import evaluate_seed, gather, load_right, networks
 from lpjax.run.job import Job

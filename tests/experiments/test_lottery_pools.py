@@ -8,8 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from experiments import keeping, options
 from experiments.lottery_pools import __main__ as everything
-from experiments.lottery_pools import keeping, options
+from experiments.lottery_pools.paper import PAPER, PRESETS
 from lpjax import run
 
 ROOT = Path(__file__).parents[2]
@@ -18,9 +19,9 @@ FIGURE2 = importlib.import_module("experiments.lottery_pools.figure2.__main__")
 NEWCOMERS = importlib.import_module("experiments.lottery_pools.figure4.__main__").counts
 
 
-@pytest.mark.parametrize("preset", options.PRESETS)
+@pytest.mark.parametrize("preset", PRESETS)
 def test_the_configs_of_a_preset_are_there(preset):
-    for panel in options.PRESETS[preset]:
+    for panel in PRESETS[preset]:
         assert options.config_of(panel).imp.levels > 1
 
 
@@ -31,7 +32,7 @@ def test_an_experiment_has_a_readme_with_a_place_for_the_demo_and_a_line_in_the_
     assert "**The paper's claim.**" in readme
     assert f"python -m experiments.lottery_pools.{name} " in readme
     places = re.findall(r"<!-- (\w+) -->", readme)
-    assert {"demo", "paper"} <= set(places) <= set(options.PRESETS)
+    assert {"demo", "paper"} <= set(places) <= set(PRESETS)
     assert places == re.findall(r"<!-- end of (\w+) -->", readme)
     assert f"({name}/README.md)" in (FOLDER / "README.md").read_text()
 
@@ -55,16 +56,15 @@ def test_the_shares_of_newcomers_are_the_papers():
 )
 def test_a_wrong_command_line_is_refused_in_one_line(arguments, message):
     with pytest.raises(ValueError, match=message) as refusal:
-        options.options(arguments, "")
+        options.options(arguments, "", PAPER)
     assert "\n" not in str(refusal.value)
 
 
-def test_what_is_kept_goes_between_the_marks_of_the_readme_and_nowhere_else(tmp_path, monkeypatch):
-    monkeypatch.setattr(keeping, "HERE", tmp_path)
+def test_what_is_kept_goes_between_the_marks_of_the_readme_and_nowhere_else(tmp_path):
     readme = tmp_path / "figure0" / "README.md"
     readme.parent.mkdir()
     readme.write_text("before\n<!-- demo -->\nold\n<!-- end of demo -->\nafter\n")
-    given = options.options(["--keep", "--seeds=3,4"], "")
+    given = options.options(["--keep", "--seeds=3,4"], "", PAPER._replace(folder=tmp_path))
     keeping.write(given, "figure0", {}, {"table": pd.DataFrame({"a": [1]})}, "new")
     text = readme.read_text()
     assert text.startswith("before\n<!-- demo -->\nnew\n\nSeeds 3, 4; ")
@@ -77,7 +77,7 @@ def test_what_is_kept_goes_between_the_marks_of_the_readme_and_nowhere_else(tmp_
 @pytest.mark.slow
 def test_all_experiments_can_be_made_of_a_run_that_is_there(finished, tmp_path):
     workdir = shutil.copytree(finished, tmp_path / "tiny")
-    given = options.options([f"--workdir={workdir}", f"--out={tmp_path}"], "")
+    given = options.options([f"--workdir={workdir}", f"--out={tmp_path}"], "", PAPER)
     everything.make(given)
     assert not (tmp_path / "tiny_0it").exists()
     for name in everything.EXPERIMENTS:
@@ -98,11 +98,11 @@ def test_a_run_is_compared_with_the_tickets_beside_it_that_start_again(finished,
     config.imp.rewind = "0it"
     config.pool.methods = ()
     run.run(config, tmp_path / "tiny_0it")
-    given = options.options([f"--workdir={workdir}", f"--out={tmp_path}"], "")
+    given = options.options([f"--workdir={workdir}", f"--out={tmp_path}"], "", PAPER)
     FIGURE2.make(given)
     paths = pd.read_csv(tmp_path / "own" / "figure2" / "paths.csv")
     assert set(paths["setting"]) == {"rewinding", "no rewinding"}
     with pytest.raises(ValueError, match="has no seed 7; it has 0"):
-        options.options([f"--workdir={workdir}", "--seeds=7"], "")
+        options.options([f"--workdir={workdir}", "--seeds=7"], "", PAPER)
     with pytest.raises(ValueError, match="give one --workdir"):
         FIGURE2.make(given._replace(panels=given.panels * 2))

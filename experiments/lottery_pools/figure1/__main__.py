@@ -5,9 +5,10 @@ Command: python -m experiments.lottery_pools.figure1 --preset=demo
 
 import pandas as pd
 
-from experiments.lottery_pools.keeping import main, write
-from experiments.lottery_pools.options import Options
+from experiments.keeping import write
+from experiments.lottery_pools.paper import main, one
 from experiments.lottery_pools.runs import Run, tickets, twin
+from experiments.options import Options
 from lpjax.report import heatmap
 from lpjax.run.analyse import averaged_pairs
 
@@ -18,7 +19,7 @@ def make(options: Options) -> None:
     Args:
       options: What was asked for.
     """
-    panel = options.one()
+    panel = one(options)
     runs = {"with rewinding": tickets(options, panel), "without rewinding": twin(options, panel)}
     tables = {setting: _pairs(run) for setting, run in runs.items() if run}
     gains = pd.concat([_gains(table).assign(setting=setting) for setting, table in tables.items()])

@@ -6,9 +6,10 @@ Command: python -m experiments.lottery_pools.figure2 --preset=demo
 import jax.numpy as jnp
 import pandas as pd
 
-from experiments.lottery_pools.keeping import main, write
-from experiments.lottery_pools.options import Options
+from experiments.keeping import write
+from experiments.lottery_pools.paper import main, one
 from experiments.lottery_pools.runs import Run, tickets, twin
+from experiments.options import Options
 from lpjax import pools
 from lpjax.report import paths as drawing
 from lpjax.run.analyse import linear_paths
@@ -22,7 +23,7 @@ def make(options: Options) -> None:
     Args:
       options: What was asked for.
     """
-    panel = options.one()
+    panel = one(options)
     found = {"rewinding": tickets(options, panel), "no rewinding": twin(options, panel)}
     runs = {setting: run for setting, run in found.items() if run}
     measured = pd.concat([_paths(run).assign(setting=setting) for setting, run in runs.items()])

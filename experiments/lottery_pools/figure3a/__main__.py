@@ -3,9 +3,10 @@
 Command: python -m experiments.lottery_pools.figure3a --preset=demo
 """
 
-from experiments.lottery_pools.keeping import comparison, main
-from experiments.lottery_pools.options import Options
+from experiments.lottery_pools.comparison import comparison
+from experiments.lottery_pools.paper import main
 from experiments.lottery_pools.runs import tickets
+from experiments.options import Options
 from lpjax.run.pool import search
 
 POOLS = ("interpolation", "average")

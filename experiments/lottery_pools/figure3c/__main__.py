@@ -10,9 +10,10 @@ import pandas as pd
 from ml_collections import ConfigDict
 from scipy import stats
 
-from experiments.lottery_pools.keeping import main, write
-from experiments.lottery_pools.options import Options
+from experiments.keeping import write
+from experiments.lottery_pools.paper import main
 from experiments.lottery_pools.runs import Run, tickets
+from experiments.options import Options
 from lpjax import data
 from lpjax.report import panels, tables
 from lpjax.run.corruptions import evaluate_corruptions, find_corruptions, gather_corruptions, mean_over

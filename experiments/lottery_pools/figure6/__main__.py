@@ -3,9 +3,10 @@
 Command: python -m experiments.lottery_pools.figure6 --preset=demo
 """
 
-from experiments.lottery_pools.keeping import comparison, main
-from experiments.lottery_pools.options import Options
+from experiments.lottery_pools.comparison import comparison
+from experiments.lottery_pools.paper import main
 from experiments.lottery_pools.runs import as_published, published_search, tickets
+from experiments.options import Options
 
 
 def make(options: Options) -> None:

@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import pandas as pd
 
 from experiments.benchmarks.timing import medians
-from experiments.lottery_pools.keeping import main, write
-from experiments.lottery_pools.options import Options
+from experiments.keeping import write
+from experiments.lottery_pools.paper import main
 from experiments.lottery_pools.runs import tickets
+from experiments.options import Options
 from lpjax import pools, sparsity
 from lpjax.run.evaluate import predict
 from lpjax.run.pool import load_ticket, search

@@ -5,8 +5,9 @@ Command: python -m experiments.lottery_pools.table2 --preset=paper
 
 import pandas as pd
 
-from experiments.lottery_pools.keeping import main, write
-from experiments.lottery_pools.options import ROOT, Options, Panel, config_of
+from experiments.keeping import write
+from experiments.lottery_pools.paper import main
+from experiments.options import ROOT, Options, Panel, config_of
 
 IMAGENET = tuple(Panel(f"ResNet-{n}, ImageNet", ROOT / "configs" / f"imagenet_resnet{n}.py") for n in (18, 34))
 

@@ -1,44 +1,55 @@
-"""Where an experiment's figures and tables go, and what its README says of them."""
+"""How an experiment starts, where its figures and tables go, and what its README says of them."""
 
+import importlib
 import os
 import platform
 import re
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from experiments.lottery_pools.options import Options, options
-from experiments.lottery_pools.runs import Run
-from lpjax.report import paired, panels
+from experiments.options import Options, Paper, options
 from lpjax.report.figures import save
 from lpjax.run import remember_compilations
-from lpjax.run.pool import search
 from lpjax.store import environment
 
-HERE = Path(__file__).parent
 USER_MISTAKE, INTERRUPTED = 2, 130
-CONTROL = "recalibrated"
 
 
-def main(make: Callable[[Options], None], about: str | None) -> None:
+def main(make: Callable[[Options], None], about: str | None, paper: Paper) -> None:
     """Runs one experiment, or all, from the command line.
 
     Args:
       make: Measures, draws and writes.
       about: What it is.
+      paper: Whose it is.
     """
     remember_compilations()
     try:
-        make(options(sys.argv[1:], about))
+        make(options(sys.argv[1:], about, paper))
     except ValueError as error:
         print(f"lpjax: {error}", file=sys.stderr)
         sys.exit(USER_MISTAKE)
     except KeyboardInterrupt:
         print("lpjax: stopped; the same command goes on where this one was", file=sys.stderr)
         sys.exit(INTERRUPTED)
+
+
+def make_all(options: Options, names: Sequence[str]) -> None:
+    """Makes several experiments of a paper, one after another, in one process.
+
+    Args:
+      options: What was asked for.
+      names: Their folders.
+    """
+    for name in names:
+        clock = time.monotonic()
+        importlib.import_module(f"experiments.{options.paper.folder.name}.{name}.__main__").make(options)
+        print(f"{name}: {time.monotonic() - clock:.0f} s", flush=True)
 
 
 def write(
@@ -53,7 +64,8 @@ def write(
       tables: CSV files by name.
       text: Markdown for its README.
     """
-    folder = HERE / name / options.preset if options.keep else options.out / name
+    home = options.paper.folder / name
+    folder = home / options.preset if options.keep else options.out / name
     folder.mkdir(parents=True, exist_ok=True)
     for title, figure in figures.items():
         save(figure, folder, title)
@@ -62,49 +74,8 @@ def write(
     pictures = "\n".join(f"![{title}]({options.preset}/{title}.png)" for title in figures)
     result = "\n\n".join(part for part in (text, pictures, _circumstances(options)) if part)
     if options.keep:
-        _insert(HERE / name / "README.md", options.preset, result)
+        _insert(home / "README.md", options.preset, result)
     print(f"\n{name} ({options.preset}): {folder}\n\n{text}", flush=True)
-
-
-def comparison(
-    options: Options,
-    name: str,
-    runs: Sequence[Run],
-    methods: Sequence[str],
-    *,
-    questions: Sequence[tuple[str, str]] = (),
-    labels: Mapping[str, str] | None = None,
-) -> None:
-    """Draws accuracy against density for several methods, and compares them image by image.
-
-    Every method is compared with the tickets and, since pools are recalibrated and plain tickets are not, with the
-    recalibrated tickets; further pairs are the figure's own questions.
-
-    Args:
-      options: What was asked for.
-      name: The experiment's folder.
-      runs: One a panel; the pools are there.
-      methods: Curves to draw, the tickets first.
-      questions: Further pairs to compare, the first less the second.
-      labels: Names in the legend, by method, instead of their own.
-    """
-    _, *merged = methods
-    pairs = [(method, base) for base in ("ticket", CONTROL) for method in merged]
-    pairs = [(CONTROL, "ticket"), *pairs, *questions]
-    statistics, measured, parts, panel = [], [], [], []
-    for run in runs:
-        run.build({CONTROL: search(run.job, CONTROL)})
-        results = run.results((CONTROL, *merged))
-        there = set(results["method"])
-        right = run.right([method for method in (CONTROL, *merged) if method in there])
-        compared = [paired.compare(results, right, *pair) for pair in pairs if there >= set(pair)]
-        statistics.append(paired.frame([row for rows in compared for row in rows]).assign(panel=run.title))
-        measured.append(results.assign(panel=run.title))
-        parts.append(f"**{run.title}**\n\n{paired.markdown(compared, labels)}")
-        panel.append((run.title, results))
-    figure = panels.panels(panel, methods, dense=True, labels=labels)
-    tables = {"results": pd.concat(measured), "statistics": pd.concat(statistics)}
-    write(options, name, {"accuracy": figure}, tables, "\n\n".join(parts))
 
 
 def _insert(readme: Path, preset: str, result: str) -> None:

@@ -3,7 +3,7 @@
 import argparse
 import importlib.util
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
@@ -12,11 +12,13 @@ from ml_collections import ConfigDict
 from lpjax.run import default_config
 from lpjax.store import paths
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
+OWN = "own"
+DATA = {"data_dir": ("data_dir", "where TFDS directories lie (default: TFDS's own)")}
 
 
 class Panel(NamedTuple):
-    """One network and data set: a panel of the paper's figures.
+    """One network and data set: a panel of a paper's figures.
 
     Attributes:
       title: For people.
@@ -27,30 +29,27 @@ class Panel(NamedTuple):
     source: Path
 
 
-def _panel(title: str, config: str) -> Panel:
-    return Panel(title, ROOT / "configs" / f"{config}.py")
+class Paper(NamedTuple):
+    """A paper whose figures and tables lie in one folder.
 
+    Attributes:
+      folder: Of experiments/; its name is that of the preset's runs under runs/ too.
+      presets: What to look at, by name; the first is the default.
+      seeds: Replicates, by preset.
+      fields: Further options of the command line: the config's field, and help.
+    """
 
-PRESETS = {
-    "demo": (_panel("ResNet-8, digits", "digits_resnet8"),),
-    "laptop": (_panel("ResNet-20, 2,000 images of CIFAR-10", "cifar10_resnet20_cpu"),),
-    "cifar": (_panel("ResNet-18, CIFAR-10, 20 epochs", "cifar10_resnet18_short"),),
-    "paper": (
-        _panel("VGG-16, CIFAR-100", "cifar100_vgg16"),
-        _panel("ResNet-18, CIFAR-100", "cifar100_resnet18"),
-        _panel("VGG-16, CIFAR-10", "cifar10_vgg16"),
-        _panel("ResNet-18, CIFAR-10", "cifar10_resnet18"),
-    ),
-}
-OWN, SEEDS = "own", (0, 1, 2)
-ONE_NETWORK = {"paper": 1}
-"""Where the paper shows one network of its four, ResNet-18 on CIFAR-100."""
+    folder: Path
+    presets: Mapping[str, tuple[Panel, ...]]
+    seeds: Mapping[str, tuple[int, ...]]
+    fields: Mapping[str, tuple[str, str]]
 
 
 class Options(NamedTuple):
     """What the command line asks for.
 
     Attributes:
+      paper: Whose experiments.
       preset: Its name, or 'own' for given work directories.
       panels: What to look at.
       seeds: Replicates; None stands for those that a given work directory has.
@@ -60,6 +59,7 @@ class Options(NamedTuple):
       keep: Whether they go to the experiment's own folder and README instead.
     """
 
+    paper: Paper
     preset: str
     panels: tuple[Panel, ...]
     seeds: tuple[int, ...] | None
@@ -68,19 +68,27 @@ class Options(NamedTuple):
     out: Path
     keep: bool
 
-    def one(self) -> Panel:
-        """Gives the panel of the figures that have but one."""
-        if self.preset == OWN and len(self.panels) > 1:
-            raise ValueError(f"this figure shows one run, but {len(self.panels)} are given; give one --workdir")
-        return self.panels[ONE_NETWORK.get(self.preset, 0)]
+
+def config_panel(title: str, config: str) -> Panel:
+    """Makes a panel of a file of configs/.
+
+    Args:
+      title: For people.
+      config: The file's name, without its ending.
+
+    Returns:
+      The panel.
+    """
+    return Panel(title, ROOT / "configs" / f"{config}.py")
 
 
-def options(argv: Sequence[str], about: str | None) -> Options:
+def options(argv: Sequence[str], about: str | None, paper: Paper) -> Options:
     """Reads the command line.
 
     Args:
       argv: Its arguments.
       about: What the experiment is, for --help.
+      paper: Whose it is.
 
     Returns:
       The options.
@@ -88,26 +96,30 @@ def options(argv: Sequence[str], about: str | None) -> Options:
     Raises:
       ValueError: On a user's mistake, in one line.
     """
+    default, runs = next(iter(paper.presets)), Path("runs") / paper.folder.name
+    fields = DATA | dict(paper.fields)
     parser = _OneLineParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--preset", choices=PRESETS, help="what to run (default: demo)")
+    parser.add_argument("--preset", choices=paper.presets, help=f"what to run (default: {default})")
     parser.add_argument("--workdir", type=Path, action="append", help="look at this run instead; may repeat")
-    parser.add_argument("--seeds", help="replicates (default: 0,1,2, or all that a --workdir has)")
-    parser.add_argument("--data_dir", help="where TFDS directories lie (default: TFDS's own)")
-    parser.add_argument("--corruptions_dir", help="where published corrupted images lie, as .npy files")
-    parser.add_argument("--runs", type=Path, default=Path("runs/lottery_pools"), help="where a preset's runs lie")
-    parser.add_argument("--out", type=Path, default=Path("runs/lottery_pools/figures"), help="where figures go")
+    seeds = ",".join(map(str, paper.seeds[default]))
+    parser.add_argument("--seeds", help=f"replicates (default: {seeds} of {default}, or all that a --workdir has)")
+    for name, (_, what) in fields.items():
+        parser.add_argument(f"--{name}", help=what)
+    parser.add_argument("--runs", type=Path, default=runs, help="where a preset's runs lie")
+    parser.add_argument("--out", type=Path, default=runs / "figures", help="where figures go")
     parser.add_argument("--keep", action="store_true", help="put them into this experiment's folder and README")
     given = parser.parse_args(argv)
     if given.workdir and (given.preset or given.keep):
         raise ValueError("--workdir looks at runs of your own; leave out --preset and --keep")
-    seeds = None if given.seeds is None else _seeds(given.seeds)
-    overrides = {"data_dir": given.data_dir, "corruptions.dir": given.corruptions_dir}
-    chosen = tuple((field, value) for field, value in overrides.items() if value is not None)
+    chosen = None if given.seeds is None else _seeds(given.seeds)
+    overrides = {field: getattr(given, name) for name, (field, _) in fields.items()}
+    changes = tuple((field, value) for field, value in overrides.items() if value is not None)
     if given.workdir:
-        panels = tuple(own(workdir, seeds) for workdir in given.workdir)
-        return Options(OWN, panels, seeds, chosen, given.runs, given.out / OWN, False)
-    preset = given.preset or "demo"
-    return Options(preset, PRESETS[preset], seeds or SEEDS, chosen, given.runs, given.out / preset, given.keep)
+        panels = tuple(own(workdir, chosen) for workdir in given.workdir)
+        return Options(paper, OWN, panels, chosen, changes, given.runs, given.out / OWN, False)
+    preset = given.preset or default
+    panels, replicates = paper.presets[preset], chosen or paper.seeds[preset]
+    return Options(paper, preset, panels, replicates, changes, given.runs, given.out / preset, given.keep)
 
 
 def _seeds(text: str) -> tuple[int, ...]:
@@ -142,11 +154,12 @@ class _OneLineParser(argparse.ArgumentParser):
         raise ValueError(message)
 
 
-def config_of(panel: Panel) -> ConfigDict:
+def config_of(panel: Panel, *argument: str) -> ConfigDict:
     """Loads the config of a panel.
 
     Args:
       panel: Which.
+      *argument: What a config file's `get_config` takes, if it takes any; a work directory's config takes none.
 
     Returns:
       Its config, to be changed.
@@ -158,7 +171,7 @@ def config_of(panel: Panel) -> ConfigDict:
     spec: Any = importlib.util.spec_from_file_location(panel.source.stem, panel.source)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.get_config()
+    return module.get_config(*argument)
 
 
 def _as_tuples(config: dict[str, Any]) -> ConfigDict:
