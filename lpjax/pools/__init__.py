@@ -6,10 +6,12 @@ from lpjax.pools.lottery import ACCEPT, INTERPOLATION, PRUNE, Pool, PoolState, T
 from lpjax.pools.methods import METHODS, STANDARD, Method, recalibrated, running_mean
 from lpjax.pools.order import adjacent
 from lpjax.pools.reference import float_count, reference
+from lpjax.pools.superpose import KINDS, Superpose, SuperposeState, superpose
 
 __all__ = [
     "ACCEPT",
     "INTERPOLATION",
+    "KINDS",
     "METHODS",
     "PRUNE",
     "STANDARD",
@@ -18,6 +20,8 @@ __all__ = [
     "Method",
     "Pool",
     "PoolState",
+    "Superpose",
+    "SuperposeState",
     "Trial",
     "adjacent",
     "barrier",
@@ -28,4 +32,5 @@ __all__ = [
     "recalibrated",
     "reference",
     "running_mean",
+    "superpose",
 ]
