@@ -1,14 +1,16 @@
 """Arithmetic on pytrees: masks, scores, selection, allocation, mixing. Knows no network, no data, no disk."""
 
-from lpjax.sparsity.allocate import erk, uniform
+from lpjax.sparsity.allocate import apportion, erk, uniform
 from lpjax.sparsity.masks import (
     Prunable,
     apply_mask,
     by_path,
     convolution_kernels,
     density,
+    ensure_fits,
     full_mask,
     kept,
+    kept_per_leaf,
     kernels,
     leaf_name,
     total,
@@ -20,13 +22,16 @@ from lpjax.sparsity.select import select, select_per_leaf
 __all__ = [
     "Prunable",
     "apply_mask",
+    "apportion",
     "by_path",
     "convolution_kernels",
     "density",
+    "ensure_fits",
     "erk",
     "full_mask",
     "gradient",
     "kept",
+    "kept_per_leaf",
     "kernels",
     "leaf_name",
     "lerp",

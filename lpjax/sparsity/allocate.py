@@ -1,9 +1,11 @@
-"""Allocation: how a budget of weights is shared among the leaves. Shapes are static, so this is plain arithmetic."""
+"""Allocation: how a budget of weights is shared among the leaves."""
 
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 PyTree = Any
 
@@ -53,6 +55,41 @@ def erk(mask: PyTree, density: float, power: float = 1.0) -> PyTree:
       Evci et al., Rigging the Lottery, ICML 2020, section 3; Mocanu et al., Nature Communications 2018.
     """
     return _counts(mask, density, lambda shapes: _erk_densities(shapes, density, power))
+
+
+def apportion(count: jax.Array | int, weights: jax.Array, room: jax.Array) -> jax.Array:
+    """Shares a count in proportion to weights; what a leaf cannot hold goes to the others, in the same proportion.
+
+    Leaves are served in the order in which they would fill up, each with its rounded share of what is left.
+
+    Args:
+      count: To share, int32, traced or not; at most the sum of `room`.
+      weights: `[L]`, float32, not negative; if all are 0, `room` takes their place.
+      room: `[L]`, int32, what each leaf can hold.
+
+    Returns:
+      `[L]`, int32, with the sum `count`, nowhere above `room`.
+
+    Example:
+      >>> apportion(10, jnp.array([3.0, 1.0, 1.0]), jnp.array([2, 9, 9])).tolist()
+      [2, 4, 4]
+    """
+    weights = jnp.where(room > 0, weights, jnp.float32(0))
+    weights = jnp.where(jnp.any(weights > 0), weights, room.astype(jnp.float32))
+    order = jnp.argsort(-weights / jnp.maximum(room, 1).astype(jnp.float32), stable=True)
+    ahead = lax.cumsum(weights[order], reverse=True)
+    room_after = lax.cumsum(room[order], reverse=True) - room[order]
+
+    def serve(left: jax.Array, leaf: tuple[jax.Array, ...]) -> tuple[jax.Array, jax.Array]:
+        weight, weight_left, holds, others_hold = leaf
+        share = weight / jnp.where(weight_left > 0, weight_left, jnp.float32(1))
+        wanted = jnp.round(share * left.astype(jnp.float32)).astype(jnp.int32)
+        served = jnp.clip(wanted, jnp.maximum(left - others_hold, 0), jnp.minimum(holds, left))
+        return left - served, served
+
+    leaves = (weights[order], ahead, room[order], room_after)
+    _, served = lax.scan(serve, jnp.asarray(count, jnp.int32), leaves)
+    return jnp.zeros_like(served).at[order].set(served)
 
 
 def _erk_densities(shapes: list[tuple[int, ...]], density: float, power: float) -> np.ndarray:

@@ -118,6 +118,34 @@ def apply_mask(params: PyTree, mask: PyTree) -> PyTree:
     return jax.tree.map(lambda m, p: jnp.where(m, p, jnp.zeros((), p.dtype)), mask, params)
 
 
+def ensure_fits(mask: PyTree, params: PyTree) -> None:
+    """Refuses a mask that is not of these parameters.
+
+    Args:
+      mask: A total mask.
+      params: Parameters.
+
+    Raises:
+      ValueError: If structures or shapes differ, naming the first leaf that does.
+    """
+    if jax.tree.structure(mask) != jax.tree.structure(params):
+        names, wanted = (
+            {leaf_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(tree)} for tree in (mask, params)
+        )
+        odd = sorted(names ^ wanted)[:1]
+        raise ValueError(
+            f"the mask has {len(names)} leaves, the parameters have {len(wanted)}"
+            f"{f', {odd[0]!r} in but one of them' if odd else ' in another structure'}; "
+            "make the mask of these parameters, with full_mask"
+        )
+    for (path, m), p in zip(jax.tree_util.tree_leaves_with_path(mask), jax.tree.leaves(params), strict=True):
+        if jnp.shape(m) not in ((), jnp.shape(p)):
+            raise ValueError(
+                f"the mask of {leaf_name(path)!r} has shape {jnp.shape(m)}, its parameter {jnp.shape(p)}; "
+                "make the mask of these parameters, with full_mask"
+            )
+
+
 def kept(mask: PyTree) -> jax.Array:
     """Counts the prunable weights that live.
 
@@ -131,8 +159,23 @@ def kept(mask: PyTree) -> jax.Array:
       >>> int(kept({'w': jnp.array([True, False]), 'b': jnp.array(True)}))
       1
     """
-    counts = [jnp.sum(m, dtype=jnp.int32) for m in jax.tree.leaves(mask) if jnp.ndim(m)]
-    return jnp.asarray(sum(counts), jnp.int32)
+    return jnp.asarray(sum(jax.tree.leaves(kept_per_leaf(mask))), jnp.int32)
+
+
+def kept_per_leaf(mask: PyTree) -> PyTree:
+    """Counts the prunable weights that live, leaf by leaf.
+
+    Args:
+      mask: A total mask.
+
+    Returns:
+      A tree of int32 scalars; 0 where the mask is scalar.
+
+    Example:
+      >>> jax.tree.map(int, kept_per_leaf({'w': jnp.array([True, False]), 'b': jnp.array(True)}))
+      {'b': 0, 'w': 1}
+    """
+    return jax.tree.map(lambda m: jnp.sum(m, dtype=jnp.int32) if jnp.ndim(m) else jnp.zeros((), jnp.int32), mask)
 
 
 def total(mask: PyTree) -> int:

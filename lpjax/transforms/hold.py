@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from lpjax.sparsity import apply_mask
+from lpjax.sparsity import apply_mask, ensure_fits
 
 PyTree = Any
 
@@ -38,6 +38,9 @@ def hold(inner: optax.GradientTransformation, mask: PyTree) -> optax.GradientTra
     Returns:
       A transform; `update` needs `params`.
 
+    Raises:
+      ValueError: At `init`, if the mask does not fit the parameters.
+
     Example:
       >>> params = {'w': jnp.array([1.0, 2.0])}
       >>> tx = hold(optax.sgd(0.5), {'w': jnp.array([True, False])})
@@ -48,6 +51,9 @@ def hold(inner: optax.GradientTransformation, mask: PyTree) -> optax.GradientTra
     inner = optax.with_extra_args_support(inner)
 
     def init(params: PyTree) -> HoldState:
+        if not jax.tree.leaves(params):  # optax.tree.map_params asks with a placeholder where parameters will be
+            return HoldState(mask, inner.init(params))
+        ensure_fits(mask, params)
         return HoldState(mask, inner.init(apply_mask(params, mask)))
 
     def update(updates: PyTree, state: HoldState, params: PyTree | None = None, **extra: Any) -> tuple[Any, HoldState]:
@@ -55,7 +61,25 @@ def hold(inner: optax.GradientTransformation, mask: PyTree) -> optax.GradientTra
             raise ValueError("hold needs the parameters; call update(grads, state, params)")
         masked_updates, masked_params = (apply_mask(tree, state.mask) for tree in (updates, params))
         updates, inner_state = inner.update(masked_updates, state.inner, masked_params, **extra)
-        landing = jax.tree.map(lambda m, u, p: jnp.where(m, u.astype(p.dtype), -p), state.mask, updates, params)
-        return landing, HoldState(state.mask, inner_state)
+        return land(updates, params, state.mask), HoldState(state.mask, inner_state)
 
     return optax.GradientTransformationExtraArgs(init, update)
+
+
+def land(updates: PyTree, params: PyTree, mask: PyTree) -> PyTree:
+    """Makes updates that end on the mask, `where(mask, u, -p)`, whatever the parameters were.
+
+    Args:
+      updates: What the optimiser wants.
+      params: Parameters, finite.
+      mask: A total mask.
+
+    Returns:
+      Updates in the parameters' dtypes, for `optax.apply_updates`.
+
+    Example:
+      >>> updates, params = ({'w': jnp.array(values)} for values in ([0.5, 0.5], [1.0, 2.0]))
+      >>> land(updates, params, {'w': jnp.array([True, False])})['w'].tolist()
+      [0.5, -2.0]
+    """
+    return jax.tree.map(lambda m, u, p: jnp.where(m, u.astype(p.dtype), -p), mask, updates, params)
