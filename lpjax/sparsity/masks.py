@@ -128,21 +128,15 @@ def ensure_fits(mask: PyTree, params: PyTree) -> None:
     Raises:
       ValueError: If structures or shapes differ, naming the first leaf that does.
     """
-    if jax.tree.structure(mask) != jax.tree.structure(params):
-        names, wanted = (
-            {leaf_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(tree)} for tree in (mask, params)
-        )
-        odd = sorted(names ^ wanted)[:1]
-        raise ValueError(
-            f"the mask has {len(names)} leaves, the parameters have {len(wanted)}"
-            f"{f', {odd[0]!r} in but one of them' if odd else ' in another structure'}; "
-            "make the mask of these parameters, with full_mask"
-        )
-    for (path, m), p in zip(jax.tree_util.tree_leaves_with_path(mask), jax.tree.leaves(params), strict=True):
-        if jnp.shape(m) not in ((), jnp.shape(p)):
+    given, wanted = (
+        {leaf_name(path): jnp.shape(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+        for tree in (mask, params)
+    )
+    for name in {**wanted, **given}:
+        if name not in given or name not in wanted or given[name] not in ((), wanted[name]):
+            ours, theirs = (f"has shape {tree[name]}" if name in tree else "is absent" for tree in (given, wanted))
             raise ValueError(
-                f"the mask of {leaf_name(path)!r} has shape {jnp.shape(m)}, its parameter {jnp.shape(p)}; "
-                "make the mask of these parameters, with full_mask"
+                f"the mask of {name!r} {ours}, the parameter {theirs}; make a mask of these parameters, with full_mask"
             )
 
 

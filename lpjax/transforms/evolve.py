@@ -28,7 +28,7 @@ class EvolveState(NamedTuple):
     """Everything that a changing mask needs to go on.
 
     Attributes:
-      count: Steps done, int32 scalar.
+      step: Steps done, int32 scalar.
       key: A PRNG key; a change at step `n` uses `fold_in(key, n)`.
       mask: Total bool tree.
       explored: Of the same structure: what has ever lived.
@@ -36,7 +36,7 @@ class EvolveState(NamedTuple):
       inner: State of the wrapped optimiser.
     """
 
-    count: jax.Array
+    step: jax.Array
     key: jax.Array
     mask: PyTree
     explored: PyTree
@@ -128,19 +128,20 @@ def evolve(
     def init(params: PyTree) -> EvolveState:
         new_key = jax.random.key(key) if isinstance(key, int) else key
         if not jax.tree.leaves(params):  # optax.tree.map_params asks with a placeholder where parameters will be
-            return EvolveState(jnp.zeros((), jnp.int32), new_key, params, params, params, optimizer.init(params))
-        everything = sparsity.full_mask(params, prunable)
-        mask = sparsity.select_per_leaf(sparsity.random(new_key, params), everything, allocate(everything, first))
+            mask = params
+        else:
+            everything = sparsity.full_mask(params, prunable)
+            mask = sparsity.select_per_leaf(sparsity.random(new_key, params), everything, allocate(everything, first))
+            params = sparsity.apply_mask(params, mask)
         gradients = () if average is None else jax.tree.map(jnp.zeros_like, params)
-        moments = optimizer.init(sparsity.apply_mask(params, mask))
-        return EvolveState(jnp.zeros((), jnp.int32), new_key, mask, mask, gradients, moments)
+        return EvolveState(jnp.zeros((), jnp.int32), new_key, mask, mask, gradients, optimizer.init(params))
 
     def update(grads: PyTree, state: EvolveState, params: PyTree | None = None, **extra: Any) -> tuple[Any, Any]:
         if params is None:
             raise ValueError("sparse training needs the parameters; call update(grads, state, params)")
         masked_grads, masked_params = (sparsity.apply_mask(tree, state.mask) for tree in (grads, params))
         updates, moments = optimizer.update(masked_grads, state.inner, masked_params, **extra)
-        state = state._replace(count=optax.safe_increment(state.count), inner=moments)
+        state = state._replace(step=optax.safe_increment(state.step), inner=moments)
         if average is not None:
             state = state._replace(average=optax.tree.update_moment(grads, state.average, average, 1))
         if not changes:
@@ -148,13 +149,13 @@ def evolve(
 
         def changed() -> tuple[EvolveState, PyTree]:
             stepped = sparsity.apply_mask(optax.apply_updates(params, updates), state.mask)
-            subkey = jax.random.fold_in(state.key, state.count)
-            mask = change(View(stepped, grads, state.average, state.mask, state.explored, subkey), state.count)
+            subkey = jax.random.fold_in(state.key, state.step)
+            mask = change(View(stepped, grads, state.average, state.mask, state.explored, subkey), state.step)
             stay = jax.tree.map(and_, state.mask, mask)
             explored = jax.tree.map(or_, state.explored, mask)
             return state._replace(mask=mask, explored=explored, inner=forget(optimizer, moments, stay)), stay
 
-        state, stay = lax.cond(due(state.count), changed, lambda: (state, state.mask))
+        state, stay = lax.cond(due(state.step), changed, lambda: (state, state.mask))
         return land(updates, params, stay), state
 
     def due(count: jax.Array) -> jax.Array:
@@ -163,14 +164,15 @@ def evolve(
         return reduce(or_, (count == step for step in also), in_time)
 
     def change(view: View, count: jax.Array) -> PyTree:
+        clock = count.astype(jnp.float32)  # optax's schedules mix their floats with the step
         if thinning is not None:
-            target = _thinned(sparsity.total(view.mask), first, density, thinning(count))
+            target = _thinned(sparsity.total(view.mask), first, density, thinning(clock))
             view = view._replace(mask=thin(sparsity.magnitude(view.params), view.mask, target))
         if grow is None:
             return view.mask
         before, dead = view.mask, jax.tree.map(lambda m: ~m if jnp.ndim(m) else m, view.mask)
         room = sparsity.kept_per_leaf(before if regrow else dead)
-        fraction = drop_fraction(count) if callable(drop_fraction) else jnp.float32(drop_fraction)
+        fraction = drop_fraction(clock) if callable(drop_fraction) else jnp.float32(drop_fraction)
         view = view._replace(mask=drop(view, fraction, room))
         freed = jax.tree.map(sub, sparsity.kept_per_leaf(before), sparsity.kept_per_leaf(view.mask))
         candidates = jax.tree.map(lambda m: ~m if jnp.ndim(m) else m, view.mask) if regrow else dead

@@ -34,7 +34,7 @@ def snip(
       **choices: Of `evolve`.
 
     Returns:
-      A transform with the state of `evolve`; `count` stands at -1 until the mask is chosen.
+      A transform with the state of `evolve`; `step` stands at -1 until the mask is chosen.
 
     Raises:
       ValueError: As `evolve`.
@@ -54,7 +54,7 @@ def snip(
 
     def init(params: PyTree) -> EvolveState:
         state = dense.init(params)
-        return state._replace(count=state.count - 1)
+        return state._replace(step=state.step - 1)
 
     def update(grads: PyTree, state: EvolveState, params: PyTree | None = None, **extra: Any) -> tuple[Any, Any]:
         if params is None:
@@ -64,10 +64,10 @@ def snip(
             count = round(density * sparsity.total(state.mask))
             mask = sparsity.select(score(params, grads), state.mask, count)
             chosen = state._replace(
-                count=state.count + 1, mask=mask, explored=mask, inner=forget(inner, state.inner, mask)
+                step=state.step + 1, mask=mask, explored=mask, inner=forget(inner, state.inner, mask)
             )
             return land(jax.tree.map(jnp.zeros_like, params), params, mask), chosen
 
-        return lax.cond(state.count < 0, choose, lambda: engine.update(grads, state, params, **extra))
+        return lax.cond(state.step < 0, choose, lambda: engine.update(grads, state, params, **extra))
 
     return optax.GradientTransformationExtraArgs(init, update)
