@@ -18,7 +18,7 @@ def export_ticket(source: Path, destination: Path, *, form: str = "", dataset: s
     Args:
       source: A directory that holds `ticket/`.
       destination: A file to be.
-      form: See `to_state_dict`; by default `'plain'` for ImageNet's networks, `'pruned'` for others.
+      form: See `to_state_dict`; by default `'pruned'` for the networks of the Lottery Pools code, `'plain'` for others.
       dataset: Whose normalisation to build in, or `'none'`; by default that of the work directory, where the original
         network has one.
 
@@ -35,9 +35,10 @@ def export_ticket(source: Path, destination: Path, *, form: str = "", dataset: s
     weights, _ = split_masks(to_state_dict(ticket, form="plain"))
     model = recognise(weights).model
     openlth = model.startswith("imagenet_")
-    known = dataset or ("none" if openlth else _dataset(source))
+    bare = openlth or model.startswith(("suptickets_", "wide_"))  # whose code keeps masks and normalisation elsewhere
+    known = dataset or ("none" if bare else _dataset(source))
     state = to_state_dict(
-        ticket, form=form or ("plain" if openlth else "pruned"), normalise=data.PUBLISHED.get(known.partition(":")[0])
+        ticket, form=form or ("plain" if bare else "pruned"), normalise=data.PUBLISHED.get(known.partition(":")[0])
     )
     files.save(destination, {f"model.{name}": array for name, array in state.items()} if openlth else state)
     kept = int(sparsity.kept(ticket.mask))

@@ -1,6 +1,5 @@
 """Names and axes: arrays as PyTorch's `state_dict` has them, both ways. PyTorch itself is not needed."""
 
-import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,7 +14,12 @@ from lpjax.types import Ticket, Variables
 _LEAF = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
 _TORCH_AXES = {4: (3, 2, 0, 1), 2: (1, 0)}
 _OUR_AXES = {4: (2, 3, 1, 0), 2: (1, 0)}
-_MODULES = {"features": 1, "conv": 1, "bn": 1, "downsample": 2, "layer": 3, "fc": 4, "classifier": 4}
+_MODULES = {
+    **dict.fromkeys(("features", "conv", "bn"), 1),
+    **dict.fromkeys(("downsample", "shortcut", "convShortcut"), 2),
+    **dict.fromkeys(("layer", "block"), 3),
+    **dict.fromkeys(("fc", "classifier"), 4),
+}
 _PARAMETERS = ("weight", "bias", "weight_orig", "bias_orig")
 _BUFFERS = ("weight_mask", "bias_mask", "running_mean", "running_var", "num_batches_tracked")
 FORMS = ("pruned", "plain")
@@ -37,7 +41,7 @@ def torch_keys(variables: Variables) -> Variables:
 
     def key(path: Any, _: Any) -> str:
         *modules, leaf = leaf_name(path).split("/")
-        return ".".join([re.sub(r"_(\d+)$", r".\1", module) for module in modules] + [_LEAF[leaf]])
+        return ".".join([module.replace("_", ".") for module in modules] + [_LEAF[leaf]])
 
     return Variables(*(jax.tree_util.tree_map_with_path(key, tree) for tree in variables))
 
@@ -125,7 +129,7 @@ def to_state_dict(
       normalise: Mean and standard deviation a channel, for networks that normalise by themselves; None for others.
 
     Returns:
-      Arrays by name, in PyTorch's layout and order.
+      Arrays by name, in PyTorch's layout and order; a wide ResNet's convolutions come before its BatchNorm.
 
     Raises:
       ValueError: If the form is unknown.

@@ -15,6 +15,7 @@ from lpjax.types import Variables
 
 _CONSTANTS = ("normalize.mean", "normalize.std")
 _ANY_SIZE = 64
+_HEADS = ("fc.weight", "classifier.weight", "classifier.3.weight")
 
 
 class Architecture(NamedTuple):
@@ -55,7 +56,7 @@ def recognise(weights: Mapping[str, np.ndarray], model: str = "") -> Architectur
     got = {name: np.shape(array) for name, array in weights.items()}
     stem = next((shape for shape in got.values() if len(shape) == 4), (0, 0))
     stem = got.get("conv1.weight", got.get("features.0.weight", stem))
-    head = got.get("fc.weight", got.get("classifier.weight", (1,)))
+    head = next((got[name] for name in _HEADS if name in got), (1,))
     if len(stem) != 4 or stem[0] % 2 or not head:
         raise ValueError("no network of lpjax fits: there is no first convolution with an even number of channels")
     names = (one_of("model", model, models.NAMES),) if model else models.NAMES

@@ -3,5 +3,6 @@
 from lpjax.models.registry import MODELS, NAMES, bind, build, initialise
 from lpjax.models.resnet import ResNet
 from lpjax.models.vgg import VGG
+from lpjax.models.wide_resnet import WideResNet
 
-__all__ = ["MODELS", "NAMES", "VGG", "ResNet", "bind", "build", "initialise"]
+__all__ = ["MODELS", "NAMES", "VGG", "ResNet", "WideResNet", "bind", "build", "initialise"]

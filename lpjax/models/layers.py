@@ -10,12 +10,19 @@ Initializer = nn.initializers.Initializer
 
 KAIMING_FAN_IN: Initializer = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
 KAIMING_FAN_OUT: Initializer = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
-TORCH_LINEAR: Initializer = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
-"""U(-1/sqrt(fan_in), 1/sqrt(fan_in)), the default of `torch.nn.Linear`."""
+TORCH: Initializer = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+"""U(-1/sqrt(fan_in), 1/sqrt(fan_in)), the default of PyTorch's linear layers and convolutions."""
 
 
 def convolution(
-    channels: int, size: int, stride: int = 1, *, init: Initializer, bias: bool = False, dtype: Any, name: str
+    channels: int,
+    size: int,
+    stride: int = 1,
+    *,
+    init: Initializer,
+    bias: Initializer | None = None,
+    dtype: Any,
+    name: str,
 ) -> nn.Conv:
     """Builds a square convolution padded by `size // 2` on every side, whatever the stride.
 
@@ -26,7 +33,7 @@ def convolution(
       size: Height and width of the kernel, odd.
       stride: Of both axes.
       init: Initial kernel, `[size, size, in, channels]`.
-      bias: Whether to add one, zero at first.
+      bias: Initial bias, `[channels]`; None for a layer without.
       dtype: Of the computation; parameters are float32.
       name: Of the submodule.
 
@@ -35,7 +42,15 @@ def convolution(
     """
     pad = (size // 2, size // 2)
     return nn.Conv(
-        channels, (size, size), (stride, stride), (pad, pad), use_bias=bias, kernel_init=init, dtype=dtype, name=name
+        channels,
+        (size, size),
+        (stride, stride),
+        (pad, pad),
+        use_bias=bias is not None,
+        kernel_init=init,
+        bias_init=bias or nn.initializers.zeros,
+        dtype=dtype,
+        name=name,
     )
 
 
@@ -60,10 +75,10 @@ def batch_norm(
 
 
 def uniform_bias(fan_in: int) -> Initializer:
-    """Draws a bias from U(-1/sqrt(fan_in), 1/sqrt(fan_in)), the default of `torch.nn.Linear`.
+    """Draws a bias from U(-1/sqrt(fan_in), 1/sqrt(fan_in)), the default of PyTorch's linear layers and convolutions.
 
     Args:
-      fan_in: Inputs of the layer.
+      fan_in: Inputs of one output of the layer.
 
     Returns:
       An initializer.
@@ -74,6 +89,19 @@ def uniform_bias(fan_in: int) -> Initializer:
         return jax.random.uniform(key, shape, dtype, -(fan_in**-0.5), fan_in**-0.5)
 
     return init
+
+
+def zero_bias(fan_in: int) -> Initializer:
+    """Starts a bias from zero.
+
+    Args:
+      fan_in: Inputs of one output of the layer, which do not matter.
+
+    Returns:
+      An initializer.
+    """
+    del fan_in
+    return nn.initializers.zeros
 
 
 def pad_shortcut(x: jax.Array, channels: int, stride: int) -> jax.Array:

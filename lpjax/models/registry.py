@@ -10,12 +10,13 @@ import jax
 import jax.numpy as jnp
 
 from lpjax.choices import one_of
-from lpjax.models.layers import KAIMING_FAN_IN
+from lpjax.models.layers import KAIMING_FAN_IN, TORCH, uniform_bias
 from lpjax.models.resnet import ResNet
 from lpjax.models.vgg import VGG
+from lpjax.models.wide_resnet import WideResNet
 from lpjax.types import Apply, PyTree, Variables
 
-_slim = partial(ResNet, width=16, projection=False, conv_init=KAIMING_FAN_IN, head_init=KAIMING_FAN_IN)
+_slim = partial(ResNet, width=16, shortcut="", conv_init=KAIMING_FAN_IN, head_init=KAIMING_FAN_IN)
 _imagenet = partial(
     ResNet,
     imagenet_stem=True,
@@ -33,9 +34,23 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "resnet44": partial(_slim, (7, 7, 7)),
     "resnet50": partial(ResNet, (3, 4, 6, 3), bottleneck=True),
     "resnet56": partial(_slim, (9, 9, 9)),
+    "suptickets_resnet50": partial(
+        ResNet,
+        (3, 4, 6, 3),
+        bottleneck=True,
+        shortcut="shortcut",
+        head="classifier",
+        head_bias=False,
+        conv_init=TORCH,
+    ),
+    "suptickets_vgg16": partial(VGG, hidden=512, conv_init=TORCH, head_init=TORCH, bias_init=uniform_bias),
     "vgg16": VGG,
+    "wide_resnet28_10": WideResNet,
 }
-"""Constructors, initial weights as the originals draw them. ImageNet's are OpenLTH's, the others the CIFAR code's."""
+"""Constructors, initial weights as the originals draw them.
+
+ImageNet's are OpenLTH's; `suptickets_` and `wide_` those of the sparse training codes; the others the CIFAR code's.
+"""
 NAMES = tuple(MODELS)
 
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from lpjax.models.layers import (
     KAIMING_FAN_OUT,
-    TORCH_LINEAR,
+    TORCH,
     Initializer,
     batch_norm,
     convolution,
@@ -20,7 +20,7 @@ from lpjax.models.layers import (
 
 
 class ResNet(nn.Module):
-    """A residual network; submodules carry torchvision's names, so state dicts map by rule.
+    """A residual network; submodules carry torchvision's names by default, so state dicts map by rule.
 
     Attributes:
       stages: Blocks in each stage; a stage after the first halves the image and doubles the channels.
@@ -28,7 +28,9 @@ class ResNet(nn.Module):
       width: Channels of the first stage.
       bottleneck: Blocks of 1x1, 3x3, 1x1 with four times the channels at their end, the stride in the 3x3 (v1.5).
       imagenet_stem: A 7x7 convolution of stride 2 and a max-pool, instead of one 3x3 convolution.
-      projection: 1x1 convolutions where shortcuts change shape; otherwise option A.
+      shortcut: Name of the 1x1 convolutions where shortcuts change shape; `''` for option A.
+      head: Name of the classifier.
+      head_bias: Whether the classifier has a bias.
       conv_init: Initial convolution kernels.
       head_init: Initial kernel of the classifier.
       scale_init: Initial scales of BatchNorm.
@@ -44,9 +46,11 @@ class ResNet(nn.Module):
     width: int = 64
     bottleneck: bool = False
     imagenet_stem: bool = False
-    projection: bool = True
+    shortcut: str = "downsample"
+    head: str = "fc"
+    head_bias: bool = True
     conv_init: Initializer = KAIMING_FAN_OUT
-    head_init: Initializer = TORCH_LINEAR
+    head_init: Initializer = TORCH
     scale_init: Initializer = nn.initializers.ones
     dtype: Any = jnp.float32
     axis_name: str | None = None
@@ -73,10 +77,10 @@ class ResNet(nn.Module):
             for i in range(blocks):
                 stride = 2 if stage and not i else 1
                 name = f"layer{stage + 1}_{i}"
-                x = block(self.width << stage, stride, conv, norm, self.projection, name=name)(x)
+                x = block(self.width << stage, stride, conv, norm, self.shortcut, name=name)(x)
         x = jnp.mean(x, axis=(1, 2), dtype=jnp.promote_types(self.dtype, jnp.float32))
         bias = uniform_bias(x.shape[-1])
-        return nn.Dense(self.classes, kernel_init=self.head_init, bias_init=bias, name="fc")(x)
+        return nn.Dense(self.classes, self.head_bias, kernel_init=self.head_init, bias_init=bias, name=self.head)(x)
 
 
 class BasicBlock(nn.Module):
@@ -86,7 +90,7 @@ class BasicBlock(nn.Module):
     stride: int
     conv: Callable[..., nn.Module]
     norm: Callable[..., nn.Module]
-    projection: bool
+    shortcut: str
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:  # noqa: D102
@@ -103,7 +107,7 @@ class Bottleneck(nn.Module):
     stride: int
     conv: Callable[..., nn.Module]
     norm: Callable[..., nn.Module]
-    projection: bool
+    shortcut: str
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:  # noqa: D102
@@ -118,6 +122,6 @@ def _shortcut(block: BasicBlock | Bottleneck, x: jax.Array, channels: int) -> ja
     """Belongs to the block's compact body: the submodules it makes are the block's."""
     if x.shape[-1] == channels and block.stride == 1:
         return x
-    if not block.projection:
+    if not block.shortcut:
         return pad_shortcut(x, channels, block.stride)
-    return block.norm(name="downsample_1")(block.conv(channels, 1, block.stride, name="downsample_0")(x))
+    return block.norm(name=f"{block.shortcut}_1")(block.conv(channels, 1, block.stride, name=f"{block.shortcut}_0")(x))

@@ -1,33 +1,45 @@
 """VGG-16 with BatchNorm, in the CIFAR form that pruning papers use."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from lpjax.models.layers import KAIMING_FAN_OUT, batch_norm, convolution
+from lpjax.models.layers import KAIMING_FAN_OUT, Initializer, batch_norm, convolution, zero_bias
 
 CONFIGURATION_D = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512, "M")
 
 
 class VGG(nn.Module):
-    """Convolutions with bias, each normalised, five max-pools, and one linear layer on the average.
+    """Convolutions with bias, each normalised, five max-pools, and one or two linear layers on the average.
 
-    Submodules carry torchvision's numbers: `features_0` is a convolution, `features_1` its BatchNorm.
+    Submodules carry torchvision's numbers: `features_0` is a convolution, `features_1` its BatchNorm. With a hidden
+    layer the head is Linear, ReLU, BatchNorm, Linear: `classifier_0`, `classifier_2`, `classifier_3`.
 
     Attributes:
       classes: Outputs.
       layers: Channels of the convolutions, `'M'` for a max-pool of 2x2.
+      hidden: Units of the head's hidden layer; 0 for none.
+      conv_init: Initial convolution kernels.
+      head_init: Initial kernels of the head.
+      bias_init: Initial biases, given a layer's fan-in.
       dtype: Of the computation; parameters, statistics and logits are float32.
       axis_name: Mapped axis over which BatchNorm averages its statistics.
 
     References:
-      Simonyan and Zisserman, Very Deep Convolutional Networks for Large-Scale Image Recognition, ICLR 2015.
+      Simonyan and Zisserman, Very Deep Convolutional Networks for Large-Scale Image Recognition, ICLR 2015; Lee
+      et al., SNIP, ICLR 2019 (VGG-like: the hidden layer).
     """
 
     classes: int
     layers: tuple[int | str, ...] = CONFIGURATION_D
+    hidden: int = 0
+    conv_init: Initializer = KAIMING_FAN_OUT
+    head_init: Initializer = nn.initializers.normal(0.01)
+    bias_init: Callable[[int], Initializer] = zero_bias
     dtype: Any = jnp.float32
     axis_name: str | None = None
 
@@ -51,6 +63,7 @@ class VGG(nn.Module):
             raise ValueError(
                 f"VGG got images of {got}, wanted at least {least}x{least}; choose 'resnet8' for small ones"
             )
+        norm = partial(batch_norm, train, axis_name=self.axis_name)
         x = x.astype(self.dtype)
         i = 0
         for channels in self.layers:
@@ -58,9 +71,14 @@ class VGG(nn.Module):
                 x = nn.max_pool(x, (2, 2), (2, 2))
                 i += 1
                 continue
-            x = convolution(channels, 3, init=KAIMING_FAN_OUT, bias=True, dtype=self.dtype, name=f"features_{i}")(x)
-            x = batch_norm(train, axis_name=self.axis_name, dtype=self.dtype, name=f"features_{i + 1}")(x)
-            x = nn.relu(x)
+            bias = self.bias_init(9 * x.shape[-1])
+            x = convolution(channels, 3, init=self.conv_init, bias=bias, dtype=self.dtype, name=f"features_{i}")(x)
+            x = nn.relu(norm(dtype=self.dtype, name=f"features_{i + 1}")(x))
             i += 3
         x = jnp.mean(x, axis=(1, 2), dtype=jnp.promote_types(self.dtype, jnp.float32))
-        return nn.Dense(self.classes, kernel_init=nn.initializers.normal(0.01), name="classifier")(x)
+        linear = partial(nn.Dense, kernel_init=self.head_init)
+        if self.hidden:
+            x = nn.relu(linear(self.hidden, bias_init=self.bias_init(x.shape[-1]), name="classifier_0")(x))
+            x = norm(dtype=x.dtype, name="classifier_2")(x)
+        last = "classifier_3" if self.hidden else "classifier"
+        return linear(self.classes, bias_init=self.bias_init(x.shape[-1]), name=last)(x)

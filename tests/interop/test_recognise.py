@@ -9,6 +9,8 @@ from lpjax.interop import Architecture, recognise, split_masks, to_state_dict
 from lpjax.interop.recognise import dataset_of, template
 from lpjax.types import Ticket
 
+FIXED = {"vgg16": 64, "suptickets_vgg16": 64, "wide_resnet28_10": 16}  # channels of the first convolution
+
 
 def weights(name, width=2, classes=3):
     zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), template(Architecture(name, classes, width, 3)))
@@ -17,7 +19,7 @@ def weights(name, width=2, classes=3):
 
 @pytest.mark.parametrize("name", models.NAMES)
 def test_every_network_is_recognised_with_its_classes_and_width(name):
-    width = 64 if name == "vgg16" else 2
+    width = FIXED.get(name, 2)
     assert recognise(weights(name, width=width, classes=7)) == Architecture(name, 7, width, 3)
 
 

@@ -45,7 +45,7 @@ class OptionA(nn.Module):
 class Block(nn.Module):
     """A basic block, or a bottleneck with the stride in its 3x3."""
 
-    def __init__(self, wide_in, planes, stride, bottleneck, slim):
+    def __init__(self, wide_in, planes, stride, bottleneck, slim, shortcut="downsample"):
         super().__init__()
         wide_out = 4 * planes if bottleneck else planes
         sizes = ((1, planes, 1), (3, planes, stride), (1, wide_out, 1)) if bottleneck else None
@@ -55,24 +55,26 @@ class Block(nn.Module):
             setattr(self, f"conv{i}", conv(channels, out, size, step))
             setattr(self, f"bn{i}", nn.BatchNorm2d(out))
             channels = out
-        self.downsample = nn.Sequential()
+        self.beside = shortcut
+        setattr(self, shortcut, nn.Sequential())
         if stride != 1 or wide_in != wide_out:
             projection = nn.Sequential(conv(wide_in, wide_out, 1, stride), nn.BatchNorm2d(wide_out))
-            self.downsample = OptionA(wide_out - wide_in) if slim else projection
+            setattr(self, shortcut, OptionA(wide_out - wide_in) if slim else projection)
 
     def forward(self, x):
         y = x
         for i in range(1, self.depth + 1):
             y = getattr(self, f"bn{i}")(getattr(self, f"conv{i}")(y))
             y = functional.relu(y) if i < self.depth else y
-        return functional.relu(y + self.downsample(x))
+        return functional.relu(y + getattr(self, self.beside)(x))
 
 
 class ResNet(nn.Module):
     def __init__(self, name, classes, width, dataset):
         super().__init__()
-        plain = name.removeprefix("imagenet_")
-        self.large, self.stages = plain != name, STAGES[plain]
+        plain = name.removeprefix("imagenet_").removeprefix("suptickets_")
+        self.large, self.stages = name.startswith("imagenet_"), STAGES[plain]
+        shortcut, self.head = ("shortcut", "classifier") if name.startswith("suptickets_") else ("downsample", "fc")
         if dataset:
             self.normalize = Normalize(dataset)
         self.conv1 = conv(3, width, 7, 2) if self.large else conv(3, width, 3)
@@ -82,21 +84,54 @@ class ResNet(nn.Module):
             row = []
             for j in range(blocks):
                 bottleneck, slim = plain == "resnet50", len(self.stages) == 3
-                row.append(Block(channels, width << i, 2 if i and not j else 1, bottleneck, slim))
+                row.append(Block(channels, width << i, 2 if i and not j else 1, bottleneck, slim, shortcut))
                 channels = (width << i) * (4 if bottleneck else 1)
             setattr(self, f"layer{i + 1}", nn.Sequential(*row))
-        self.fc = nn.Linear(channels, classes)
+        setattr(self, self.head, nn.Linear(channels, classes, bias=self.head == "fc"))
 
     def forward(self, x):
         x = functional.relu(self.bn1(self.conv1(self.normalize(x) if hasattr(self, "normalize") else x)))
         x = functional.max_pool2d(x, 3, 2, 1) if self.large else x
         for i in range(len(self.stages)):
             x = getattr(self, f"layer{i + 1}")(x)
-        return self.fc(x.mean((2, 3)))
+        return getattr(self, self.head)(x.mean((2, 3)))
+
+
+class PreactivationBlock(nn.Module):
+    """A shortcut that changes shape starts from the activation, any other from the input."""
+
+    def __init__(self, wide_in, wide_out, stride):
+        super().__init__()
+        self.bn1, self.conv1 = nn.BatchNorm2d(wide_in), conv(wide_in, wide_out, 3, stride)
+        self.bn2, self.conv2 = nn.BatchNorm2d(wide_out), conv(wide_out, wide_out, 3)
+        self.convShortcut = conv(wide_in, wide_out, 1, stride) if wide_in != wide_out else None
+
+    def forward(self, x):
+        active = functional.relu(self.bn1(x))
+        y = self.conv2(functional.relu(self.bn2(self.conv1(active))))
+        return y + (self.convShortcut(active) if self.convShortcut else x)
+
+
+class WideResNet(nn.Module):
+    def __init__(self, classes, depth=28, widen=10):
+        super().__init__()
+        self.conv1, channels = conv(3, 16, 3), 16
+        for group in range(3):
+            row = []
+            for i in range((depth - 4) // 6):
+                row.append(PreactivationBlock(channels, 16 * widen << group, 2 if group and not i else 1))
+                channels = 16 * widen << group
+            setattr(self, f"block{group + 1}", nn.Sequential())
+            getattr(self, f"block{group + 1}").add_module("layer", nn.Sequential(*row))
+        self.bn1, self.fc = nn.BatchNorm2d(channels), nn.Linear(channels, classes)
+
+    def forward(self, x):
+        x = self.block3(self.block2(self.block1(self.conv1(x))))
+        return self.fc(functional.relu(self.bn1(x)).mean((2, 3)))
 
 
 class VGG(nn.Module):
-    def __init__(self, classes, dataset):
+    def __init__(self, classes, dataset, hidden=0):
         super().__init__()
         layers, channels = [], 3
         for width in CONFIGURATION_D:
@@ -107,6 +142,9 @@ class VGG(nn.Module):
             channels = width
         self.features = nn.Sequential(*layers)
         self.classifier = nn.Linear(channels, classes)
+        if hidden:
+            norm, last = nn.BatchNorm1d(hidden), nn.Linear(hidden, classes)
+            self.classifier = nn.Sequential(nn.Linear(channels, hidden), nn.ReLU(), norm, last)
         if dataset:
             self.normalize = Normalize(dataset)
 
@@ -127,9 +165,15 @@ class Wrapped(nn.Module):
 
 
 def build(name, *, classes=10, width=0, dataset="cifar10"):
-    """The CIFAR networks with their normalisation; ImageNet's without, wrapped."""
+    """The CIFAR networks with their normalisation; those of sparse training without; ImageNet's without, wrapped."""
     if name == "vgg16":
         return VGG(classes, dataset)
+    if name == "suptickets_vgg16":
+        return VGG(classes, None, hidden=512)
+    if name == "suptickets_resnet50":
+        return ResNet(name, classes, width or 64, None)
+    if name == "wide_resnet28_10":
+        return WideResNet(classes)
     if name.startswith("imagenet_"):
         return Wrapped(ResNet(name, classes, width or 64, None))
     return ResNet(name, classes, width or (16 if len(STAGES[name]) == 3 else 64), dataset)

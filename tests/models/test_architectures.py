@@ -24,6 +24,26 @@ TABLE = [  # name, classes, parameters, prunable convolution weights, convolutio
     ("imagenet_resnet18", 1000, 11_689_512, 11_166_912, 20, 9_600),
     ("imagenet_resnet34", 1000, 21_797_672, 21_267_648, 36, 17_024),
     ("imagenet_resnet50", 1000, 25_557_032, 23_454_912, 53, 53_120),
+    ("suptickets_vgg16", 10, 14_991_946, 14_710_464, 13, 9_472),
+    ("suptickets_resnet50", 10, 23_520_832, 23_447_232, 53, 53_120),
+    ("wide_resnet28_10", 10, 36_479_194, 36_454_832, 28, 17_952),
+]
+KERNELS = [  # name, classes, weights of kernels, kernels
+    ("suptickets_vgg16", 10, 14_977_728, 15),
+    ("suptickets_vgg16", 100, 15_023_808, 15),
+    ("suptickets_resnet50", 10, 23_467_712, 54),
+    ("suptickets_resnet50", 100, 23_652_032, 54),
+    ("wide_resnet28_10", 10, 36_461_232, 29),
+    ("wide_resnet28_10", 100, 36_518_832, 29),
+    ("imagenet_resnet50", 1000, 25_502_912, 54),
+]
+
+
+SMALL = [
+    ("resnet8", {"width": 4}),
+    ("resnet8", {"width": 4, "bottleneck": True, "head_bias": False}),
+    ("suptickets_vgg16", {"layers": (8, "M", 16, "M"), "hidden": 16}),
+    ("wide_resnet28_10", {"depth": 10, "widen": 1}),
 ]
 
 
@@ -42,6 +62,13 @@ def test_sizes_are_those_of_the_originals(name, classes, parameters, prunable, c
     norms = [path.rsplit("/", 1)[0] for path in leaves if path.endswith("/scale")]
     if affine is not None:
         assert sum(leaves[f"{norm}/{part}"].size for norm in norms for part in ("scale", "bias")) == affine
+
+
+@pytest.mark.parametrize(("name", "classes", "weights", "kernels"), KERNELS)
+def test_sparse_training_prunes_every_kernel(name, classes, weights, kernels):
+    mask = jax.eval_shape(lambda p: sparsity.full_mask(p, sparsity.kernels), shapes(name, classes).params)
+    sizes = [leaf.size for leaf in jax.tree.leaves(mask) if leaf.ndim]
+    assert (sum(sizes), len(sizes)) == (weights, kernels)
 
 
 def test_openlth_prunes_the_classifier_too():
@@ -75,6 +102,58 @@ def test_slim_networks_start_from_kaiming_fan_in():
     params = initial("resnet20")
     assert np.std(params["layer3_0"]["conv1"]["kernel"]) == pytest.approx((2 / (9 * 32)) ** 0.5, rel=0.03)
     assert np.std(params["fc"]["kernel"]) == pytest.approx((2 / 64) ** 0.5, rel=0.1)
+
+
+def draws_of(leaf):
+    """The range and the spread of a leaf, in units of U(-1, 1)."""
+    return np.abs(leaf).max(), np.std(leaf) * 3**0.5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["suptickets_vgg16", "suptickets_resnet50"])
+def test_networks_of_sparse_training_start_as_pytorch_layers_do(name):
+    for path, leaf in jax.tree_util.tree_leaves_with_path(initial(name)):
+        if leaf.size >= 4096:
+            bound = np.prod(leaf.shape[:-1]) ** -0.5
+            assert draws_of(leaf / bound) == pytest.approx((1, 1), abs=0.05), sparsity.leaf_name(path)
+
+
+def test_biases_beside_uniform_kernels_are_uniform_too():
+    narrow = models.build("suptickets_vgg16", classes=100, layers=(64, 512, "M"), hidden=256)
+    params = models.initialise(narrow, jax.random.key(0), (4, 4, 3)).params
+    fans = {"features_3": 9 * 64, "classifier_0": 512, "classifier_3": 256}
+    for name, fan_in in fans.items():
+        assert draws_of(params[name]["bias"] * fan_in**0.5) == pytest.approx((1, 1), abs=0.1)
+
+
+def test_a_wide_network_starts_from_kaiming_fan_out_and_a_zero_bias():
+    params = initial("wide_resnet28_10", depth=10, widen=4)
+    assert np.std(params["block3_layer_0"]["conv1"]["kernel"]) == pytest.approx((2 / (9 * 256)) ** 0.5, rel=0.02)
+    assert np.std(params["block3_layer_0"]["convShortcut"]["kernel"]) == pytest.approx((2 / 256) ** 0.5, rel=0.02)
+    assert draws_of(params["fc"]["kernel"] * 256**0.5) == pytest.approx((1, 1), abs=0.05)
+    assert not np.any(params["fc"]["bias"])
+
+
+def test_depth_and_widening_make_the_wide_network():
+    params = shapes("wide_resnet28_10", 10, depth=16, widen=2).params
+    blocks = [name for name in params if name.startswith("block")]
+    assert len(blocks) == 6
+    assert [params[f"block{i}_layer_1"]["conv2"]["kernel"].shape[-1] for i in (1, 2, 3)] == [32, 64, 128]
+    assert "convShortcut" not in shapes("wide_resnet28_10", 10, depth=10, widen=1).params["block1_layer_0"]
+    with pytest.raises(ValueError, match=r"depth 12, wanted 6 n \+ 4"):
+        shapes("wide_resnet28_10", 10, depth=12)
+
+
+@pytest.mark.parametrize("name", ["suptickets_vgg16", "suptickets_resnet50", "wide_resnet28_10"])
+def test_every_convolution_is_padded_alike_on_all_sides(name):
+    variables = shapes(name, 10)
+    apply = models.bind(models.build(name, classes=10))
+    program = jax.make_jaxpr(apply)(variables, jax.ShapeDtypeStruct((2, 32, 32, 3), jnp.float32))
+    convolutions = [equation for equation in program.eqns if equation.primitive.name == "conv_general_dilated"]
+    assert len(convolutions) == sum(leaf.ndim == 4 for leaf in jax.tree.leaves(variables.params))
+    for equation in convolutions:
+        size = equation.invars[1].aval.shape[0]
+        assert equation.params["padding"] == ((size // 2, size // 2),) * 2
 
 
 def test_vgg_starts_with_small_heads_and_zero_biases():
@@ -148,15 +227,16 @@ def test_networks_can_be_stacked(small):
 
 
 @jax.numpy_dtype_promotion("standard")  # Flax's BatchNorm mixes bfloat16 images and float32 statistics by itself
-def test_bfloat16_computes_low_and_keeps_high():
-    module = models.build("resnet8", classes=10, width=4, dtype="bfloat16")
+@pytest.mark.parametrize(("name", "options"), SMALL)
+def test_bfloat16_computes_low_and_keeps_high(name, options):
+    module = models.build(name, classes=10, dtype="bfloat16", **options)
     variables = models.initialise(module, jax.random.key(0), (8, 8, 1))
     assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
     images = jax.random.normal(jax.random.key(1), (8, 8, 8, 1))
     logits, stats = models.bind(module)(variables, images, train=True)
     assert logits.dtype == jnp.float32
     assert {leaf.dtype for leaf in jax.tree.leaves(stats)} == {jnp.dtype("float32")}
-    exact, _ = models.bind(models.build("resnet8", classes=10, width=4))(variables, images, train=True)
+    exact, _ = models.bind(models.build(name, classes=10, **options))(variables, images, train=True)
     assert 0 < np.abs(exact - logits).max() < 0.3
 
 
