@@ -18,6 +18,7 @@ from lpjax.sparsity.masks import (
 from lpjax.sparsity.mix import lerp, mean
 from lpjax.sparsity.scores import gradient, magnitude, random, saliency
 from lpjax.sparsity.select import select, select_per_leaf
+from lpjax.sparsity.structured import select_n_of_m
 
 __all__ = [
     "Prunable",
@@ -40,6 +41,7 @@ __all__ = [
     "random",
     "saliency",
     "select",
+    "select_n_of_m",
     "select_per_leaf",
     "total",
     "uniform",
