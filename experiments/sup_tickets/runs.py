@@ -1,0 +1,159 @@
+"""The runs of an experiment, found or made: a base network and Sup-tickets of one method and sparsity, every seed."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from experiments.options import OWN, Options, Panel, config_of
+from experiments.sup_tickets.pairs import Answers
+from lpjax import store
+from lpjax.run import run
+from lpjax.run.evaluate import load_right
+from lpjax.run.job import Job
+from lpjax.store import paths
+
+BASE, CHEAP, SUP, DENSE = "base", "cheap", "cia", "dense"
+
+
+class Run(NamedTuple):
+    """A sparse run that is there.
+
+    Attributes:
+      network: Architecture and data, for people.
+      method: Of sparse training.
+      sparsity: Of its networks.
+      job: Network and data.
+      workdir: Where its networks lie.
+      seeds: Replicates.
+      tickets: Cheap tickets a seed.
+    """
+
+    network: str
+    method: str
+    sparsity: float
+    job: Job
+    workdir: Path
+    seeds: tuple[int, ...]
+    tickets: int
+
+    @property
+    def labels(self) -> dict[str, Any]:
+        """Tells the run apart in a table."""
+        return {"network": self.network, "method": self.method, "sparsity": self.sparsity}
+
+    def directory(self, seed: int, arm: str, level: int | None = None) -> Path:
+        """Names where a network lies: `'base'`, the `level`-th `'cheap'` ticket, or what was made of so many."""
+        if arm == BASE:
+            return paths.level(self.workdir, seed, 0)
+        level = self.tickets if level is None else level
+        return paths.level(self.workdir, seed, level) if arm == CHEAP else paths.pool(self.workdir, seed, arm, level)
+
+    def answers(self, arm: str, level: int | None = None) -> Answers:
+        """Reads which test images a network classifies rightly, by seed."""
+        images = len(self.job.test.labels)
+        return {seed: load_right(self.directory(seed, arm, level), images) for seed in self.seeds}
+
+    def measured(self, arm: str, metric: str, level: int | None = None) -> dict[int, float]:
+        """Reads what was measured of a network on test, by seed."""
+        records = {seed: store.read_json(paths.evaluation(self.directory(seed, arm, level))) for seed in self.seeds}
+        return {seed: record["test"][metric] for seed, record in records.items()}
+
+    def summary(self, arm: str, field: str, level: int | None = None) -> dict[int, float]:
+        """Reads what was recorded of a network when it was made, by seed."""
+        records = {seed: store.read_json(paths.summary(self.directory(seed, arm, level))) for seed in self.seeds}
+        return {seed: record[field] for seed, record in records.items()}
+
+    def cheap_mean(self, metric: str = "accuracy") -> dict[int, float]:
+        """Averages a measure over the cheap tickets, by seed."""
+        each = [self.measured(CHEAP, metric, level) for level in range(1, self.tickets + 1)]
+        return {seed: sum(values[seed] for values in each) / len(each) for seed in self.seeds}
+
+
+def find(
+    options: Options,
+    panels: Sequence[Panel],
+    methods: Sequence[str],
+    sparsities: Sequence[float],
+    variant: str = "",
+    **changes: Any,
+) -> list[Run]:
+    """Finds runs; what is done already is left alone, what is not there is trained.
+
+    Args:
+      options: Seeds, and where runs lie.
+      panels: Networks, or work directories, which are what they are whatever else is asked for.
+      methods: Of sparse training.
+      sparsities: Of the networks.
+      variant: What to add to the name of the work directory, for a run with changes.
+      **changes: Fields of the section `superpose`.
+
+    Returns:
+      One run a network, sparsity and method; of given work directories, those that have cheap tickets.
+
+    Raises:
+      ValueError: If none of these has any.
+    """
+    if options.preset == OWN:
+        found = [_find(panel, panel.source, None, options.seeds, options.overrides) for panel in panels]
+        if not (cyclic := [run for run in found if run.tickets]):
+            raise ValueError("no given run has cheap tickets; give the --workdir of one with superpose.share above 0")
+        return cyclic
+    changed = tuple((f"superpose.{field}", value) for field, value in changes.items())
+    return [
+        _find(
+            panel,
+            options.runs / "_".join(filter(None, (panel.source.stem, method, f"{sparsity:g}", variant))),
+            f"{method},{sparsity:g}",
+            options.seeds,
+            options.overrides + changed,
+        )
+        for panel in panels
+        for sparsity in sparsities
+        for method in methods
+    ]
+
+
+def dense(options: Options, panel: Panel) -> Run | None:
+    """Finds the dense network that a panel's sparse ones are compared with.
+
+    Args:
+      options: Seeds, and where runs lie.
+      panel: Which.
+
+    Returns:
+      A run without cheap tickets. Of work directories of one's own it is the first dense one of the same network and
+      data; None if there is none.
+    """
+    if options.preset != OWN:
+        workdir = options.runs / f"{panel.source.stem}_{DENSE}"
+        changes = (("superpose.share", 0.0),)
+        return _find(panel, workdir, f"{DENSE},0", options.seeds, options.overrides + changes)
+    for other in options.panels:
+        config = config_of(other)
+        if config.sparse.method == DENSE and _network(config) == _network(config_of(panel)):
+            return _find(other, other.source, None, options.seeds, options.overrides)
+    return None
+
+
+@lru_cache(maxsize=32)
+def _find(
+    panel: Panel,
+    workdir: Path,
+    argument: str | None,
+    seeds: tuple[int, ...] | None,
+    overrides: tuple[tuple[str, Any], ...],
+) -> Run:
+    config = config_of(panel, *([argument] if argument else []))
+    config.seeds = seeds or tuple(config.seeds)
+    config.update_from_flattened_dict(dict(overrides))
+    if config.sparse.method == "none":
+        raise ValueError(f"{workdir} holds tickets found by iterative pruning; give a run of sparse training")
+    job = run(config, workdir)
+    network = panel.title if argument else _network(config)
+    sparsity = round(1 - config.sparse.density, 6) if config.sparse.method != DENSE else 0.0
+    return Run(network, config.sparse.method, sparsity, job, workdir, tuple(config.seeds), job.levels - 1)
+
+
+def _network(config: Any) -> str:
+    return f"{config.model}, {config.dataset}"

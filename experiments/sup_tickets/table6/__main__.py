@@ -1,0 +1,127 @@
+"""Table 6: how much cheap tickets disagree, and what ensembles of their outputs reach and cost.
+
+Command: python -m experiments.sup_tickets.table6 --preset=demo
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+
+from experiments.keeping import write
+from experiments.options import Options
+from experiments.sup_tickets import words
+from experiments.sup_tickets.paper import SMALL, SPARSITIES, WIDE, by_preset, main, panels
+from experiments.sup_tickets.runs import BASE, CHEAP, SUP, Run, dense, find
+from lpjax import metrics, pools, store
+from lpjax.run.evaluate import measure, predict
+from lpjax.run.pool import load_ticket
+from lpjax.store import paths
+
+METHODS, PUBLISHED = ("set", "rigl"), (0.95, 0.9, 0.8)
+MEASURES = ("disagreement", "divergence", "member", "ensemble", "ensemble_cost", "superposed", "superposed_cost")
+
+
+def make(options: Options) -> None:
+    """Measures and writes.
+
+    Args:
+      options: What was asked for.
+    """
+    rows = []
+    for panel in panels(options, {**SMALL, "paper": (WIDE[0],)}):
+        runs = find(options, [panel], METHODS, by_preset(options, SPARSITIES, PUBLISHED))
+        rows += [row for run in runs for row in _cheap(run)]
+        reference = dense(options, panel)
+        if reference and len(reference.seeds) > 1:
+            rows += _dense(reference, max((run.tickets for run in runs), default=len(reference.seeds)))
+    table = pd.DataFrame(rows)
+    write(options, "table6", {}, {"seeds": table}, text(table))
+
+
+def text(table: pd.DataFrame) -> str:
+    """Makes a table for people, of means and spread over seeds.
+
+    Args:
+      table: One row an ensemble and seed: labels, `members` and the columns of `MEASURES`.
+
+    Returns:
+      Markdown.
+    """
+    over_seeds = table.groupby([*words.LABELS, "members"], sort=False)[list(MEASURES)]
+    mean, std = over_seeds.mean(), over_seeds.std().add_suffix("_std")
+    shown = mean.join(std).reset_index()
+
+    def column(name: str):
+        return lambda row: (
+            "" if np.isnan(getattr(row, name)) else words.share(getattr(row, name), getattr(row, f"{name}_std"))
+        )
+
+    def cost(name: str):
+        return lambda row: "" if np.isnan(getattr(row, name)) else f"{getattr(row, name):.3f}×"
+
+    return words.table(
+        shown,
+        {label: lambda row, label=label: words.plain(getattr(row, label)) for label in (*words.LABELS, "members")}
+        | {
+            "disagreement": column("disagreement"),
+            "KL divergence (nats)": column("divergence"),
+            "mean member": column("member"),
+            "output ensemble": column("ensemble"),
+            "its FLOPs": cost("ensemble_cost"),
+            "superposed": column("superposed"),
+            "its FLOPs ": cost("superposed_cost"),
+        },
+    )
+
+
+def _cheap(run: Run) -> list[dict[str, Any]]:
+    superposed, cost = run.measured(SUP, "accuracy"), run.summary(SUP, "inference_flops")
+    levels = range(1, run.tickets + 1)
+    return [
+        {
+            **run.labels,
+            **_ensemble(run, [run.directory(seed, CHEAP, level) for level in levels]),
+            "seed": seed,
+            "superposed": superposed[seed],
+            "superposed_cost": cost[seed],
+        }
+        for seed in run.seeds
+    ]
+
+
+def _dense(run: Run, members: int) -> list[dict[str, Any]]:
+    """Lets every seed's network and its successors', around the end, speak together."""
+    count, seeds = min(members, len(run.seeds)), run.seeds
+    together = [[seeds[(first + n) % len(seeds)] for n in range(count)] for first in range(len(seeds))]
+    return [
+        {
+            **run.labels,
+            **_ensemble(run, [run.directory(member, BASE) for member in chosen]),
+            "seed": chosen[0],
+            "superposed": float("nan"),
+            "superposed_cost": float("nan"),
+        }
+        for chosen in (together if count < len(seeds) else together[:1])
+    ]
+
+
+def _ensemble(run: Run, directories: Sequence[Path]) -> dict[str, Any]:
+    """Measures what networks say of the same test images, one by one, in pairs and together."""
+    labels = run.job.test.labels
+    logits = jnp.stack([predict(run.job, load_ticket(run.job, place).variables, run.job.test) for place in directories])
+    return {
+        "members": len(directories),
+        "disagreement": float(metrics.pairwise(metrics.disagreement, logits)),
+        "divergence": float(metrics.pairwise(metrics.kl_divergence, logits)),
+        "member": float(np.mean([measure(each, labels)["accuracy"] for each in logits])),
+        "ensemble": measure(pools.ensemble(logits, "probabilities"), labels)["accuracy"],
+        "ensemble_cost": sum(store.read_json(paths.summary(place))["inference_flops"] for place in directories),
+    }
+
+
+if __name__ == "__main__":
+    main(make, __doc__)

@@ -1,0 +1,73 @@
+"""The tables that change one choice of Sup-tickets: every choice against the paper's own, RigL's masks."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from experiments.options import OWN, Options, Panel
+from experiments.sup_tickets import pairs, words
+from experiments.sup_tickets.runs import SUP, Run, find
+
+METHODS = ("rigl",)
+SPARSITIES = (0.95, 0.9, 0.8)
+
+
+def find_variants(
+    options: Options, panels: Sequence[Panel], sparsities: Sequence[float], changes: Sequence[tuple[str, Mapping]]
+) -> list[Run]:
+    """Finds RigL's runs with every variant of the section `superpose`.
+
+    Args:
+      options: What was asked for.
+      panels: Networks.
+      sparsities: Of their masks.
+      changes: Of every variant, the name to add to its work directory and the fields; none for the config's own.
+
+    Returns:
+      Runs, in the order of the variants; given work directories as they are.
+    """
+    if options.preset == OWN:
+        return find(options, panels, METHODS, sparsities)
+    # Base networks do not depend on the superposition: those of the config's own run are everyone's.
+    return [
+        run
+        for variant, fields in changes
+        for run in find(options, panels, METHODS, sparsities, variant, **({"base": False, **fields} if fields else {}))
+    ]
+
+
+def compare(runs: Sequence[Run], what: str, of: Callable[[Run], Any], reference: Any) -> pd.DataFrame:
+    """Compares the Sup-tickets of every variant with those of one.
+
+    Args:
+      runs: Of all variants.
+      what: A name for the choice.
+      of: Which a run has.
+      reference: What the others are compared with; where no run of a network has it, the first one's.
+
+    Returns:
+      One row a run, as `pairs.frame` gives it, with its labels, the choice and the number of tickets.
+    """
+    rows = []
+    for run in runs:
+        alike = [other for other in runs if other.labels == run.labels]
+        base = next((other for other in alike if of(other) == reference), alike[0])
+        pair = pairs.compare(run.answers(SUP), base.answers(SUP))
+        rows.append((run.labels | {what: of(run), "tickets": run.tickets}, pair))
+    return pairs.frame(rows).sort_values(list(words.LABELS), ascending=[True, True, False], kind="stable")
+
+
+def text(table: pd.DataFrame, what: str, reference: str) -> str:
+    """Puts a comparison of variants into words.
+
+    Args:
+      table: As `compare` gives it.
+      what: The choice.
+      reference: What the variants are compared with, for the heading.
+
+    Returns:
+      Markdown: the table, and the orders found.
+    """
+    shown = words.comparisons(table, (*words.LABELS, what, "tickets"), "with Sup-tickets", reference)
+    return f"{shown}\n\nBest first, by mean:\n\n{words.orders(table, words.LABELS, what)}"
