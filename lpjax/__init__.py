@@ -4,7 +4,7 @@ The names here are the pure functions that compose with other people's code; roo
 `lpjax.models`, `lpjax.data`, `lpjax.store`).
 """
 
-from lpjax.pools import adjacent, pool
+from lpjax.pools import adjacent, pool, superpose
 from lpjax.sparsity import (
     apply_mask,
     by_path,
@@ -23,7 +23,18 @@ from lpjax.sparsity import (
     uniform,
 )
 from lpjax.tickets import Trained, imp
-from lpjax.transforms import hold
+from lpjax.transforms import (
+    evolve,
+    gmp,
+    granet,
+    hold,
+    itop,
+    mask_of,
+    rigl,
+    snip,
+    sparse_evolution,
+    static,
+)
 from lpjax.types import Batch, Ticket, Variables
 from lpjax.version import __version__
 
@@ -39,17 +50,27 @@ __all__ = [
     "convolution_kernels",
     "density",
     "erk",
+    "evolve",
     "full_mask",
+    "gmp",
+    "granet",
     "hold",
     "imp",
+    "itop",
     "kept",
     "kernels",
     "lerp",
     "magnitude",
+    "mask_of",
     "pool",
+    "rigl",
     "saliency",
     "select",
     "select_per_leaf",
+    "snip",
+    "sparse_evolution",
+    "static",
+    "superpose",
     "total",
     "uniform",
 ]

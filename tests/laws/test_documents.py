@@ -49,9 +49,17 @@ def test_commands_of_a_document_exist(path):
         assert (ROOT / config).is_file(), config
 
 
+EXAMPLES = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
+
+
+def test_the_readme_shows_sparse_training_in_an_optax_loop_in_an_nnx_loop_and_pools():
+    assert ["nnx" in example for example in EXAMPLES] == [False, True, False]
+    assert ["lpjax.rigl(" in example for example in EXAMPLES] == [True, True, False]
+
+
 @pytest.mark.slow
-def test_the_example_of_the_readme_runs(tmp_path):
-    (example,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
+@pytest.mark.parametrize("example", EXAMPLES, ids=("optax", "nnx", "pools"))
+def test_an_example_of_the_readme_runs(example, tmp_path):
     environment = {name: value for name, value in os.environ.items() if name not in ("JAX_NUMPY_DTYPE_PROMOTION",)}
     done = subprocess.run(
         [sys.executable, "-c", example], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
