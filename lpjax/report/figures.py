@@ -6,10 +6,11 @@ import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
-from lpjax.report import reading, style
+from lpjax.report import arms, reading, sparse, style
 from lpjax.report.coefficients import coefficients
 from lpjax.report.density import accuracy, gains
 from lpjax.report.training import training
+from lpjax.store import paths
 
 MAIN = ("ticket", "recalibrated", "interpolation", "average")
 _SEARCHES = ("interpolation", "average", "best_single")
@@ -24,10 +25,14 @@ def draw(workdir: Path, results: pd.DataFrame, directory: Path) -> dict[str, Pat
       directory: Where the figures go, as NAME.png and NAME.pdf; created if need be.
 
     Returns:
-      The PNG of every figure, by name: `accuracy`, `gains`, `baselines`, `coefficients`, `training`.
+      The PNG of every figure, by name: `accuracy`, `gains`, `baselines`, `coefficients`, `training`; of a sparse run
+      `superposed`, `training`, `masks`.
     """
     with matplotlib.rc_context(style.SETTINGS):
-        drawn = _measured(results) | _recorded(workdir)
+        if arms.is_sparse(reading.json_or_empty(paths.config(workdir))):
+            drawn = sparse.figures(workdir, results)
+        else:
+            drawn = _measured(results) | _recorded(workdir)
         return {name: save(figure, directory, name) for name, figure in drawn.items()}
 
 

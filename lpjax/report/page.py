@@ -5,13 +5,19 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from lpjax import pools
-from lpjax.report import figures, reading, style, tables
+from lpjax import pools, transforms
+from lpjax.report import arms, figures, reading, style, superposed, tables
 from lpjax.store import paths
 
 _SHOWN = 0.65
+_KINDS = {
+    "cia": "A weight's mean over all tickets, a zero where it is not alive: what few tickets have, shrinks.",
+    "caa": "A weight's mean over those tickets in which it is alive.",
+    "cima": "A moving average: every new ticket joins with the same share, so that the tickets weigh unequally.",
+}
 _MINUS = "\N{MINUS SIGN}"
 
 
@@ -31,25 +37,62 @@ def write(workdir: Path, command: str) -> Path:
       ValueError: If a record of the run is damaged.
     """
     results = reading.results(workdir)
+    config = reading.json_or_empty(paths.config(workdir))
+    template, told = _sparse(workdir, results) if arms.is_sparse(config) else _pooled(workdir, results)
     pictures = figures.draw(workdir, results, paths.figures(workdir))
     page = paths.report(workdir)
     page.parent.mkdir(parents=True, exist_ok=True)
-    html = _template().render(
-        command=command,
-        config=(config := reading.json_or_empty(paths.config(workdir))),
-        config_text=json.dumps(config, indent=2),
-        environment=reading.json_or_empty(paths.environment(workdir)),
-        progress=(progress := reading.progress(workdir)),
-        unfinished=any(seed["tickets"] < seed["levels"] or seed["pools"] < seed["all_pools"] for seed in progress),
-        rows=(rows := tables.rows(results)),
-        compared=_compared(rows),
-        levels=tables.by_level(results) if rows else [],
-        about={name: method.about for name, method in pools.METHODS.items()},
-        searched=figures.searched(workdir)[0],
-        figures={name: _picture(path.read_bytes()) for name, path in pictures.items()},
+    html = (
+        _environment()
+        .get_template(template)
+        .render(
+            command=command,
+            config=config,
+            config_text=json.dumps(config, indent=2),
+            environment=reading.json_or_empty(paths.environment(workdir)),
+            figures={name: _picture(path.read_bytes()) for name, path in pictures.items()},
+            **told,
+        )
     )
     page.write_text(html, encoding="utf-8")
     return page
+
+
+def _pooled(workdir: Path, results: pd.DataFrame) -> tuple[str, dict[str, Any]]:
+    """Gathers what the page of tickets and their pools tells."""
+    progress, rows = reading.progress(workdir), tables.rows(results)
+    return "page.html.jinja", {
+        "progress": progress,
+        "unfinished": any(seed["tickets"] < seed["levels"] or seed["pools"] < seed["all_pools"] for seed in progress),
+        "rows": rows,
+        "compared": _compared(rows),
+        "levels": tables.by_level(results) if rows else [],
+        "about": {name: method.about for name, method in pools.METHODS.items()},
+        "searched": figures.searched(workdir)[0],
+    }
+
+
+def _sparse(workdir: Path, results: pd.DataFrame) -> tuple[str, dict[str, Any]]:
+    """Gathers what the page of a sparse run tells."""
+    progress, rows = arms.progress(workdir), superposed.rows(workdir, results)
+    made = [row for row in rows if row.method not in (arms.BASE, arms.CHEAP)]
+    cheap = arms.named(results[results["level"] > 0])
+    return "sparse.html.jinja", {
+        "plan": arms.plan(workdir),
+        "progress": progress,
+        "unfinished": any(seed["unfinished"] for seed in progress),
+        "rows": rows,
+        "made": made,
+        "levels": tables.by_level(cheap) if len(cheap) else [],
+        "lies": {row.method: _lies(row, results) for row in made if row.method != "ensemble"},
+        "methods": transforms.METHODS,
+        "kinds": _KINDS,
+    }
+
+
+def _lies(row: superposed.Row, results: pd.DataFrame) -> str:
+    seed = results[(results["method"] == row.method) & (results["level"] == row.tickets)]["seed"].min()
+    return paths.ticket(paths.pool(Path(), seed, row.method, row.tickets)).as_posix()
 
 
 def _compared(rows: list[tables.Row]) -> list[tables.Row]:
@@ -64,7 +107,7 @@ def _picture(png: bytes) -> dict[str, Any]:
     return {"data": base64.b64encode(png).decode(), "width": round(_SHOWN * pixels)}
 
 
-def _template() -> Any:
+def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("lpjax.report", "."),
         autoescape=True,
@@ -72,8 +115,15 @@ def _template() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"name": _name, "share": _share, "points": _points, "size": _size, "number": _number}
-    return environment.get_template("page.html.jinja")
+    environment.filters |= {
+        "name": _name,
+        "share": _share,
+        "points": _points,
+        "size": _size,
+        "number": _number,
+        "fraction": _fraction,
+    }
+    return environment
 
 
 def _name(method: str) -> str:
@@ -94,6 +144,10 @@ def _size(spread: tables.Spread) -> str:
 
 def _number(spread: tables.Spread | None) -> str:
     return _with_spread(spread, 1, ".4f")
+
+
+def _fraction(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
 
 
 def _with_spread(spread: tables.Spread | None, scale: int, form: str) -> str:

@@ -1,5 +1,6 @@
 """What a work directory holds by now, finished or not, as tables."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,23 +41,25 @@ def trials(workdir: Path, method: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["seed", "anchor", "newcomer", "coefficient", "accepted"])
 
 
-def epochs(workdir: Path) -> pd.DataFrame:
+def epochs(workdir: Path, columns: Sequence[str] = ("validation_accuracy",)) -> pd.DataFrame:
     """Reads how every level trained.
 
     Args:
       workdir: A run's.
+      columns: What to read of every epoch, all numbers.
 
     Returns:
-      One row an epoch: `seed`, `level`, `epoch`, `validation_accuracy` (fraction), and `kept`: whether the ticket is of
-      this epoch. Levels in training are there too, without a ticket yet.
+      One row an epoch: `seed`, `level`, `epoch`, the columns (NaN where not recorded), and `kept`: whether the ticket
+      is of this epoch. Levels in training are there too, without a ticket yet.
     """
     rows = []
     for seed, level, directory in _levels(workdir, "seed_*"):
         summary = json_or_empty(paths.summary(directory))
         for line in store.read_jsonl(paths.metrics(directory)):
             kept = line["epoch"] == summary.get("epoch")
-            rows.append((seed, level, line["epoch"], line["validation_accuracy"], kept))
-    return pd.DataFrame(rows, columns=["seed", "level", "epoch", "validation_accuracy", "kept"])
+            rows.append((seed, level, line["epoch"], *map(line.get, columns), kept))
+    table = pd.DataFrame(rows, columns=["seed", "level", "epoch", *columns, "kept"])
+    return table.astype(dict.fromkeys(columns, float))
 
 
 def progress(workdir: Path) -> list[dict[str, int]]:

@@ -53,6 +53,12 @@ LOOKS = {
     "prune_after": Look("pool (pruned after)", "#0072B2", "s", "--"),
     "ensemble_logits": Look("ensemble (logits)", "#009E73", "D", "--"),
     "ensemble_probabilities": Look("ensemble (probabilities)", "#56B4E9", "<", "--"),
+    "base": Look("base network", "#000000", "s", "--"),
+    "cheap": Look("cheap ticket", "#7A7A7A", "o", "--"),
+    "cia": Look("Sup-ticket (CIA)", "#D55E00", "^", "-"),
+    "caa": Look("Sup-ticket (CAA)", "#0072B2", "v", "-"),
+    "cima": Look("Sup-ticket (CIMA)", "#CC79A7", "X", "-"),
+    "ensemble": Look("output ensemble", "#009E73", "D", ":"),
 }
 # Variants of the pool, told by a number: the full one has 18 newcomers and 11 coefficients.
 FAMILIES = {

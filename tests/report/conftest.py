@@ -1,8 +1,11 @@
+from html.parser import HTMLParser
+
 import pytest
 
 from lpjax import store
 from lpjax.store import Result, paths
 
+VOID = {"img", "meta", "br"}
 TOTAL = 1000
 KEPT = (1000, 800, 640)
 TICKETS = {0: (0.70, 0.60, 0.50), 1: (0.72, 0.62, 0.52)}
@@ -68,6 +71,131 @@ def build():
         return workdir
 
     return build
+
+
+CYCLES, BEFORE, CYCLE, EPOCHS = 3, 14, 2, 20
+STEPS = 10
+SEEDS = {0: 0.70, 1: 0.72, 2: 0.71}
+SPARSE = {
+    "cheap": {0: (0.01, 0.02, 0.00), 1: (0.00, 0.02, 0.01), 2: (0.02, 0.00, 0.01)},
+    "cia": {0: (0.01, 0.03, 0.04), 1: (0.00, 0.04, 0.05), 2: (0.02, 0.02, 0.03)},
+    "cima": {0: (0.01, 0.02, 0.03), 1: (0.00, 0.03, 0.03), 2: (0.02, 0.01, 0.03)},
+    "ensemble": {0: (0.01, 0.04, 0.05), 1: (0.00, 0.05, 0.06), 2: (0.02, 0.04, 0.05)},
+}
+
+
+def sparse_measurements():
+    for seed, base in SEEDS.items():
+        gains = {("ticket", 0): 0.0} | {
+            ("ticket" if method == "cheap" else method, k): gain
+            for method, values in SPARSE.items()
+            for k, gain in enumerate(values[seed], start=1)
+        }
+        for (method, level), gain in gains.items():
+            subject = (seed, level, 50, TOTAL, 0.05, method)
+            yield Result(*subject, "test", "accuracy", base + gain)
+            yield Result(*subject, "validation", "accuracy", base + gain + 0.01)
+            yield Result(*subject, "test", "nll", 1.25 - gain)
+            yield Result(*subject, "test", "ece", 0.125)
+
+
+def train_arm(workdir, seed, level, first, last):
+    """Records the epochs of a level, the milestones of the base network at 10 and 15, of the other arm at 7 and 10."""
+    directory, milestones = paths.level(workdir, seed, level), (7, 10) if level else (10, 15)
+    for epoch in range(first, last + 1):
+        rate = 0.1 / 10 ** sum(epoch > milestone for milestone in milestones)
+        if epoch > BEFORE and level:
+            rate = 0.005 if epoch % CYCLE else 0.001
+        line = {
+            "epoch": float(epoch),
+            "step": epoch * STEPS,
+            "learning_rate": rate,
+            "validation_accuracy": SEEDS[seed] - 0.4 / epoch - rate,
+            "kept": 50,
+            "density": 0.05,
+            "explored": min(0.05 + 0.01 * epoch, 0.2) + 0.03 * level,
+            "flops": 0.1 + 0.001 * epoch,
+        }
+        store.append_jsonl(paths.metrics(directory), line)
+    costs = {"inference_flops": 0.12, "training_flops": 0.006 * last}
+    summary = {"level": level, "kept": 50, "total": TOTAL, "density": 0.05, "epoch": float(last)} | costs
+    store.write_json(paths.summary(directory), summary)
+    store.write_json(paths.evaluation(directory), {})
+
+
+@pytest.fixture(scope="session")
+def build_sparse():
+    """Makes a work directory of a sparse run: three seeds, each of a base network and of three cheap tickets."""
+
+    def build(workdir):
+        config = {
+            "dataset": "digits",
+            "model": "resnet8",
+            "seeds": list(SEEDS),
+            "train": {"duration": f"{EPOCHS}ep"},
+            "sparse": {"method": "rigl", "density": 0.05},
+            "superpose": {
+                "averages": ["cia", "cima"], "share": 0.3, "cycle": f"{CYCLE}ep", "low": 0.001, "high": 0.005,
+                "explore": "method", "drop_fraction": 0.5, "decay": 0.8, "prune": "step", "stats": "average",
+                "first": "cycle", "base": True, "ensemble": True,
+            },
+        }  # fmt: skip
+        store.write_json(paths.config(workdir), config)
+        store.write_results(paths.results(workdir), sparse_measurements())
+        for seed in SEEDS:
+            train_arm(workdir, seed, 0, 1, EPOCHS)
+            for k in range(1, CYCLES + 1):
+                train_arm(workdir, seed, k, 1 if k == 1 else BEFORE + CYCLE * (k - 1) + 1, BEFORE + CYCLE * k)
+                for method in ("cia", "cima", "ensemble"):
+                    directory = paths.pool(workdir, seed, method, k)
+                    costs = {"density": 0.05, "inference_flops": 0.12 * (k if method == "ensemble" else 1)}
+                    store.write_json(paths.summary(directory), {"kept": 50, "total": TOTAL} | costs)
+                    store.write_json(paths.evaluation(directory), {})
+        return workdir
+
+    return build
+
+
+class Page(HTMLParser):
+    """The page as a browser takes it: its words without tags, its tables cell by cell, its resources."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.open, self.words, self.rows, self.resources = [], [], [], []
+        self.feed(path.read_text())
+        self.close()
+        assert not self.open
+        self.text = " ".join(" ".join(self.words).split())
+        self.table = [[" ".join(cell.split()) for cell in row] for row in self.rows]
+
+    def handle_starttag(self, tag, attributes):
+        self.resources += [value for name, value in attributes if name in ("src", "href", "srcset", "data")]
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.words.append(data)
+        if {"td", "th"} & set(self.open):
+            self.rows[-1][-1] += data
+
+
+@pytest.fixture(scope="session")
+def read_page():
+    return Page
+
+
+@pytest.fixture
+def words_only(monkeypatch):
+    """Draws no figures, which take most of the time."""
+    monkeypatch.setattr("lpjax.report.page.figures.draw", lambda workdir, results, directory: {})
 
 
 @pytest.fixture

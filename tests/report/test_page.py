@@ -1,5 +1,4 @@
 import re
-from html.parser import HTMLParser
 
 import pytest
 
@@ -7,38 +6,6 @@ from lpjax import report, store
 from lpjax.store import paths
 
 COMMAND = "python -m lpjax.main --config=<b>configs</b>/a.py --workdir='runs/\"x\"'"
-VOID = {"img", "meta", "br"}
-
-
-class Page(HTMLParser):
-    """The page as a browser takes it: its words without tags, its tables cell by cell, its resources."""
-
-    def __init__(self, path):
-        super().__init__()
-        self.open, self.words, self.rows, self.resources = [], [], [], []
-        self.feed(path.read_text())
-        self.close()
-        assert not self.open
-        self.text = " ".join(" ".join(self.words).split())
-        self.table = [[" ".join(cell.split()) for cell in row] for row in self.rows]
-
-    def handle_starttag(self, tag, attributes):
-        self.resources += [value for name, value in attributes if name in ("src", "href", "srcset", "data")]
-        if tag not in VOID:
-            self.open.append(tag)
-        if tag == "tr":
-            self.rows.append([])
-        if tag in ("td", "th"):
-            self.rows[-1].append("")
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if "style" not in self.open:
-            self.words.append(data)
-        if {"td", "th"} & set(self.open):
-            self.rows[-1][-1] += data
 
 
 @pytest.fixture(scope="module")
@@ -52,18 +19,13 @@ def path(workdir):
 
 
 @pytest.fixture(scope="module")
-def page(path):
-    return Page(path)
-
-
-def write(workdir):
-    return Page(report.write(workdir, "command"))
+def page(path, read_page):
+    return read_page(path)
 
 
 @pytest.fixture
-def words_only(monkeypatch):
-    """Draws no figures, which take most of the time."""
-    monkeypatch.setattr("lpjax.report.page.figures.draw", lambda workdir, results, directory: {})
+def write(read_page):
+    return lambda workdir: read_page(report.write(workdir, "command"))
 
 
 def test_the_page_lies_where_the_store_says(workdir, path):
@@ -93,7 +55,7 @@ def test_the_command_is_shown_word_for_word_and_escaped(path, page):
     assert "<b>" not in path.read_text()
 
 
-def test_a_config_cannot_inject_markup(tmp_path, words_only):
+def test_a_config_cannot_inject_markup(tmp_path, words_only, write):
     config = {
         "dataset": "<script>alert(1)</script>",
         "model": "a & b",
@@ -140,28 +102,28 @@ def test_a_finished_run_does_not_speak_of_progress(page):
     assert "How far it is" not in page.text
 
 
-def test_one_seed_has_no_spread_and_says_so(tmp_path, build, words_only):
+def test_one_seed_has_no_spread_and_says_so(tmp_path, build, words_only, write):
     page = write(build(tmp_path, seeds=(0,), methods=("recalibrated", "interpolation")))
     assert "2.00 points above the ticket of the same density (one seed: no spread)" in page.text
     assert ["pool (interpolation)", "62.00", "+2.00", "+1.50", "3", "1"] in page.table
     assert "±" not in page.text
 
 
-def test_a_loss_is_called_a_loss(tmp_path, build, words_only):
+def test_a_loss_is_called_a_loss(tmp_path, build, words_only, write):
     page = write(build(tmp_path, methods=("swa",)))
     assert "2.00 ± 0.00 points below the ticket" in page.text
     assert "It is higher at 0 of 3 levels" in page.text
     assert "fairer" not in page.text
 
 
-def test_no_difference_is_called_none(tmp_path, build, words_only):
+def test_no_difference_is_called_none(tmp_path, build, words_only, write):
     build(tmp_path, methods=("interpolation",))
     rows = [row for row in store.read_results(paths.results(tmp_path)) if row.method == "ticket"]
     store.write_results(paths.results(tmp_path), [*rows, *(row._replace(method="average") for row in rows)])
     assert "is the same as the ticket's" in write(tmp_path).text
 
 
-def test_an_unfinished_seed_is_left_out_of_the_means(tmp_path, build, words_only):
+def test_an_unfinished_seed_is_left_out_of_the_means(tmp_path, build, words_only, write):
     build(tmp_path, methods=("interpolation",))
     rows = store.read_results(paths.results(tmp_path))
     store.write_results(paths.results(tmp_path), [row for row in rows if (row.seed, row.level) != (1, 2)])
@@ -171,7 +133,7 @@ def test_an_unfinished_seed_is_left_out_of_the_means(tmp_path, build, words_only
     assert "Seed 1: 2 of 3 tickets, 3 of 3 pools." in page.text
 
 
-def test_methods_of_different_levels_are_not_to_be_compared(tmp_path, build, words_only):
+def test_methods_of_different_levels_are_not_to_be_compared(tmp_path, build, words_only, write):
     build(tmp_path, methods=("interpolation",))
     rows = store.read_results(paths.results(tmp_path))
     store.write_results(paths.results(tmp_path), [r for r in rows if r.method == "ticket" or r.level < 2])
@@ -180,7 +142,7 @@ def test_methods_of_different_levels_are_not_to_be_compared(tmp_path, build, wor
     assert "compare their gains" in page.text
 
 
-def test_before_anything_is_measured_the_page_shows_what_there_is(tmp_path, build):
+def test_before_anything_is_measured_the_page_shows_what_there_is(tmp_path, build, write):
     build(tmp_path, seeds=(0,), methods=("interpolation",))
     paths.results(tmp_path).unlink()
     page = write(tmp_path)
@@ -189,21 +151,21 @@ def test_before_anything_is_measured_the_page_shows_what_there_is(tmp_path, buil
     assert sum(resource.startswith("data:") for resource in page.resources) == 2
 
 
-def test_an_empty_work_directory_has_a_page(tmp_path):
+def test_an_empty_work_directory_has_a_page(tmp_path, write):
     page = write(tmp_path)
     assert "Nothing has been measured" in page.text
     assert "What each thing is" in page.text
 
 
 @pytest.mark.parametrize(("split", "metric"), [("test", "accuracy"), ("validation", "accuracy"), ("test", "nll")])
-def test_a_page_of_one_measurement_alone_can_be_written(tmp_path, build, split, metric):
+def test_a_page_of_one_measurement_alone_can_be_written(tmp_path, build, split, metric, write):
     build(tmp_path, seeds=(0,), methods=("interpolation",))
     rows = store.read_results(paths.results(tmp_path))
     store.write_results(paths.results(tmp_path), [r for r in rows if (r.split, r.metric) == (split, metric)])
     assert "What each thing is" in write(tmp_path).text
 
 
-def test_a_method_unknown_to_the_report_appears_under_its_own_name(tmp_path, build):
+def test_a_method_unknown_to_the_report_appears_under_its_own_name(tmp_path, build, write):
     build(tmp_path, seeds=(0,), methods=("swa",))
     rows = store.read_results(paths.results(tmp_path))
     renamed = [r._replace(method="learned_soup") if r.method == "swa" else r for r in rows]

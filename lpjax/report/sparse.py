@@ -1,0 +1,156 @@
+"""Figures of a sparse run: how both arms trained, what masks did, and what superposing cheap tickets gains."""
+
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from lpjax.report import arms, style, tables
+
+_LOOKS = {arms.BASE: style.look("base"), arms.CHEAP: style.look("cia")._replace(name="Sup-tickets")}
+_TRAINING = {"validation_accuracy": ("validation accuracy (%)", 100), "learning_rate": ("learning rate", 1)}
+_MASKS = {
+    "density": "density\n(share of weights alive)",
+    "explored": "exploration rate $R_s$\n(share of weights alive so far)",
+    "flops": "FLOPs of a forward pass\n(share of the dense network's)",
+}
+_SPREAD = 0.07  # how far apart dots of neighbouring methods lie, in tickets
+_PALE = 0.1
+_DECADE = 10
+
+
+def figures(workdir: Path, results: pd.DataFrame) -> dict[str, Figure]:
+    """Draws every figure of a sparse run that there is something to draw for.
+
+    Args:
+      workdir: The run's, finished or not.
+      results: Its measurements, as `reading.results` gives them.
+
+    Returns:
+      Figures by name: `superposed`, `training`, `masks`; the last two of the first seed.
+    """
+    drawn, epochs, plan = {}, arms.epochs(workdir), arms.plan(workdir)
+    test = tables.wide(arms.named(results), "test", "accuracy")
+    if {arms.CHEAP} & set(test):
+        drawn["superposed"] = superposed(test)
+    if plan:
+        first = epochs[epochs["seed"] == epochs["seed"].min()]
+        drawn |= {"training": training(first, plan)} if first[list(_TRAINING)].notna().any(axis=None) else {}
+        drawn |= {"masks": masks(first, plan)} if first[list(_MASKS)].notna().any(axis=None) else {}
+    return drawn
+
+
+def superposed(test: pd.DataFrame) -> Figure:
+    """Draws test accuracy against the number of cheap tickets: mean and band over seeds, and a dot a seed.
+
+    Args:
+      test: Accuracies, as `tables.wide` gives them of `arms.named` results.
+
+    Returns:
+      The figure; the base network lies at the left, its mean a line all along.
+
+    References:
+      Yin et al., Superposing Many Tickets into One, UAI 2022, Figure 4.
+    """
+    figure, (axes,) = style.panels(1, width=5.2, height=3.5)
+    methods, last = style.in_order(map(str, test)), int(test.index.get_level_values("level").max())
+    for place, method in enumerate(methods):
+        values = 100 * test[method].dropna()
+        shift = _SPREAD * (place - (len(methods) - 1) / 2) * (method != arms.BASE)
+        x = values.index.get_level_values("level") + shift
+        colour = style.look(method).colour
+        axes.plot(x, values, ".", color=colour, markersize=5, markeredgewidth=0, alpha=0.7)
+        if method == arms.BASE:
+            mean, std = values.mean(), values.std()
+            ends = [0, last + 0.3]
+            style.band(axes, ends, pd.Series([mean] * 2), pd.Series([std] * 2), style.look(method), size=0)
+        else:
+            style.curve(axes, pd.Series(range(last + 1)) + shift, values, method)
+    for band in axes.collections:
+        band.set_alpha(_PALE)  # five of them overlap
+    first = 0 if arms.BASE in test else 1
+    axes.set_xlim(first - 0.3, last + 0.3)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_formatter(lambda value, _: "base" if value == 0 else f"{value:g}")
+    axes.set_xlabel("cheap tickets collected")
+    axes.set_ylabel("test accuracy (%)")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
+
+
+def training(epochs: pd.DataFrame, plan: arms.Plan) -> Figure:
+    """Draws validation accuracy and learning rate by epoch: all of training at the left, the cycles at the right.
+
+    Args:
+      epochs: One seed's, as `arms.epochs` gives them.
+      plan: The run's.
+
+    Returns:
+      The figure; cheap tickets are marked where they were collected.
+    """
+    shown = [column for column in _TRAINING if epochs[column].notna().any()]
+    cycling = (epochs["arm"] == arms.CHEAP) & (epochs["epoch"] > plan.before)
+    parts = [epochs, epochs[epochs["epoch"] >= plan.before]][: 2 if cycling.any() and plan.before else 1]
+    figure = Figure(figsize=(6.75, 1.2 + 1.5 * len(shown)), layout="constrained")
+    grid = figure.subplots(len(shown), len(parts), squeeze=False, sharex="col", width_ratios=[5, 4][: len(parts)])
+    for row, column in zip(grid, shown, strict=True):
+        words, scale = _TRAINING[column]
+        for axes, part in zip(row, parts, strict=True):
+            _arms(axes, part.assign(value=scale * part[column]), plan)
+            values = part[column][part[column] > 0]
+            if column == "learning_rate" and len(values) and values.max() > _DECADE * values.min():
+                axes.set_yscale("log")
+        row[0].set_ylabel(words)
+    for axes, title in zip(grid[0], ("all of training", "the cycles"), strict=False):
+        axes.set_title(title)
+    for axes in grid[-1]:
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _legend(figure, grid[0, -1])
+    return figure
+
+
+def masks(epochs: pd.DataFrame, plan: arms.Plan) -> Figure:
+    """Draws what masks did by epoch: density, exploration rate and FLOPs, those of them that were recorded.
+
+    Args:
+      epochs: One seed's, as `arms.epochs` gives them.
+      plan: The run's.
+
+    Returns:
+      The figure.
+
+    References:
+      Liu et al., Do We Actually Need Dense Over-Parameterization?, ICML 2021 (exploration rate).
+    """
+    shown = [column for column in _MASKS if epochs[column].notna().any()]
+    figure, row = style.panels(len(shown), width=2.4, height=2.6, share=False)
+    for axes, column in zip(row, shown, strict=True):
+        _arms(axes, epochs.assign(value=epochs[column]), plan)
+        axes.set_ylim(0, 1.1 * epochs[column].max())
+        axes.set_title(_MASKS[column])
+        axes.set_xlabel("epoch")
+    _legend(figure, row[0])
+    return figure
+
+
+def _arms(axes: Axes, epochs: pd.DataFrame, plan: arms.Plan) -> None:
+    """Draws `value` of both arms, shades the cycles and marks the epochs of cheap tickets."""
+    axes.grid(axis="y", linewidth=0.4, color="#DDDDDD")
+    for arm, lines in epochs.dropna(subset="value").groupby("arm"):
+        name, colour, _, line = _LOOKS[str(arm)]
+        # Where both arms agree, the colour shows between the dashes of the base network.
+        order = 3 if arm == arms.BASE else 2
+        axes.plot(lines["epoch"], lines["value"], line, color=colour, linewidth=1.1, label=name, zorder=order)
+        kept = lines[lines["kept"] & (lines["arm"] == arms.CHEAP)]
+        if len(kept):
+            (marks,) = axes.plot(kept["epoch"], kept["value"], style.look(arms.CHEAP).marker, color=colour, zorder=4)
+            marks.set(markersize=5, markerfacecolor="white", label="cheap ticket")
+    if plan.cycles:
+        axes.axvspan(plan.before, plan.epochs, color="#F0F0F0", linewidth=0, zorder=0, label="cycles")
+
+
+def _legend(figure: Figure, axes: Axes) -> None:
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4)
