@@ -5,6 +5,7 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from lpjax import pools, store
+from lpjax.run.arms import arms
 from lpjax.run.check import check
 from lpjax.run.compilation import remember_compilations
 from lpjax.run.config import FREE, GROWING, default_config, fields, resolve
@@ -14,13 +15,15 @@ from lpjax.run.imp import find_tickets
 from lpjax.run.imported import check_source
 from lpjax.run.job import Job, prepare
 from lpjax.run.pool import build_pools, searches
+from lpjax.run.sparse import train_arms
+from lpjax.run.superposed import ENSEMBLE, superpose_outputs, superpose_tickets, superpositions
 from lpjax.store import paths
 
 __all__ = ["check", "default_config", "fields", "remember_compilations", "run", "write_results"]
 
 
 def run(config: ConfigDict, workdir: Path) -> Job:
-    """Finds tickets, builds pools and measures both, for every seed; what is done already is left alone.
+    """Finds tickets, pools or superposes them and measures all, for every seed; what is done already is left alone.
 
     Args:
       config: As the user wrote it.
@@ -35,21 +38,29 @@ def run(config: ConfigDict, workdir: Path) -> Job:
     check(config)
     resolved = resolve(config)
     job = prepare(ConfigDict(resolved))
-    for seed in config.seeds if config.imp.tickets_from else ():
+    sparse_arms = arms(job) if config.sparse.method != "none" else []
+    for seed in config.seeds if config.imp.tickets_from and not sparse_arms else ():
         check_source(job, workdir, seed)
     if config.corruptions.measure != "none":
         find_corruptions(job)  # refused now rather than after training
     store.claim(workdir, resolved, growing=GROWING, free=FREE, defaults=default_config().to_dict())
     if not paths.environment(workdir).exists():
         store.write_json(paths.environment(workdir), store.environment())
+    methods = tuple(config.superpose.averages if sparse_arms else config.pool.methods)
     for seed in config.seeds:
-        find_tickets(job, workdir, seed)
-        build_pools(job, workdir, seed, searches(job))
-        evaluate_seed(job, workdir, seed, config.pool.methods)
-    write_results(workdir, config.imp.levels)
+        if sparse_arms:
+            train_arms(job, workdir, seed, sparse_arms)
+            superpose_tickets(job, workdir, seed, superpositions(job))
+        else:
+            find_tickets(job, workdir, seed)
+            build_pools(job, workdir, seed, searches(job))
+        evaluate_seed(job, workdir, seed, methods)
+        if sparse_arms and config.superpose.ensemble:
+            superpose_outputs(job, workdir, seed)
+    write_results(workdir, job.levels)
     if config.corruptions.measure != "none":
-        evaluate_corruptions(job, workdir, config.seeds, config.pool.methods)
-        write_results(workdir, config.imp.levels)
+        evaluate_corruptions(job, workdir, config.seeds, methods)
+        write_results(workdir, job.levels)
     return job
 
 
@@ -60,7 +71,7 @@ def write_results(workdir: Path, levels: int) -> None:
       workdir: Where it lies.
       levels: How many tickets a seed has.
     """
-    seeds, methods = store.read_json(paths.config(workdir))["seeds"], tuple(pools.METHODS)
+    seeds, methods = store.read_json(paths.config(workdir))["seeds"], (*pools.METHODS, *pools.KINDS, ENSEMBLE)
     store.write_results(paths.results(workdir), gather(workdir, seeds, levels, methods))
     if corrupted := gather_corruptions(workdir, seeds, levels, methods):
         store.write_results(paths.corrupted_results(workdir), corrupted)

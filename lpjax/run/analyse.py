@@ -1,6 +1,6 @@
 """What lies between tickets: averaged pairs, linear paths and output ensembles, measured on test."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -106,31 +106,53 @@ def evaluate_ensembles(job: Job, workdir: Path, seed: int, methods: Mapping[str,
     References:
       Yin et al., Lottery Pools, AAAI 2023, Figure 7.
     """
-    levels = range(job.config.imp.levels)
-    directories = {(name, anchor): paths.pool(workdir, seed, name, anchor) for name in methods for anchor in levels}
+    levels = range(job.levels)
     chosen = {anchor: [anchor, *pools.adjacent(anchor, levels)[: members - 1]] for anchor in levels}
-    missing = {which: place for which, place in directories.items() if not _voted(place, chosen[which[1]])}
+    vote(job, workdir, seed, methods, chosen)
+
+
+def vote(job: Job, workdir: Path, seed: int, methods: Mapping[str, str], chosen: Mapping[int, Sequence[int]]) -> None:
+    """Measures output ensembles of chosen tickets.
+
+    Args:
+      job: Network and data.
+      workdir: Where the tickets lie; what was measured of the same members is left alone.
+      seed: Whose.
+      methods: What is averaged, `'logits'` or `'probabilities'`, by the name to measure it under.
+      chosen: The members' levels, by the level to measure them under.
+    """
+    missing = [
+        (name, level, place)
+        for name in methods
+        for level, members in chosen.items()
+        if not _voted(place := paths.pool(workdir, seed, name, level), members)
+    ]
     if not missing:
         return
-    tickets = _tickets(job, workdir, seed)
+    needed = sorted({member for _, level, _ in missing for member in chosen[level]})
+    tickets = {member: load_ticket(job, paths.level(workdir, seed, member)) for member in needed}
     splits = {"validation": job.validation, "test": job.test}
-    logits = {s: [np.asarray(predict(job, t.variables, of)) for t in tickets] for s, of in splits.items()}
+    logits = {
+        split: {member: np.asarray(predict(job, ticket.variables, of)) for member, ticket in tickets.items()}
+        for split, of in splits.items()
+    }
     with Progress(f"seed {seed} ensembles", len(missing), "ensemble") as progress:
-        for (name, anchor), directory in missing.items():
-            said = (_vote([of[m] for m in chosen[anchor]], methods[name]) for of in logits.values())
-            mask = tickets[anchor].mask
-            counts = {"kept": int(sparsity.kept(mask)), "total": sparsity.total(mask)}
+        for name, level, directory in missing:
+            members = chosen[level]
+            said = (_vote([of[member] for member in members], methods[name]) for of in logits.values())
+            masks = [tickets[member].mask for member in members]
+            counts = {"kept": int(sparsity.kept(masks[0])), "total": sparsity.total(masks[0])}
             evaluation = evaluate(job, *said)
             store.write_json(
-                paths.summary(directory), {"method": name, "anchor": anchor, "members": chosen[anchor], **counts}
+                paths.summary(directory), {"method": name, "anchor": level, "members": list(members), **counts}
             )
             store.write_json(paths.evaluation(directory), evaluation)
-            progress.advance(note=f"{name}, anchor {anchor}")
+            progress.advance(note=f"{name}, level {level}")
 
 
-def _voted(directory: Path, members: list[int]) -> bool:
+def _voted(directory: Path, members: Sequence[int]) -> bool:
     there = paths.evaluation(directory).exists()
-    return there and store.read_json(paths.summary(directory))["members"] == members
+    return there and store.read_json(paths.summary(directory))["members"] == list(members)
 
 
 @partial(jax.jit, static_argnums=1)
@@ -139,7 +161,7 @@ def _vote(logits: list[Any], votes: str) -> jax.Array:
 
 
 def _tickets(job: Job, workdir: Path, seed: int) -> list[Ticket]:
-    return [load_ticket(job, paths.level(workdir, seed, level)) for level in range(job.config.imp.levels)]
+    return [load_ticket(job, paths.level(workdir, seed, level)) for level in range(job.levels)]
 
 
 def _no_value(variables: Variables) -> jax.Array:

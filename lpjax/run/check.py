@@ -7,6 +7,7 @@ from ml_collections import ConfigDict
 
 from lpjax import models, pools, tickets, train
 from lpjax.choices import one_of
+from lpjax.run.check_sparse import check_sparse
 from lpjax.run.config import default_config, fields
 
 
@@ -41,12 +42,8 @@ def check(config: ConfigDict) -> None:
         one_of("pool method", method, pools.METHODS)
     if len(set(config.pool.methods)) < len(config.pool.methods):
         raise ValueError(f"pool.methods names one twice: {', '.join(config.pool.methods)}")
-    if config.imp.prunable not in ("convolutions", "kernels") and not config.imp.prunable.startswith("path:"):
-        raise ValueError(f"imp.prunable is {config.imp.prunable!r}; give 'convolutions', 'kernels' or 'path:REGEX'")
-    try:
-        re.compile(config.imp.prunable)
-    except re.error as error:
-        raise ValueError(f"imp.prunable is {config.imp.prunable!r}, no regular expression: {error}") from error
+    for field in ("imp.prunable", "sparse.prunable"):
+        _prunable(field, _get(config, field))
     budget = config.pool.recalibrate
     if budget != "full" and not (budget.isdigit() and int(budget)):
         raise ValueError(f"pool.recalibrate is {config.pool.recalibrate!r}; give a number of images, or 'full'")
@@ -56,8 +53,19 @@ def check(config: ConfigDict) -> None:
         raise ValueError(f"seeds are {tuple(config.seeds)}; give one or more different integers from 0 on")
     _ranges(config)
     _durations(config)
+    if config.sparse.method != "none":
+        check_sparse(config)
     if "reference" in config.pool.methods:
         _start(config)
+
+
+def _prunable(field: str, name: str) -> None:
+    if name not in ("convolutions", "kernels") and not name.startswith("path:"):
+        raise ValueError(f"{field} is {name!r}; give 'convolutions', 'kernels' or 'path:REGEX'")
+    try:
+        re.compile(name)
+    except re.error as error:
+        raise ValueError(f"{field} is {name!r}, no regular expression: {error}") from error
 
 
 def _ranges(config: ConfigDict) -> None:

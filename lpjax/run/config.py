@@ -57,6 +57,35 @@ def default_config() -> ConfigDict:
                 "dense": "whole",  # level 0 in one run, or 'rewound': it too starts at the rewind point (OpenLTH)
                 "tickets_from": "",  # a folder of tickets found elsewhere, instead of training; empty to train
             },
+            "sparse": {  # sparse training from the start instead: a base network and Sup-tickets a seed
+                "method": "none",  # 'none': tickets by iterative pruning; 'dense'; or a name of transforms.METHODS
+                "density": 0.05,  # at the end, of the prunable weights
+                "every": "1000it",  # between changes of the mask
+                "until": 1.0,  # share of ordinary training in which masks change
+                "drop_fraction": 0.5,  # of the living weights, at every change
+                "drop_schedule": "constant",  # or 'cosine': down to 0 where masks no longer change
+                "initial_density": 0.5,  # of 'granet'
+                "thin_until": "110ep",  # when 'granet', 'gmp' and '2:4' reach the final density
+                "allocate": "erk",  # how methods that change masks share weights among layers: 'erk', 'uniform'
+                "prunable": "kernels",  # 'convolutions', 'kernels', or 'path:REGEX'
+            },
+            "superpose": {
+                "averages": ("cia",),  # what is made of the cheap tickets: 'cia', 'caa', 'cima'
+                "share": 0.1,  # of training, that cycles may take; 0 for a base network alone
+                "cycle": "8ep",
+                "low": 0.001,  # learning rates of a cycle
+                "high": 0.005,
+                "shape": "triangle",  # 'triangle', 'fge', 'swa'
+                "explore": "method",  # as the method does, 'gradient' where masks else stay, or 'none'
+                "drop_fraction": 0.5,  # of the living weights, once at the start of every cycle
+                "decay": 0.8,  # of 'cima': the weight of the average so far
+                "prune": "step",  # after every ticket, or at the 'end'
+                "scope": "global",  # 'global', 'layerwise'
+                "stats": "average",  # or 'recalibrate': on training images, as many as pool.recalibrate says
+                "first": "cycle",  # the first ticket averaged; 'phase': the weights before the first cycle too
+                "base": True,  # train the base network too
+                "ensemble": False,  # measure the tickets' output ensemble too
+            },
             "pool": {
                 "methods": pools.STANDARD,
                 "coefficients": pools.INTERPOLATION,  # weights of the newcomer, for 'interpolation'
@@ -92,7 +121,7 @@ def resolve(config: ConfigDict) -> dict[str, Any]:
     return plain
 
 
-GROWING = ("seeds", "pool.methods")
+GROWING = ("seeds", "pool.methods", "superpose.averages")
 """Fields that may differ from call to call: more replicates and methods join a work directory."""
 FREE = (
     "data_dir",
@@ -102,8 +131,10 @@ FREE = (
     "train.steps_per_dispatch",
     "corruptions.dir",
     "corruptions.measure",
+    "superpose.base",
+    "superpose.ensemble",
 )
-"""Fields that change no ticket: where data lie, how fast."""
+"""Fields that change no ticket: where data lie, how fast, what else is made."""
 
 
 def fields(config: ConfigDict, prefix: str = "") -> list[str]:

@@ -87,7 +87,7 @@ def evaluate_corruptions(job: Job, workdir: Path, seeds: Sequence[int], methods:
         return
     source = find_corruptions(job)
     cells = [(name, severity) for name in names if name in source.names for severity in data.SEVERITIES]
-    there = [network.directory for _, network in _finished(workdir, seeds, config.imp.levels, methods)]
+    there = [network.directory for _, network in _finished(workdir, seeds, job.levels, methods)]
     missing = {directory: _missing(directory, cells, source.label) for directory in there}
     missing = {directory: lacking for directory, lacking in missing.items() if lacking}
     if not missing:

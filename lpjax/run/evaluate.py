@@ -86,7 +86,7 @@ def measure(logits: jax.Array, labels: jax.Array) -> dict[str, float]:
 
 
 def evaluate_seed(job: Job, workdir: Path, seed: int, methods: Sequence[str]) -> None:
-    """Measures every ticket and pool of a seed that was not measured yet, on validation and on test.
+    """Measures every ticket and pool of a seed that is there and was not measured yet, on validation and on test.
 
     Args:
       job: Network and data.
@@ -96,8 +96,8 @@ def evaluate_seed(job: Job, workdir: Path, seed: int, methods: Sequence[str]) ->
     """
     missing = [
         network
-        for network in networks(workdir, seed, job.config.imp.levels, methods)
-        if not _evaluated(network.directory)
+        for network in networks(workdir, seed, job.levels, methods)
+        if paths.summary(network.directory).exists() and not _evaluated(network.directory)
     ]
     with Progress(f"seed {seed} evaluation", len(missing), "network") as progress:
         for method, level, directory in missing:

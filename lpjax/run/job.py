@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 
 from lpjax import data, models, sparsity, tickets, train
 from lpjax.run.check import check_rewind
+from lpjax.train import Phases
 from lpjax.transforms import hold
 from lpjax.types import Apply, Augment, Batch, Preprocess, Variables
 
@@ -63,6 +64,17 @@ class Job(NamedTuple):
         """Turns a duration into steps of this job."""
         return train.steps(duration, self.steps_per_epoch)
 
+    @property
+    def phases(self) -> Phases:
+        """Divides sparse training, in steps."""
+        settings = self.config.superpose
+        return train.phases(self.steps(self.config.train.duration), settings.share, self.steps(settings.cycle))
+
+    @property
+    def levels(self) -> int:
+        """Counts the tickets of a seed: those of iterative pruning, or the base network and the cheap tickets."""
+        return self.config.imp.levels if self.config.sparse.method == "none" else 1 + self.phases.cycles
+
 
 def prepare(config: ConfigDict) -> Job:
     """Loads the data, builds the network and compiles nothing yet.
@@ -80,7 +92,6 @@ def prepare(config: ConfigDict) -> Job:
         config.dataset, data_dir=config.data_dir, validation=config.validation, train_images=config.train_images
     )
     steps_per_epoch = train.steps_per_epoch(len(dataset.train.labels), config.train.batch_size)
-    check_rewind(config, steps_per_epoch)
     options = {"width": config.width} if config.width else {}
     module = models.build(config.model, classes=dataset.classes, dtype=config.dtype, **options)
     apply = models.bind(module)
@@ -89,8 +100,10 @@ def prepare(config: ConfigDict) -> Job:
     def initialise(key: jax.Array) -> Variables:
         return models.initialise(module, key, (height, width, channels))
 
-    mask = sparsity.full_mask(jax.eval_shape(initialise, jax.random.key(0)).params, _prunable(config.imp.prunable))
-    _check_levels(config, sparsity.total(mask))
+    mask = sparsity.full_mask(jax.eval_shape(initialise, jax.random.key(0)).params, prunable(config))
+    if config.sparse.method == "none":
+        check_rewind(config, steps_per_epoch)
+        _check_levels(config, sparsity.total(mask))
     learning_rate = _learning_rate(config, steps_per_epoch)
 
     def optimizer(mask: PyTree) -> optax.GradientTransformation:
@@ -126,16 +139,25 @@ def prepare(config: ConfigDict) -> Job:
     )
 
 
+def prunable(config: ConfigDict) -> sparsity.Prunable:
+    """Tells which weights may be pruned.
+
+    Args:
+      config: The resolved configuration.
+
+    Returns:
+      A predicate for `sparsity.full_mask`.
+    """
+    name = (config.imp if config.sparse.method == "none" else config.sparse).prunable
+    return PRUNABLE[name] if name in PRUNABLE else sparsity.by_path(name.removeprefix("path:"))
+
+
 def _check_levels(config: ConfigDict, total: int) -> None:
     kept, rule = total, tickets.RULES[config.imp.rule]
     for level in range(1, config.imp.levels):
         kept = rule(kept, config.imp.prune_fraction, 0)
         if kept < 1:
             raise ValueError(f"imp.levels is {config.imp.levels}, but level {level} leaves no weight; ask for fewer")
-
-
-def _prunable(name: str) -> sparsity.Prunable:
-    return PRUNABLE[name] if name in PRUNABLE else sparsity.by_path(name.removeprefix("path:"))
 
 
 def _learning_rate(config: ConfigDict, steps_per_epoch: int) -> optax.Schedule:

@@ -1,0 +1,161 @@
+"""The arms of a sparse run: what each trains, how its masks change, and when its tickets are collected."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import optax
+
+from lpjax import sparsity, train, transforms
+from lpjax.run.check_sparse import ALLOCATE, DENSE
+from lpjax.run.job import Job, prunable
+from lpjax.types import Variables
+
+
+class Arm(NamedTuple):
+    """One training from initial weights to its last ticket.
+
+    Attributes:
+      name: For people.
+      phases: In steps.
+      ends: When tickets are collected: steps by level. The base network is level 0.
+      learning_rate: By step.
+      start: `(variables, key) -> state` at step 0; the key draws the mask.
+      step: The compiled training step.
+    """
+
+    name: str
+    phases: train.Phases
+    ends: Mapping[int, int]
+    learning_rate: optax.Schedule
+    start: Callable[[Variables, jax.Array], train.TrainState]
+    step: train.Step
+
+
+def arms(job: Job) -> list[Arm]:
+    """Lists what the config asks for: the base network, and Sup-tickets if there are cycles.
+
+    Args:
+      job: Network, data and config.
+
+    Returns:
+      One or two arms; nothing is compiled yet.
+
+    Raises:
+      ValueError: If no cycle fits, or masks would never change or not reach their density in time.
+    """
+    total, phases, settings = job.steps(job.config.train.duration), job.phases, job.config.superpose
+    if settings.share and not phases.cycles:
+        raise ValueError(
+            f"superpose.share {settings.share} of train.duration {job.config.train.duration!r} holds no cycle of "
+            f"{settings.cycle!r}; give a larger share, a shorter cycle, or 0 for no cycle"
+        )
+    found = [_arm(job, "base network", train.Phases(total, phases.cycle, 0), {0: total})] if settings.base else []
+    if phases.cycles:
+        first = phases.before + train.lowest(settings.shape, phases.cycle)
+        ends = {level: first + (level - 1) * phases.cycle for level in range(1, phases.cycles + 1)}
+        found.append(_arm(job, "Sup-tickets", phases, ends))
+    return found
+
+
+def _arm(job: Job, name: str, phases: train.Phases, ends: Mapping[int, int]) -> Arm:
+    rate = _learning_rate(job, phases)
+    optimizer = _optimizer(job, phases, rate)
+
+    def start(variables: Variables, key: jax.Array) -> train.TrainState:
+        state = train.initial_state(variables, optimizer(key))
+        params = sparsity.apply_mask(variables.params, transforms.mask_of(state.opt_state))
+        return state._replace(variables=Variables(params, variables.stats))
+
+    # The key is in the state alone, so that one compiled step serves all seeds.
+    step = train.train_step(
+        job.apply,
+        optimizer(jax.random.key(0)),
+        job.augment,
+        label_smoothing=job.config.train.label_smoothing,
+        axis_name=train.AXIS,
+    )
+    return Arm(name, phases, ends, rate, jax.jit(start), train.data_parallel(step, job.mesh))
+
+
+def _learning_rate(job: Job, phases: train.Phases) -> optax.Schedule:
+    settings, cycles, total = job.config.train, job.config.superpose, job.steps(job.config.train.duration)
+
+    def moved(milestone: str) -> int:
+        """Keeps a milestone's share of ordinary training, in whole epochs if it is given in epochs."""
+        unit = job.steps_per_epoch if milestone.endswith("ep") else 1
+        return job.steps(milestone) * phases.before // (total * unit) * unit
+
+    ordinary = train.learning_rate(
+        settings.schedule,
+        settings.learning_rate,
+        phases.before,
+        milestones=[moved(milestone) for milestone in settings.milestones],
+        decay=settings.decay,
+        warmup=job.steps(settings.warmup),
+    )
+    if not phases.cycles:
+        return ordinary
+    return optax.join_schedules(
+        [ordinary, train.cyclical(cycles.low, cycles.high, phases.cycle, cycles.shape)], [phases.before]
+    )
+
+
+def _optimizer(
+    job: Job, phases: train.Phases, rate: optax.Schedule
+) -> Callable[[jax.Array], optax.GradientTransformation]:
+    """Binds the method: periodic changes in ordinary training, then one at the start of every cycle."""
+    sparse, settings = job.config.sparse, job.config.train
+    lag = int(sparse.method == "snip")  # its first step chooses the mask, and its clocks wait
+    inner = train.sgd(lambda step: rate(step + lag), settings.momentum, settings.weight_decay)
+    if sparse.method == DENSE:
+        return lambda key: transforms.hold(inner, job.mask)
+    method, until = transforms.METHODS[sparse.method], int(sparse.until * phases.before)
+    explored = [phases.before + cycle * phases.cycle + 1 - lag for cycle in range(phases.cycles)]
+    known = {
+        "every": job.steps(sparse.every),
+        "until": until,
+        "end": job.steps(sparse.thin_until),
+        "initial_density": sparse.initial_density,
+        "drop_fraction": _drop_fraction(job, until, explored),
+    }
+    _check_times(job, method, known, phases)
+    choices: dict[str, Any] = {name: known[name] for name in method.choices}
+    if "drop_fraction" in choices:
+        choices["allocate"] = ALLOCATE[sparse.allocate]
+        choices["also"] = explored if job.config.superpose.explore == "method" else ()
+    if job.config.superpose.explore == "gradient":
+        grow = {"grow": transforms.by_gradient, "drop_fraction": job.config.superpose.drop_fraction}
+        choices |= {"also": explored, **grow}
+    return partial(_built, method, inner, sparse.density, choices | {"prunable": prunable(job.config)})
+
+
+def _built(
+    method: transforms.Method, inner: optax.GradientTransformation, density: float, choices: Any, key: jax.Array
+) -> optax.GradientTransformation:
+    return method.build(inner, density, key=key, **choices)
+
+
+def _drop_fraction(job: Job, until: int, explored: list[int]) -> optax.Schedule:
+    sparse = job.config.sparse
+    falling = optax.cosine_decay_schedule(sparse.drop_fraction, max(until, 1))
+    periodic = optax.constant_schedule(sparse.drop_fraction) if sparse.drop_schedule == "constant" else falling
+    if not explored:
+        return periodic
+    return optax.join_schedules([periodic, optax.constant_schedule(job.config.superpose.drop_fraction)], explored[:1])
+
+
+def _check_times(job: Job, method: transforms.Method, known: Mapping[str, Any], phases: train.Phases) -> None:
+    sparse, until, end = job.config.sparse, known["until"], known["end"]
+    every = known["every"] if "every" in method.choices else 1
+    if "until" in method.choices and until < every:
+        raise ValueError(
+            f"sparse.every is {sparse.every!r}, {every} steps, but masks change in the first {until} steps alone; "
+            "change them more often, or train longer"
+        )
+    if "end" in method.choices and not every <= end <= (until if "until" in method.choices else phases.before):
+        raise ValueError(
+            f"sparse.thin_until is {sparse.thin_until!r}, step {end}; give one from step {every}, the first change of "
+            f"a mask, to step {until}, the last"
+        )
