@@ -1,4 +1,4 @@
-"""Measures of a classifier, from logits and labels alone, and of two on the same images."""
+"""Measures of a classifier, of several on the same images, and of masks: what they keep, cost and take to store."""
 
 from lpjax.metrics.classification import (
     accuracy,
@@ -6,14 +6,28 @@ from lpjax.metrics.classification import (
     expected_calibration_error,
     negative_log_likelihood,
 )
+from lpjax.metrics.diversity import disagreement, kl_divergence, pairwise
+from lpjax.metrics.flops import inference_flops, layer_flops, training_flops
+from lpjax.metrics.masks import exploration_rate, mask_overlap
 from lpjax.metrics.paired import Interval, mcnemar, paired_bootstrap
+from lpjax.metrics.storage import Storage, storage
 
 __all__ = [
     "Interval",
+    "Storage",
     "accuracy",
     "calibration_error",
+    "disagreement",
     "expected_calibration_error",
+    "exploration_rate",
+    "inference_flops",
+    "kl_divergence",
+    "layer_flops",
+    "mask_overlap",
     "mcnemar",
     "negative_log_likelihood",
     "paired_bootstrap",
+    "pairwise",
+    "storage",
+    "training_flops",
 ]

@@ -1,0 +1,149 @@
+"""Who multiplies what in a traced program: the multiplications that each parameter takes part in."""
+
+import collections
+import functools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import jax
+from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
+
+PyTree = Any
+Source = dict[int, float] | None
+"""What an array is made of: shares of parameters by number, none for a constant; None where inputs take part."""
+
+_CALLS = {
+    "checkpoint": "jaxpr",
+    "closed_call": "call_jaxpr",
+    "core_call": "call_jaxpr",
+    "custom_jvp_call": "call_jaxpr",
+    "custom_vjp_call": "call_jaxpr",
+    "custom_vmap_call": "call",
+    "jit": "jaxpr",
+    "pjit": "jaxpr",
+    "remat2": "jaxpr",
+}
+_SLICES = ("dynamic_slice", "slice", "split")
+
+
+def multiplications(function: Callable[..., Any], params: PyTree, *inputs: Any) -> list[float]:
+    """Counts the multiplications of an input by each parameter, in convolutions and matrix products.
+
+    Args:
+      function: `function(params, *inputs)`, traced and not run.
+      params: Parameters, or their shapes.
+      *inputs: What the parameters meet, or its shapes.
+
+    Returns:
+      A number for each leaf of `params`, in their order.
+
+    Raises:
+      ValueError: If a parameter is multiplied where no count can be told: in a `while` loop, a kernel, a `shard_map`.
+    """
+    program = jax.make_jaxpr(function)(params, *inputs)
+    leaves = len(jax.tree.leaves(params))
+    sources: list[Source] = [{leaf: 1.0} for leaf in range(leaves)]
+    tally = [0.0] * leaves
+    _walk(program.jaxpr, sources + [None] * (len(program.jaxpr.invars) - leaves), 1, tally)
+    return tally
+
+
+def _walk(jaxpr: Jaxpr, arguments: Sequence[Source], times: int, tally: list[float]) -> list[Source]:
+    """Adds what the program multiplies, `times` over, to the tally; returns what its results are made of."""
+    sources: dict[Any, Source] = dict(zip(jaxpr.invars, arguments, strict=True))
+
+    def read(atom: Any) -> Source:
+        return {} if isinstance(atom, Literal) else sources.get(atom, {})
+
+    for equation in jaxpr.eqns:
+        operands = [read(atom) for atom in equation.invars]
+        sources.update(zip(equation.outvars, _apply(equation, operands, times, tally), strict=True))
+    return [read(atom) for atom in jaxpr.outvars]
+
+
+def _apply(equation: Any, operands: list[Source], times: int, tally: list[float]) -> list[Source]:
+    name, inner = equation.primitive.name, equation.params
+    if name in ("conv_general_dilated", "dot_general"):
+        left, right = operands[:2]
+        if (left is None) != (right is None):
+            for leaf, share in ((left or {}) | (right or {})).items():
+                tally[leaf] += times * share * _products(equation)
+        return [None if None in (left, right) else {}]
+    if name in _CALLS:
+        return _walk(_open(inner[_CALLS[name]]), operands, times, tally)
+    if name == "scan":
+        return _scan(inner, operands, times, tally)
+    if name == "cond":
+        return _branch(inner["branches"], operands, times, tally)
+    if any(operands) and any(map(_multiplies, _nested(equation))):
+        raise ValueError(f"FLOPs inside {name!r} cannot be counted; give a function without it (lax.scan is followed)")
+    return [_made_of(equation, operands, variable.aval) for variable in equation.outvars]
+
+
+def _products(equation: Any) -> int:
+    """Every entry of the result is the sum of so many products."""
+    left, right = (variable.aval for variable in equation.invars)
+    terms = equation.params["dimension_numbers"]
+    if equation.primitive.name == "dot_general":
+        summed = math.prod(left.shape[axis] for axis in terms[0][0])
+    else:
+        summed = right.size // right.shape[terms.rhs_spec[0]]
+    return equation.outvars[0].aval.size * summed
+
+
+def _made_of(equation: Any, operands: list[Source], result: Any) -> Source:
+    """Parameters stay themselves while nothing but their values, their shape or their order changes."""
+    if None in operands:
+        return None
+    size, name = max(1, math.prod(getattr(result, "shape", ()))), equation.primitive.name
+    if name == "concatenate":
+        joined: dict[int, float] = collections.defaultdict(float)
+        for source, variable in zip(operands, equation.invars, strict=True):
+            for leaf, share in (source or {}).items():
+                joined[leaf] += share * variable.aval.size / size
+        return dict(joined)
+    alike = [s for s, v in zip(operands, equation.invars, strict=True) if v.aval.size == size or name in _SLICES]
+    constant: Source = {}
+    return functools.reduce(_merge, alike, constant)
+
+
+def _merge(source: Source, other: Source) -> Source:
+    if source is None or other is None:
+        return None
+    return {leaf: max(source.get(leaf, 0.0), other.get(leaf, 0.0)) for leaf in source | other}
+
+
+def _scan(inner: Any, operands: list[Source], times: int, tally: list[float]) -> list[Source]:
+    body, first = inner["jaxpr"].jaxpr, inner["num_consts"]
+    last = first + inner["num_carry"]
+    while True:  # until what is carried round is made of the same
+        results = _walk(body, operands, 0, tally)
+        carried = list(map(_merge, operands[first:last], results))
+        if carried == operands[first:last]:
+            return _walk(body, operands, times * inner["length"], tally)
+        operands = [*operands[:first], *carried, *operands[last:]]
+
+
+def _branch(branches: Sequence[Any], operands: list[Source], times: int, tally: list[float]) -> list[Source]:
+    """Counts the costliest branch, parameter by parameter."""
+    tallies = [[0.0] * len(tally) for _ in branches]
+    results = [_walk(branch.jaxpr, operands[1:], times, own) for branch, own in zip(branches, tallies, strict=True)]
+    tally[:] = [count + max(counts) for count, *counts in zip(tally, *tallies, strict=True)]
+    chosen: list[Source] = [None if operands[0] is None else {}] * len(results[0])
+    return list(functools.reduce(lambda merged, result: list(map(_merge, merged, result)), results, chosen))
+
+
+def _multiplies(jaxpr: Jaxpr) -> bool:
+    names = ("conv_general_dilated", "dot_general")
+    return any(e.primitive.name in names or any(map(_multiplies, _nested(e))) for e in jaxpr.eqns)
+
+
+def _nested(equation: Any) -> Iterator[Jaxpr]:
+    for value in jax.tree.leaves(list(equation.params.values()), is_leaf=lambda v: isinstance(v, Jaxpr | ClosedJaxpr)):
+        if isinstance(value, Jaxpr | ClosedJaxpr):
+            yield _open(value)
+
+
+def _open(jaxpr: Any) -> Jaxpr:
+    return jaxpr.jaxpr if isinstance(jaxpr, ClosedJaxpr) else jaxpr
