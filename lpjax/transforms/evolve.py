@@ -139,27 +139,30 @@ def evolve(
     def update(grads: PyTree, state: EvolveState, params: PyTree | None = None, **extra: Any) -> tuple[Any, Any]:
         if params is None:
             raise ValueError("sparse training needs the parameters; call update(grads, state, params)")
-        masked_grads, masked_params = (sparsity.apply_mask(tree, state.mask) for tree in (grads, params))
-        updates, moments = optimizer.update(masked_grads, state.inner, masked_params, **extra)
-        state = state._replace(step=optax.safe_increment(state.step), inner=moments)
-        if average is not None:
-            state = state._replace(average=optax.tree.update_moment(grads, state.average, average, 1))
+        step = optax.safe_increment(state.step)
+        memory = () if average is None else optax.tree.update_moment(grads, state.average, average, 1)
+
+        def stepped(mask: PyTree) -> tuple[PyTree, optax.OptState]:
+            masked_grads, masked_params = (sparsity.apply_mask(tree, mask) for tree in (grads, params))
+            return optimizer.update(masked_grads, state.inner, masked_params, **extra)
+
+        def changed() -> tuple[PyTree, PyTree]:
+            reached = sparsity.apply_mask(optax.apply_updates(params, stepped(state.mask)[0]), state.mask)
+            subkey = jax.random.fold_in(state.key, step)
+            mask = change(View(reached, grads, memory, state.mask, state.explored, subkey), step)
+            return mask, jax.tree.map(or_, state.explored, mask)
+
+        updates, moments = stepped(state.mask)
         if not changes:
-            return land(updates, params, state.mask), state
-
-        def changed() -> tuple[EvolveState, PyTree]:
-            stepped = sparsity.apply_mask(optax.apply_updates(params, updates), state.mask)
-            subkey = jax.random.fold_in(state.key, state.step)
-            mask = change(View(stepped, grads, state.average, state.mask, state.explored, subkey), state.step)
-            stay = jax.tree.map(and_, state.mask, mask)
-            explored = jax.tree.map(or_, state.explored, mask)
-            return state._replace(mask=mask, explored=explored, inner=forget(optimizer, moments, stay)), stay
-
-        state, stay = lax.cond(due(state.step), changed, lambda: (state, state.mask))
-        return land(updates, params, stay), state
+            return land(updates, params, state.mask), state._replace(step=step, average=memory, inner=moments)
+        # The branch gives masks alone and computes the step anew: what else it gave would be copied at every step.
+        mask, explored = lax.cond(due(step), changed, lambda: (state.mask, state.explored))
+        stay = jax.tree.map(and_, state.mask, mask)
+        moments = forget(optimizer, moments, stay)
+        return land(updates, params, stay), EvolveState(step, state.key, mask, explored, memory, moments)
 
     def due(count: jax.Array) -> jax.Array:
-        periodic = jnp.zeros((), bool) if every is None else count % every == 0
+        periodic = jnp.zeros((), bool) if every is None else (count % every == 0) & (count > 0)
         in_time = periodic if until is None else periodic & (count <= until)
         return reduce(or_, (count == step for step in also), in_time)
 

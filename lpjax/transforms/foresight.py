@@ -60,14 +60,15 @@ def snip(
         if params is None:
             raise ValueError("sparse training needs the parameters; call update(grads, state, params)")
 
-        def choose() -> tuple[PyTree, EvolveState]:
-            count = round(density * sparsity.total(state.mask))
-            mask = sparsity.select(score(params, grads), state.mask, count)
-            chosen = state._replace(
-                step=state.step + 1, mask=mask, explored=mask, inner=forget(inner, state.inner, mask)
-            )
-            return land(jax.tree.map(jnp.zeros_like, params), params, mask), chosen
+        def choose() -> PyTree:
+            return sparsity.select(score(params, grads), state.mask, round(density * sparsity.total(state.mask)))
 
-        return lax.cond(state.step < 0, choose, lambda: engine.update(grads, state, params, **extra))
+        choosing = state.step < 0
+        mask = lax.cond(choosing, choose, lambda: state.mask)
+        explored = optax.tree.where(choosing, mask, state.explored)
+        updates, moved = engine.update(grads, state._replace(mask=mask, explored=explored), params, **extra)
+        still = land(jax.tree.map(jnp.zeros_like, params), params, mask), forget(inner, state.inner, mask)
+        updates, moments = optax.tree.where(choosing, still, (updates, moved.inner))
+        return updates, moved._replace(inner=moments)
 
     return optax.GradientTransformationExtraArgs(init, update)
