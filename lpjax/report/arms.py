@@ -13,7 +13,7 @@ from lpjax.store import paths
 BASE, CHEAP = "base", "cheap"
 _TICKET = "ticket"
 _CURVES = ("step", "learning_rate", "validation_accuracy", "density", "explored", "flops")
-_COSTS = ("density", "inference_flops", "training_flops")
+_COSTS = ("density", "unpruned_density", "inference_flops", "training_flops")
 
 
 class Plan(NamedTuple):
@@ -87,7 +87,9 @@ def named(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def costs(workdir: Path, method: str, level: int, seeds: Iterable[int]) -> dict[str, float | None]:
-    """Reads what a network costs, mean over seeds. What is made of cheap tickets took their training.
+    """Reads what a network costs, mean over seeds.
+
+    What is made of cheap tickets took their training, and an ensemble runs all of them.
 
     Args:
       workdir: A sparse run's.
@@ -96,16 +98,27 @@ def costs(workdir: Path, method: str, level: int, seeds: Iterable[int]) -> dict[
       seeds: Those to average.
 
     Returns:
-      `density`, and `inference_flops` and `training_flops` as shares of the dense network's; `None` if not recorded.
+      `density` and `unpruned_density` (of an average before it was pruned); `inference_flops` and `training_flops` as
+      shares of the dense network's; `None` if not recorded.
     """
-    summaries = []
-    for seed in seeds:
-        trained = paths.level(workdir, seed, level)
-        directory = trained if method in (BASE, CHEAP) else paths.pool(workdir, seed, method, level)
-        cheap, own = (reading.json_or_empty(paths.summary(path)) for path in (trained, directory))
-        summaries.append({"training_flops": cheap.get("training_flops")} | own)
-    means = pd.DataFrame(summaries, columns=list(_COSTS), dtype=float).mean()
-    return {cost: None if pd.isna(means[cost]) else float(means[cost]) for cost in _COSTS}
+    table = pd.DataFrame([_costs(workdir, method, level, seed) for seed in seeds], columns=list(_COSTS), dtype=float)
+    return {cost: None if table[cost].isna().all() else float(table[cost].mean()) for cost in _COSTS}
+
+
+def _costs(workdir: Path, method: str, level: int, seed: int) -> dict[str, float | None]:
+    def summary(level: int) -> dict[str, Any]:
+        return reading.json_or_empty(paths.summary(paths.level(workdir, seed, level)))
+
+    if method in (BASE, CHEAP):
+        return summary(level)
+    costs = reading.json_or_empty(paths.summary(paths.pool(workdir, seed, method, level)))
+    costs["training_flops"] = summary(level).get("training_flops")
+    if members := costs.get("members"):
+        costs["density"] = costs["kept"] / costs["total"]
+        costs["inference_flops"] = pd.Series([summary(member).get("inference_flops") for member in members]).sum(
+            skipna=False
+        )
+    return costs
 
 
 def progress(workdir: Path) -> list[dict[str, Any]]:

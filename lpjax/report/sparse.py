@@ -69,7 +69,7 @@ def superposed(test: pd.DataFrame) -> Figure:
         else:
             style.curve(axes, pd.Series(range(last + 1)) + shift, values, method)
     for band in axes.collections:
-        band.set_alpha(_PALE)  # five of them overlap
+        band.set(alpha=_PALE)  # five of them overlap
     first = 0 if arms.BASE in test else 1
     axes.set_xlim(first - 0.3, last + 0.3)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

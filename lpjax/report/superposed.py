@@ -22,6 +22,7 @@ class Row(NamedTuple):
       nll: Negative log likelihood on test, nats.
       ece: Expected calibration error on test, a fraction.
       density: Share of the prunable weights kept, mean over seeds.
+      unpruned_density: Of an average before it was pruned, mean over seeds.
       inference_flops: Of a forward pass, a share of the dense network's, mean over seeds.
       training_flops: Of all training up to it, a share of the dense network's, mean over seeds.
     """
@@ -35,6 +36,7 @@ class Row(NamedTuple):
     nll: Spread | None
     ece: Spread | None
     density: float | None
+    unpruned_density: float | None
     inference_flops: float | None
     training_flops: float | None
 

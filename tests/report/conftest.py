@@ -147,9 +147,10 @@ def build_sparse():
             for k in range(1, CYCLES + 1):
                 train_arm(workdir, seed, k, 1 if k == 1 else BEFORE + CYCLE * (k - 1) + 1, BEFORE + CYCLE * k)
                 for method in ("cia", "cima", "ensemble"):
+                    made = {"density": 0.05, "unpruned_density": 0.08, "inference_flops": 0.12}
+                    made = {"members": list(range(1, k + 1))} if method == "ensemble" else made
                     directory = paths.pool(workdir, seed, method, k)
-                    costs = {"density": 0.05, "inference_flops": 0.12 * (k if method == "ensemble" else 1)}
-                    store.write_json(paths.summary(directory), {"kept": 50, "total": TOTAL} | costs)
+                    store.write_json(paths.summary(directory), {"kept": 50, "total": TOTAL} | made)
                     store.write_json(paths.evaluation(directory), {})
         return workdir
 

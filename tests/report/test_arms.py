@@ -47,14 +47,23 @@ def test_trained_networks_are_named_by_arm(workdir):
 
 
 def test_what_is_made_of_cheap_tickets_took_their_training(workdir):
-    cost = {"density": 0.05, "inference_flops": pytest.approx(0.24), "training_flops": pytest.approx(0.108)}
-    assert arms.costs(workdir, "ensemble", 2, [0, 1]) == cost
-    assert arms.costs(workdir, "base", 0, [0])["training_flops"] == pytest.approx(0.12)
+    cost = {"density": 0.05, "unpruned_density": 0.08, "inference_flops": 0.12, "training_flops": 0.108}
+    assert arms.costs(workdir, "cia", 2, [0, 1]) == pytest.approx(cost)
+    assert arms.costs(workdir, "base", 0, [0]) == cost | {"unpruned_density": None, "training_flops": 0.12}
 
 
-def test_costs_that_were_not_recorded_are_none(workdir):
-    assert set(arms.costs(workdir, "cia", 9, [0]).values()) == {None}
-    assert set(arms.costs(workdir, "cia", 3, []).values()) == {None}
+def test_an_ensemble_runs_all_of_its_members(workdir):
+    cost = arms.costs(workdir, "ensemble", 3, [0, 1])
+    assert cost.pop("unpruned_density") is None
+    assert cost == pytest.approx({"density": 0.05, "inference_flops": 0.36, "training_flops": 0.12})
+
+
+def test_costs_that_were_not_recorded_are_none(tmp_path, build_sparse):
+    build_sparse(tmp_path)
+    assert set(arms.costs(tmp_path, "cia", 9, [0]).values()) == {None}
+    assert set(arms.costs(tmp_path, "cia", 3, []).values()) == {None}
+    store.write_json(paths.summary(paths.level(tmp_path, 0, 1)), {"kept": 50, "total": 1000})
+    assert arms.costs(tmp_path, "ensemble", 2, [0])["inference_flops"] is None
 
 
 def test_progress_counts_what_the_config_asks_for(tmp_path, build_sparse):

@@ -2,9 +2,7 @@ import math
 
 import pytest
 
-from lpjax import store
 from lpjax.report import reading, superposed
-from lpjax.store import paths
 
 
 @pytest.fixture(scope="module")
@@ -50,10 +48,6 @@ def test_cheap_tickets_are_compared_with_the_base_network_alone(rows):
     assert rows["base", 0].ticket_gain is None
 
 
-def test_the_ensemble_runs_all_of_its_members(rows):
-    assert rows["ensemble", 3].inference_flops == pytest.approx(0.36)
-
-
 def test_without_a_base_network_there_is_no_gain_over_it(workdir):
     results = reading.results(workdir)
     rows = superposed.rows(workdir, results[results["level"] > 0])
@@ -73,15 +67,6 @@ def test_without_accuracy_the_rest_is_still_there(workdir):
     rows = superposed.rows(workdir, results[results["metric"] == "ece"])
     assert [row.accuracy for row in rows] == [None] * 7
     assert rows[4].ece.mean == 0.125
-
-
-def test_costs_may_be_missing(tmp_path, build_sparse):
-    build_sparse(tmp_path)
-    for path in tmp_path.rglob("summary.json"):
-        store.write_json(path, {"kept": 50, "total": 1000})
-    row = superposed.rows(tmp_path, reading.results(tmp_path))[4]
-    assert (row.density, row.inference_flops, row.training_flops) == (None, None, None)
-    assert paths.summary(paths.pool(tmp_path, 0, "cia", 3)).exists()
 
 
 def test_no_results_give_no_rows(tmp_path):
