@@ -11,6 +11,7 @@ import numpy as np
 from jax.tree_util import Partial
 
 from lpjax import metrics, pools, sparsity, store, train
+from lpjax.run.costs import layer_flops
 from lpjax.run.evaluate import evaluate, measure, predict
 from lpjax.run.imp import SeedKeys
 from lpjax.run.job import Job
@@ -131,6 +132,7 @@ def vote(job: Job, workdir: Path, seed: int, methods: Mapping[str, str], chosen:
         return
     needed = sorted({member for _, level, _ in missing for member in chosen[level]})
     tickets = {member: load_ticket(job, paths.level(workdir, seed, member)) for member in needed}
+    layers = layer_flops(job)
     splits = {"validation": job.validation, "test": job.test}
     logits = {
         split: {member: np.asarray(predict(job, ticket.variables, of)) for member, ticket in tickets.items()}
@@ -142,9 +144,11 @@ def vote(job: Job, workdir: Path, seed: int, methods: Mapping[str, str], chosen:
             said = (_vote([of[member] for member in members], methods[name]) for of in logits.values())
             masks = [tickets[member].mask for member in members]
             counts = {"kept": int(sparsity.kept(masks[0])), "total": sparsity.total(masks[0])}
+            counts["density"] = counts["kept"] / counts["total"]
+            costs = {"inference_flops": sum(metrics.inference_flops(layers, mask) for mask in masks)}
             evaluation = evaluate(job, *said)
             store.write_json(
-                paths.summary(directory), {"method": name, "anchor": level, "members": list(members), **counts}
+                paths.summary(directory), {"method": name, "anchor": level, "members": list(members), **counts, **costs}
             )
             store.write_json(paths.evaluation(directory), evaluation)
             progress.advance(note=f"{name}, level {level}")

@@ -1,5 +1,6 @@
 """Sparse training: both arms of a seed, trained, measured after every epoch, their tickets kept on disk."""
 
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,9 +9,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from lpjax import sparsity, store, train, transforms
+from lpjax import metrics, sparsity, store, train, transforms
 from lpjax.run.arms import Arm
 from lpjax.run.check_sparse import DENSE
+from lpjax.run.costs import layer_flops
 from lpjax.run.imp import SeedKeys
 from lpjax.run.job import Job
 from lpjax.run.level import evaluate, forget
@@ -55,6 +57,7 @@ def _train(job: Job, workdir: Path, seed: int, arm: Arm) -> None:
         paths.metrics(paths.level(workdir, seed, level)).unlink(missing_ok=True)
     clock, keys, stop = time.monotonic(), SeedKeys.of(seed), arm.ends[missing[-1]]
     state = arm.start(job.initialise(keys.initial), keys.prune)
+    layers, spent, before = layer_flops(job), 0.0, 0
     with Progress(f"seed {seed} {arm.name}", -(-stop // job.steps_per_epoch), "epoch") as progress:
         for moment in train.fit(
             arm.step,
@@ -66,11 +69,14 @@ def _train(job: Job, workdir: Path, seed: int, arm: Arm) -> None:
             marks=[arm.phases.before, *arm.ends.values()],
             steps_per_dispatch=job.config.train.steps_per_dispatch,
         ):
+            share = metrics.inference_flops(layers, _masks(job, moment.state)[0])
+            spent += (moment.step - before) * _step_cost(job, arm, share, moment.step)
+            before = moment.step
             level = next(level for level, end in arm.ends.items() if moment.step <= end)
             if level not in missing:
                 continue
             directory = paths.level(workdir, seed, level)
-            line = _line(job, arm, moment)
+            line = _line(job, arm, moment) | {"flops": share}
             store.append_jsonl(paths.metrics(directory), line)
             progress.advance(note=f"validation {line['validation_accuracy']:.4f}")
             if moment.step == arm.phases.before and _averages_start(job, level):
@@ -79,13 +85,25 @@ def _train(job: Job, workdir: Path, seed: int, arm: Arm) -> None:
                 continue
             forget(directory)
             store.save_ticket(paths.ticket(directory), _ticket(job, moment.state))
+            costs = {"inference_flops": share, "training_flops": spent / job.steps(job.config.train.duration)}
             seconds = round(time.monotonic() - clock, 3)
-            store.write_json(paths.summary(directory), {"level": level, **_summary(job, line), "seconds": seconds})
+            summary = {"level": level, **_summary(job, line), **costs, "seconds": seconds}
+            store.write_json(paths.summary(directory), summary)
             progress.line(
                 f"{f'cheap ticket {level}' if level else arm.name}: kept {line['kept']:,} ({line['density']:.4f}), "
                 f"validation accuracy {line['validation_accuracy']:.4f} after epoch {line['epoch']:g}"
             )
             clock = time.monotonic()
+
+
+def _step_cost(job: Job, arm: Arm, share: float, step: int) -> float:
+    """Tells what a step costs as a share of the dense network's; growth needs a dense gradient now and then."""
+    method, explore = job.config.sparse.method, job.config.superpose.explore
+    every: float = job.steps(job.config.sparse.every)
+    if step > arm.phases.before:
+        every = math.inf if explore == "none" else arm.phases.cycle
+        method = "rigl" if explore == "gradient" else method
+    return metrics.training_flops(method, share, 1.0, every) / metrics.training_flops(DENSE, 1.0, 1.0)
 
 
 def _line(job: Job, arm: Arm, moment: train.Moment) -> dict[str, Any]:
@@ -103,7 +121,7 @@ def _line(job: Job, arm: Arm, moment: train.Moment) -> dict[str, Any]:
         "validation_accuracy": float(evaluate(job.evaluate, moment.state.variables)),
         "kept": int(sparsity.kept(mask)),
         "density": sparsity.density(mask),
-        "explored": sparsity.density(explored),
+        "explored": metrics.exploration_rate(explored),
     }
 
 

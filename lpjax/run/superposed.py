@@ -7,8 +7,9 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 
-from lpjax import pools, sparsity, store, train
+from lpjax import metrics, pools, sparsity, store, train
 from lpjax.run.analyse import vote
+from lpjax.run.costs import layer_flops
 from lpjax.run.imp import SeedKeys
 from lpjax.run.job import Job
 from lpjax.run.level import evaluate, forget
@@ -66,7 +67,7 @@ def superpose_outputs(job: Job, workdir: Path, seed: int) -> None:
 def _superpose(
     job: Job, workdir: Path, seed: int, name: str, superposition: pools.Superpose, missing: list[int]
 ) -> None:
-    key, state = SeedKeys.of(seed).pool, None
+    key, state, layers = SeedKeys.of(seed).pool, None, layer_flops(job)
     if job.config.superpose.first == "phase":
         state = superposition.init(_start(job, workdir, seed))
     with Progress(f"seed {seed} {name}", missing[-1], "ticket") as progress:
@@ -90,6 +91,7 @@ def _superpose(
                 "kept": int(sparsity.kept(average.mask)),
                 "total": sparsity.total(average.mask),
                 "density": sparsity.density(average.mask),
+                "inference_flops": metrics.inference_flops(layers, average.mask),
                 "unpruned_density": sparsity.density(together),
                 "value": float(evaluate(job.evaluate, average.variables)),
             }

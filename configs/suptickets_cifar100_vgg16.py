@@ -1,0 +1,20 @@
+"""VGG-16 on CIFAR-100, sparse from the start: Sup-tickets, UAI 2022, Table 1.
+
+Command: python -m lpjax.main --config=configs/suptickets_cifar100_vgg16.py:rigl,0.95 --workdir=runs/vgg16_cifar100
+  with METHOD,SPARSITY (methods: set, rigl, granet, erk, snip, ...; or dense) and --config.seeds=0,1,2
+Paper: RigL 70.65, 72.20, 72.63, with Sup-tickets 71.31, 72.57, 73.61; dense 73.61 ± 0.45
+  (test accuracy in %, mean of 3 runs, hardware not stated; sparsity 0.95, 0.9, 0.8).
+Ours: not yet measured.
+
+500 training images are held out to watch the training; nothing is selected on them. The authors hold out none.
+"""
+
+from ml_collections import ConfigDict
+
+from lpjax.run.recipes import suptickets
+
+
+def get_config(argument: str = "rigl,0.95") -> ConfigDict:
+    config = suptickets(argument, dataset="cifar100", model="suptickets_vgg16")
+    config.validation = 500
+    return config

@@ -1,0 +1,22 @@
+"""ResNet-8 on scikit-learn's 1,797 handwritten digits, sparse from the start: the demo, seconds on two CPU cores.
+
+Command: python -m lpjax.main --config=configs/suptickets_digits_resnet8.py:rigl,0.95 --workdir=runs/sup_demo
+  or every table: python -m experiments.sup_tickets --preset=demo
+Paper: none, the images are 8x8; the method is that of Sup-tickets, UAI 2022, Algorithm 1.
+Ours: not yet measured.
+"""
+
+from ml_collections import ConfigDict
+
+from lpjax.run.recipes import suptickets
+
+
+def get_config(argument: str = "rigl,0.95") -> ConfigDict:
+    config = suptickets(argument, dataset="digits", model="resnet8", epochs=40, every="12it", cycle=3, share=0.25)
+    config.validation = 500
+    config.train_images = 300
+    config.augment.crop = 1
+    config.augment.flip = False
+    config.width = 8
+    config.train.batch_size = 50
+    return config
