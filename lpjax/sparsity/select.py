@@ -94,7 +94,7 @@ def _keep_best(
 
     def count(chosen: jax.Array) -> jax.Array:
         in_row = jnp.sum(chosen, axis=1, dtype=jnp.int32)
-        return jax.ops.segment_sum(in_row, group, len(counts), indices_are_sorted=True)
+        return jnp.sum(jnp.where(jnp.arange(len(counts))[:, None] == group, in_row, 0), axis=1, dtype=jnp.int32)
 
     start = jnp.zeros(len(counts), rank.dtype)
     cut = _largest(start, jnp.iinfo(rank.dtype).bits, lambda cut: count(rank >= of_row(cut)) >= wanted)

@@ -14,6 +14,7 @@ SHAPES = {"a": (2, 3), "b": [(4,), (2, 1, 2)]}
 SIZE = 14
 TIED = st.sampled_from([0.0, -0.0, 1.0, -1.0, 0.5, np.inf, -np.inf, 1e-40, 2e-40, -1e-40, 3e38])
 jitted = jax.jit(select)
+jitted_per_leaf = jax.jit(select_per_leaf)
 
 
 def tree_of(flat, scalar):
@@ -166,7 +167,7 @@ def test_successive_levels_are_nested_and_equal_one_cut_of_fixed_scores(scores, 
 def test_per_leaf_every_leaf_is_cut_on_its_own(scores, mask, budget):
     tree, masks = tree_of(scores, np.float32(0)), tree_of(mask, np.True_)
     counts = {"a": budget[0], "b": [0, budget[1], budget[2]]}
-    answer = jax.jit(select_per_leaf)(tree, masks, counts)
+    answer = jitted_per_leaf(tree, masks, counts)
     assert bool(answer["b"][0])
     for a, s, m, n in zip(*map(jax.tree.leaves, (answer, tree, masks)), jax.tree.leaves(counts), strict=True):
         if np.ndim(m):
@@ -195,3 +196,74 @@ def test_torch_prunes_two_convolutions_globally_to_the_same_masks():
         mask = jitted(magnitude(params), mask, count)
         assert "".join(str(int(m)) for m in mask["a"]) == a
         assert "".join(str(int(m)) for m in mask["b"]) == b
+
+
+@given(scores_of(np.float32, 32), masks, st.tuples(*[st.integers(-1, 7)] * 3))
+@settings(deadline=None, max_examples=30)
+def test_leaves_of_mixed_dtypes_are_each_cut_as_a_stable_sort_cuts_them(scores, mask, budget):
+    a, b, c = np.split(scores, [6, 10])
+    tree = [jnp.asarray(a), jnp.asarray(b, jnp.bfloat16), jnp.asarray(c).astype(jnp.float16)]
+    pieces = np.split(mask, [6, 10])
+    for s, m, n, answer in zip(tree, pieces, budget, jitted_per_leaf(tree, pieces, list(budget)), strict=True):
+        np.testing.assert_array_equal(answer, by_sorting(np.asarray(s.astype(jnp.float32)), m, max(n, 0)))
+
+
+def test_float64_beside_float32_is_cut_at_full_precision_per_leaf():
+    with jax.enable_x64(True):
+        scores = [jnp.array([1 + 4e-16, 1 + 2e-16, 1.0], jnp.float64), jnp.array([2, 2, 3, 1], jnp.float32)]
+        mask = [jnp.ones(3, bool), jnp.ones(4, bool)]
+        answer = jitted_per_leaf(scores, mask, [2, 2])
+    assert [m.tolist() for m in answer] == [[True, True, False], [False, True, True, False]]
+
+
+def test_leaves_of_many_rows_and_of_part_of_one_are_cut_as_a_stable_sort_cuts_them():
+    rng = np.random.default_rng(3)
+    sizes = [1, 1023, 1024, 1025, 5000, 3]
+    scores = [rng.integers(0, 5, n).astype(np.float32) for n in sizes]
+    mask = [rng.random(n) < 0.7 for n in sizes]
+    for budget in ([0] * 6, [1, 500, 600, 700, 2500, 1], [9000] * 6, [0, 1023, 0, 1, 4999, 0]):
+        for answer, s, m, n in zip(jitted_per_leaf(scores, mask, budget), scores, mask, budget, strict=True):
+            np.testing.assert_array_equal(answer, by_sorting(s, m, n))
+    for count in (0, 1, 2000, 5000):
+        answer = np.concatenate(jitted(scores, mask, count))
+        np.testing.assert_array_equal(answer, by_sorting(np.concatenate(scores), np.concatenate(mask), count))
+
+
+def test_vmap_over_scores_and_counts_per_leaf_equals_a_loop():
+    rng = np.random.default_rng(4)
+    scores = [jnp.asarray(rng.integers(0, 3, (4, n)), jnp.float32) for n in (6, 9)]
+    mask = [jnp.asarray(rng.random(n) < 0.8) for n in (6, 9)]
+    budgets = [jnp.array([0, 2, 4, 6]), jnp.array([9, 0, 3, 20])]
+    together = jax.jit(jax.vmap(select_per_leaf, in_axes=(0, None, 0)))(scores, mask, budgets)
+    for rows, s, m, budget in zip(together, scores, mask, budgets, strict=True):
+        for row, values, n in zip(rows, s, budget, strict=True):
+            np.testing.assert_array_equal(row, by_sorting(np.asarray(values), np.asarray(m), int(n)))
+
+
+def test_per_leaf_one_trace_serves_every_budget():
+    traces = []
+
+    @jax.jit
+    def counted(scores, mask, budgets):
+        traces.append(budgets)
+        return select_per_leaf(scores, mask, budgets)
+
+    scores, mask = [jnp.arange(5.0), jnp.arange(3.0)], [jnp.ones(5, bool), jnp.ones(3, bool)]
+    for budget in ((0, 0), (5, 1), (2, 3)):
+        answer = counted(scores, mask, [jnp.int32(n) for n in budget])
+        assert [int(m.sum()) for m in answer] == list(budget)
+    assert len(traces) == 1
+
+
+def test_a_program_does_not_grow_with_a_loop_for_every_leaf():
+    scores = [jnp.arange(4.0)] * 20
+    mask = [jnp.ones(4, bool)] * 20
+    text = jax.jit(select_per_leaf).lower(scores, mask, [2] * 20).as_text()
+    assert text.count("stablehlo.while") <= 2
+
+
+def test_a_tree_without_prunable_leaves_is_left_alone():
+    mask = {"bias": jnp.array(True)}
+    for answer in (select({"bias": jnp.ones(3)}, mask, 1), select_per_leaf({"bias": jnp.ones(3)}, mask, {"bias": 0})):
+        assert answer["bias"].shape == ()
+        assert bool(answer["bias"])

@@ -1,0 +1,98 @@
+"""So many of every few neighbours live, exactly, whatever the shape."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from lpjax.sparsity import kept, select_n_of_m
+
+TIED = st.sampled_from([0.0, -0.0, 1.0, 2.0, -1.0, np.inf, -np.inf, 1e-40])
+patterns = st.sampled_from([(1, 2), (2, 4), (1, 4), (4, 4), (3, 8)])
+jitted = jax.jit(select_n_of_m, static_argnums=(2, 3))
+
+
+def by_sorting(scores, mask, n):
+    """The definition, for one group: of the living, all but the last `n` of a stable ascending sort die."""
+    living = np.flatnonzero(mask)
+    answer = np.zeros_like(mask)
+    answer[living[np.argsort(scores[living], kind="stable")][-n:]] = True
+    return answer
+
+
+@given(st.data(), patterns, st.integers(1, 3), st.integers(1, 3), st.sampled_from([np.float32, np.float16]))
+@settings(deadline=None, max_examples=40)
+def test_every_group_along_the_input_axis_is_cut_as_a_stable_sort_cuts_it(data, pattern, groups, outputs, dtype):
+    n, m = pattern
+    shape = (2, groups * m, outputs)
+    width = np.finfo(dtype).bits
+    scores = data.draw(hnp.arrays(dtype, shape, elements=st.floats(allow_nan=False, width=width) | TIED.map(dtype)))
+    mask = data.draw(hnp.arrays(bool, shape))
+    answer = np.asarray(jitted({"w": scores}, {"w": mask}, n, m)["w"])
+    for k in range(2):
+        for start in range(0, groups * m, m):
+            for out in range(outputs):
+                group = (k, slice(start, start + m), out)
+                np.testing.assert_array_equal(answer[group], by_sorting(scores[group], mask[group], n))
+
+
+def test_two_of_four_halve_convolutions_and_dense_layers():
+    rng = np.random.default_rng(0)
+    scores = {
+        name: rng.normal(size=shape).astype(np.float32)
+        for name, shape in {"conv": (3, 3, 8, 5), "dense": (12, 7)}.items()
+    }
+    answer = jitted(scores, {name: np.ones(s.shape, bool) for name, s in scores.items()}, 2, 4)
+    assert (answer["conv"].reshape(3, 3, 2, 4, 5).sum(3) == 2).all()
+    assert (answer["dense"].reshape(3, 4, 7).sum(1) == 2).all()
+
+
+def test_an_input_axis_that_does_not_divide_keeps_all_it_has():
+    shapes = {"stem": (3, 3, 3, 4), "depthwise": (3, 3, 1, 8), "vector": (8,)}
+    rng = np.random.default_rng(1)
+    scores = {name: np.ones(shape, np.float32) for name, shape in shapes.items()}
+    mask = {name: rng.random(shape) < 0.5 for name, shape in shapes.items()}
+    jax.tree.map(np.testing.assert_array_equal, jitted(scores, mask, 2, 4), mask)
+
+
+def test_leaves_that_are_never_pruned_stay_scalar_and_their_scores_do_not_matter():
+    mask = {"bias": jnp.array(True), "w": jnp.ones((4, 1), bool)}
+    scores = {"bias": jnp.full(5, jnp.nan), "w": jnp.array([[3.0], [1.0], [2.0], [4.0]])}
+    answer = jitted(scores, mask, 2, 4)
+    assert answer["bias"].shape == ()
+    assert answer["w"].ravel().tolist() == [True, False, False, True]
+
+
+def test_a_second_cut_changes_nothing_and_a_smaller_one_nests():
+    scores = {"w": np.round(np.random.default_rng(2).normal(size=(16, 3))).astype(np.float32)}
+    full = {"w": jnp.ones((16, 3), bool)}
+    once = jitted(scores, full, 2, 4)
+    np.testing.assert_array_equal(jitted(scores, once, 2, 4)["w"], once["w"])
+    one = jitted(scores, once, 1, 4)
+    np.testing.assert_array_equal(one["w"], jitted(scores, full, 1, 4)["w"])
+    assert int(kept(one)) == 12
+
+
+def test_vmap_equals_a_loop():
+    scores = np.round(np.random.default_rng(3).normal(size=(3, 8, 2))).astype(np.float32)
+    together = jax.vmap(lambda s: select_n_of_m([s], [jnp.ones((8, 2), bool)])[0])(scores)
+    for one, s in zip(together, scores, strict=True):
+        np.testing.assert_array_equal(one, jitted([s], [jnp.ones((8, 2), bool)], 2, 4)[0])
+
+
+def test_float64_scores_that_float32_cannot_tell_apart_are_told_apart():
+    with jax.enable_x64(True):
+        scores = {"w": jnp.array([[1 + 4e-16], [1 + 2e-16], [1.0], [1.0]], jnp.float64)}
+        answer = select_n_of_m(scores, {"w": jnp.ones((4, 1), bool)})
+    assert answer["w"].ravel().tolist() == [True, True, False, False]
+
+
+@pytest.mark.parametrize(("n", "m"), [(0, 4), (5, 4), (-1, 2)])
+def test_a_choice_that_is_none_is_refused_in_one_line(n, m):
+    with pytest.raises(
+        ValueError, match=rf"^{n} of {m} is no choice of neighbours; give 1 <= n <= m, such as n=2, m=4$"
+    ):
+        select_n_of_m({"w": jnp.ones((4, 1))}, {"w": jnp.ones((4, 1), bool)}, n, m)
