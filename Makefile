@@ -9,16 +9,19 @@ INSTALLED := .venv/.installed
 PYTEST := $(BIN)/pytest -n 2 --dist loadfile # a file's tests share what they build
 
 .DEFAULT_GOAL := help
-.PHONY: help demo figures test check format lock
+.PHONY: help demo figures sup-tickets test check format lock
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(INSTALLED)  ## Find and pool tickets on small images; WORKDIR=runs/demo, ARGS="--config.seeds=0,1"
 	@$(BIN)/python -m lpjax.main --config=configs/digits_resnet8.py --workdir=$(WORKDIR) $(ARGS)
 
 figures: $(INSTALLED)  ## Make every figure of the Lottery Pools paper on small images; ARGS=--preset=laptop
 	@$(BIN)/python -m experiments.lottery_pools $(ARGS)
+
+sup-tickets: $(INSTALLED)  ## Make every table and figure of Sup-tickets on small images; ARGS=--preset=cifar
+	@$(BIN)/python -m experiments.sup_tickets $(ARGS)
 
 check: $(INSTALLED)  ## Check form, types, floors and the fast tests
 	$(BIN)/ruff format --check

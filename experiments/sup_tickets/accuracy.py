@@ -9,7 +9,7 @@ from experiments.options import OWN, Options, Panel
 from experiments.sup_tickets import pairs, words
 from experiments.sup_tickets.paper import METHODS, SPARSITIES, Panels, by_preset, panels
 from experiments.sup_tickets.runs import BASE, SUP, Run, dense, find
-from lpjax.run.arms import STAYING
+from lpjax.run.check_sparse import STAYING
 
 PUBLISHED = (0.95, 0.9, 0.8)
 

@@ -41,8 +41,8 @@ def make(options: Options) -> None:
     text = "\n\n".join(
         [
             words.comparisons(each, (*words.LABELS, "tickets"), "superposed", "mean cheap ticket"),
-            f"Superpositions of so many, less those of {COUNTS[1]}:",
-            variants.text(counts, "cheap tickets", f"of {COUNTS[1]}"),
+            "Superpositions of so many against one another:",
+            variants.text(counts, "cheap tickets", "the first" if options.preset == OWN else f"of {COUNTS[1]}"),
         ]
     )
     write(options, "figure4", {"counts": figure}, {"pairs": each, "counts": counts, "accuracies": points}, text)

@@ -4,13 +4,15 @@ Command: python -m experiments.sup_tickets.table5 --preset=demo
 """
 
 from experiments.keeping import write
-from experiments.options import OWN, Options, config_of
+from experiments.options import OWN, Options
 from experiments.sup_tickets import variants
 from experiments.sup_tickets.paper import RESNET50, SMALL, SPARSITIES, VGG16, by_preset, main, panels
 from experiments.sup_tickets.runs import Run
 
-LENGTHS = (1 / 4, 1 / 2, 1, 3 / 2)
-"""Of the config's own cycle, as the paper's 2, 4, 8 and 12 epochs."""
+SHOWN = {**SMALL, "paper": (VGG16[1], RESNET50[1])}
+CYCLES = {"demo": ("3ep", "1ep", "2ep", "5ep"), "cifar": ("2ep", "1ep", "4ep")}
+PUBLISHED = ("8ep", "2ep", "4ep", "12ep")
+"""The first is the config's own."""
 
 
 def make(options: Options) -> None:
@@ -19,37 +21,19 @@ def make(options: Options) -> None:
     Args:
       options: What was asked for.
     """
-    shown = panels(options, {**SMALL, "paper": (VGG16[1], RESNET50[1])})
-    own = "" if options.preset == OWN else config_of(shown[0], "rigl,0.9").superpose.cycle
-    cycles = [scaled(own, length) for length in LENGTHS] if own else []
-    changes = [(f"cycle_{cycle}", {"cycle": cycle}) if cycle != own else ("", {}) for cycle in cycles]
+    shown = panels(options, SHOWN)
+    own, *others = by_preset(options, CYCLES, PUBLISHED)
+    changes = [("", {}), *((f"cycle_{cycle}", {"cycle": cycle}) for cycle in others)]
     sparsities = by_preset(options, SPARSITIES, variants.SPARSITIES)
     runs = variants.find_variants(options, shown, sparsities, changes)
     table = variants.compare(runs, "cycle", _cycle, own)
-    write(options, "table5", {}, {"pairs": table}, variants.text(table, "cycle", own or "the first"))
-
-
-def scaled(duration: str, by: float) -> str:
-    """Makes a duration longer or shorter.
-
-    Args:
-      duration: A whole number with its unit.
-      by: The factor; what comes out must be a whole number.
-
-    Returns:
-      The duration, in the same unit.
-
-    Raises:
-      ValueError: If it is not whole.
-
-    Example:
-      >>> scaled('8ep', 1.5)
-      '12ep'
-    """
-    number, unit = float(duration[:-2]) * by, duration[-2:]
-    if number != int(number):
-        raise ValueError(f"{by:g} of a cycle of {duration} is not whole; give a cycle of which it is")
-    return f"{int(number)}{unit}"
+    write(
+        options,
+        "table5",
+        {},
+        {"pairs": table},
+        variants.text(table, "cycle", "the first" if options.preset == OWN else f"cycle of {own}"),
+    )
 
 
 def _cycle(run: Run) -> str:
