@@ -87,9 +87,7 @@ def named(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def costs(workdir: Path, method: str, level: int, seeds: Iterable[int]) -> dict[str, float | None]:
-    """Reads what a network costs, mean over seeds.
-
-    What is made of cheap tickets took their training, and an ensemble runs all of them.
+    """Reads what a network costs, mean over seeds. What is made of cheap tickets took their training.
 
     Args:
       workdir: A sparse run's.
@@ -105,20 +103,12 @@ def costs(workdir: Path, method: str, level: int, seeds: Iterable[int]) -> dict[
     return {cost: None if table[cost].isna().all() else float(table[cost].mean()) for cost in _COSTS}
 
 
-def _costs(workdir: Path, method: str, level: int, seed: int) -> dict[str, float | None]:
-    def summary(level: int) -> dict[str, Any]:
-        return reading.json_or_empty(paths.summary(paths.level(workdir, seed, level)))
-
+def _costs(workdir: Path, method: str, level: int, seed: int) -> dict[str, float]:
+    trained = reading.json_or_empty(paths.summary(paths.level(workdir, seed, level)))
     if method in (BASE, CHEAP):
-        return summary(level)
-    costs = reading.json_or_empty(paths.summary(paths.pool(workdir, seed, method, level)))
-    costs["training_flops"] = summary(level).get("training_flops")
-    if members := costs.get("members"):
-        costs["density"] = costs["kept"] / costs["total"]
-        costs["inference_flops"] = pd.Series([summary(member).get("inference_flops") for member in members]).sum(
-            skipna=False
-        )
-    return costs
+        return trained
+    made = reading.json_or_empty(paths.summary(paths.pool(workdir, seed, method, level)))
+    return {"training_flops": trained.get("training_flops")} | made
 
 
 def progress(workdir: Path) -> list[dict[str, Any]]:

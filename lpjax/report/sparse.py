@@ -99,10 +99,10 @@ def training(epochs: pd.DataFrame, plan: arms.Plan) -> Figure:
         words, scale = _TRAINING[column]
         for axes, part in zip(row, parts, strict=True):
             _arms(axes, part.assign(value=scale * part[column]), plan)
-            values = part[column][part[column] > 0]
-            if column == "learning_rate" and len(values) and values.max() > _DECADE * values.min():
-                axes.set_yscale("log")
         row[0].set_ylabel(words)
+        positive = epochs[column][epochs[column] > 0]
+        if column == "learning_rate" and positive.max() > _DECADE * positive.min():
+            row[0].set_yscale("log")
     for axes, title in zip(grid[0], ("all of training", "the cycles"), strict=False):
         axes.set_title(title)
     for axes in grid[-1]:

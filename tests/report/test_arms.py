@@ -62,8 +62,10 @@ def test_costs_that_were_not_recorded_are_none(tmp_path, build_sparse):
     build_sparse(tmp_path)
     assert set(arms.costs(tmp_path, "cia", 9, [0]).values()) == {None}
     assert set(arms.costs(tmp_path, "cia", 3, []).values()) == {None}
-    store.write_json(paths.summary(paths.level(tmp_path, 0, 1)), {"kept": 50, "total": 1000})
-    assert arms.costs(tmp_path, "ensemble", 2, [0])["inference_flops"] is None
+    for directory in (paths.level(tmp_path, 0, 1), paths.pool(tmp_path, 0, "cia", 1)):
+        store.write_json(paths.summary(directory), {"density": 0.05})
+    nothing = {"unpruned_density": None, "inference_flops": None, "training_flops": None}
+    assert arms.costs(tmp_path, "cia", 1, [0]) == {"density": 0.05, **nothing}
 
 
 def test_progress_counts_what_the_config_asks_for(tmp_path, build_sparse):
