@@ -1,7 +1,7 @@
 """Images and labels: where they come from, how they are prepared, loaded, augmented and normalised."""
 
 from lpjax.data.archives import ARCHIVES, Archive, prepare_archive
-from lpjax.data.augment import augmenter, preprocessor
+from lpjax.data.augment import PADS, augmenter, preprocessor
 from lpjax.data.corrupt import corrupt
 from lpjax.data.corrupted import Corruptions, corruptions
 from lpjax.data.directory import DataError, data_home, pinned_order, prepared, write_directory
@@ -17,6 +17,7 @@ __all__ = [
     "ARCHIVES",
     "BENCHMARK",
     "EXTRA",
+    "PADS",
     "PUBLISHED",
     "SEVERITIES",
     "Archive",

@@ -6,7 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lpjax.choices import one_of
 from lpjax.types import Augment, Preprocess
+
+PADS = {"zero": "constant", "reflect": "reflect"}
 
 
 def preprocessor(mean: Sequence[float], std: Sequence[float]) -> Preprocess:
@@ -32,10 +35,12 @@ def preprocessor(mean: Sequence[float], std: Sequence[float]) -> Preprocess:
     return preprocess
 
 
-def augmenter(mean: Sequence[float], std: Sequence[float], *, crop: int = 4, flip: bool = True) -> Augment:
+def augmenter(
+    mean: Sequence[float], std: Sequence[float], *, crop: int = 4, flip: bool = True, pad: str = "zero"
+) -> Augment:
     """Returns random crops and mirror images, normalised.
 
-    An image is padded with `crop` black pixels on every side **before** it is normalised, cut back to its size at a
+    An image is padded with `crop` pixels on every side **before** it is normalised, cut back to its size at a
     uniformly drawn place, and mirrored with probability 1/2. What happens to an image depends on its key alone, so
     batches spread over devices get the numbers of one device.
 
@@ -44,13 +49,14 @@ def augmenter(mean: Sequence[float], std: Sequence[float], *, crop: int = 4, fli
       std: Per channel, of pixels in [0, 1], above 0.
       crop: Pixels of padding, 0 or more.
       flip: Whether to mirror at all.
+      pad: `'zero'` pads with black pixels, `'reflect'` with the image's own, mirrored at its edge.
 
     Returns:
       A pure function from keys `[B]` and images `[B, H, W, C]`, uint8, to float32 images. With `crop=0, flip=False` it
       is `preprocessor(mean, std)` whatever the keys.
 
     Raises:
-      ValueError: If `crop` is negative.
+      ValueError: If `crop` is negative, or `pad` unknown.
 
     Example:
       >>> augment = augmenter((0.5,), (0.25,), crop=1, flip=False)
@@ -59,6 +65,7 @@ def augmenter(mean: Sequence[float], std: Sequence[float], *, crop: int = 4, fli
     """
     if crop < 0:
         raise ValueError(f"crop is {crop}; give 0 or more pixels")
+    mode = PADS[one_of("pad", pad, PADS)]
     preprocess = preprocessor(mean, std)
     if not crop and not flip:
         return lambda keys, images: preprocess(images)
@@ -72,7 +79,7 @@ def augmenter(mean: Sequence[float], std: Sequence[float], *, crop: int = 4, fli
         columns = left + jnp.arange(image.shape[1])
         if flip:
             columns = jnp.where(jax.random.bernoulli(flip_key), columns[::-1], columns)
-        padded = jnp.pad(image, ((crop, crop), (crop, crop), (0, 0)))
+        padded = jnp.pad(image, ((crop, crop), (crop, crop), (0, 0)), mode)
         return padded[rows[:, None], columns]
 
     def augment(keys: jax.Array, images: jax.Array) -> jax.Array:

@@ -5,7 +5,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from lpjax import models, pools, tickets, train
+from lpjax import data, models, pools, tickets, train
 from lpjax.choices import one_of
 from lpjax.run.check_sparse import check_sparse
 from lpjax.run.config import default_config, fields
@@ -25,6 +25,7 @@ def check(config: ConfigDict) -> None:
         one_of("config field", field, sorted(known))
     if missing := sorted(known - given):
         raise ValueError(f"the config lacks {missing[0]!r}; start from lpjax.run.default_config()")
+    one_of("augment.pad", config.augment.pad, data.PADS)
     one_of("model", config.model, models.NAMES)
     one_of("dtype", config.dtype, ("auto", "float32", "bfloat16"))
     one_of("train.schedule", config.train.schedule, train.SCHEDULES)

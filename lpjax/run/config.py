@@ -26,7 +26,11 @@ def default_config() -> ConfigDict:
             "data_dir": "",  # where TFDS directories lie; empty for TFDS's own default
             "validation": 5000,  # images held out at the end of the training split
             "train_images": 0,  # the first so many of the others; 0 for all
-            "augment": {"crop": 4, "flip": True},  # pixels of padding; mirror images
+            "augment": {
+                "crop": 4,  # pixels of padding
+                "pad": "zero",  # 'zero', 'reflect'
+                "flip": True,  # mirror images
+            },
             "model": "resnet18",
             "width": 0,  # channels of the first stage; 0 for the architecture's own
             "dtype": "auto",  # 'float32', 'bfloat16', or 'auto': bfloat16 except on CPU

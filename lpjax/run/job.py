@@ -110,7 +110,7 @@ def prepare(config: ConfigDict) -> Job:
         return hold(train.sgd(learning_rate, config.train.momentum, config.train.weight_decay), mask)
 
     mesh = train.mesh_of()
-    augment = data.augmenter(dataset.mean, dataset.std, crop=config.augment.crop, flip=config.augment.flip)
+    augment = data.augmenter(dataset.mean, dataset.std, **config.augment)
     preprocess = data.preprocessor(dataset.mean, dataset.std)
     splits = (dataset.train, dataset.validation, dataset.test)
     training, validation, test = (train.replicate(jax.tree.map(jnp.asarray, split), mesh) for split in splits)

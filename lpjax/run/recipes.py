@@ -46,7 +46,7 @@ def suptickets(
       ('rigl', 0.05, ('125ep', '187ep'))
 
     References:
-      Yin et al., Superposing Many Tickets into One: A Cheap Booster for Sparse Neural Network Training, UAI 2022,
+      Yin et al., Superposing Many Tickets into One: A Performance Booster for Sparse Neural Network Training, UAI 2022,
       section 4.1; Liu et al., ICML 2021 (ITOP).
 
     Departs from the paper:
@@ -55,6 +55,7 @@ def suptickets(
     method, sparsity = _parse(argument)
     config = default_config()
     config.dataset, config.model = dataset, model
+    config.augment.pad = "reflect" if dataset == "cifar10" else "zero"  # as its code does
     config.train.duration = f"{epochs}ep"
     config.train.milestones = (f"{epochs // 2}ep", f"{3 * epochs // 4}ep")
     config.train.weight_decay = 5e-4
