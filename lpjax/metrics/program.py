@@ -3,6 +3,7 @@
 import collections
 import functools
 import math
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ _CALLS = {
     "custom_jvp_call": "call_jaxpr",
     "custom_vjp_call": "call_jaxpr",
     "custom_vmap_call": "call",
+    "eval_jaxpr": "call_jaxpr",
     "jit": "jaxpr",
     "pjit": "jaxpr",
     "remat2": "jaxpr",
@@ -73,7 +75,7 @@ def _apply(equation: Any, operands: list[Source], times: int, tally: list[float]
     if name in _CALLS:
         return _walk(_open(inner[_CALLS[name]]), operands, times, tally)
     if name == "scan":
-        return _scan(inner, operands, times, tally)
+        return _scan(equation, operands, times, tally)
     if name == "cond":
         return _branch(inner["branches"], operands, times, tally)
     if any(operands) and any(map(_multiplies, _nested(equation))):
@@ -114,21 +116,28 @@ def _merge(source: Source, other: Source) -> Source:
     return {leaf: max(source.get(leaf, 0.0), other.get(leaf, 0.0)) for leaf in source | other}
 
 
-def _scan(inner: Any, operands: list[Source], times: int, tally: list[float]) -> list[Source]:
-    body, first = inner["jaxpr"].jaxpr, inner["num_consts"]
-    last = first + inner["num_carry"]
+def _scan(equation: Any, operands: list[Source], times: int, tally: list[float]) -> list[Source]:
+    body, length = _open(equation.params["jaxpr"]), equation.params["length"]
+    # Constants come first, then what is carried round, then what is cut along its first axis; how many of each goes by
+    # another name in every release of JAX.
+    last = sum(map(operator.eq, _axes(equation.invars), _axes(body.invars)))
+    first = last - sum(map(operator.eq, _axes(equation.outvars), _axes(body.outvars)))
     while True:  # until what is carried round is made of the same
         results = _walk(body, operands, 0, tally)
         carried = list(map(_merge, operands[first:last], results))
         if carried == operands[first:last]:
-            return _walk(body, operands, times * inner["length"], tally)
+            return _walk(body, operands, times * length, tally)
         operands = [*operands[:first], *carried, *operands[last:]]
+
+
+def _axes(variables: Any) -> list[int]:
+    return [variable.aval.ndim for variable in variables]
 
 
 def _branch(branches: Sequence[Any], operands: list[Source], times: int, tally: list[float]) -> list[Source]:
     """Counts the costliest branch, parameter by parameter."""
     tallies = [[0.0] * len(tally) for _ in branches]
-    results = [_walk(branch.jaxpr, operands[1:], times, own) for branch, own in zip(branches, tallies, strict=True)]
+    results = [_walk(_open(branch), operands[1:], times, own) for branch, own in zip(branches, tallies, strict=True)]
     tally[:] = [count + max(counts) for count, *counts in zip(tally, *tallies, strict=True)]
     chosen: list[Source] = [None if operands[0] is None else {}] * len(results[0])
     return list(functools.reduce(lambda merged, result: list(map(_merge, merged, result)), results, chosen))

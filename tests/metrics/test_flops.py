@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jax import lax
 
-from lpjax import models, sparsity
+from lpjax import models, sparsity, transforms
 from lpjax.metrics import inference_flops, layer_flops, training_flops
 
 
@@ -88,6 +88,7 @@ def test_methods_that_stay_within_masks_pay_for_masks_alone():
     for method in ("2:4", "dsr", "erk", "gmp", "set", "snip", "static", "uniform"):
         assert training_flops(method, 0.3, 1.0, every=100) == pytest.approx(0.9)
     assert training_flops("dense", 0.3, 1.0) == 3
+    assert all(0.3 <= training_flops(name, 0.3, 1.0) / 3 < 1 for name in transforms.METHODS)
     with pytest.raises(ValueError, match="did you mean 'rigl'"):
         training_flops("rgl", 0.3, 1.0)
 

@@ -41,7 +41,6 @@ KERNELS = [  # name, classes, weights of kernels, kernels
 
 SMALL = [
     ("resnet8", {"width": 4}),
-    ("resnet8", {"width": 4, "bottleneck": True, "head_bias": False}),
     ("suptickets_vgg16", {"layers": (8, "M", 16, "M"), "hidden": 16}),
     ("wide_resnet28_10", {"depth": 10, "widen": 1}),
 ]
