@@ -217,6 +217,20 @@ def test_a_run_s_own_tickets_and_pools_are_exported(write, make_ticket, tmp_path
     assert not [name for name in state if name.endswith("_mask")]
 
 
+def test_networks_of_sparse_training_are_exported_and_imported_bare(write, make_ticket, tmp_path):
+    store.write_json(tmp_path / "config.json", {"dataset": "cifar100"})
+    ticket = make_ticket("suptickets_resnet50", kept=3000, prunable=kernels)
+    level = paths.level(tmp_path, 0, 0)
+    store.save_ticket(paths.ticket(level), ticket)
+    command(level, tmp_path / "ticket.pth")
+    state = files.load(tmp_path / "ticket.pth")
+    assert {"layer1.0.shortcut.0.weight", "classifier.weight"} < set(state)
+    assert not [name for name in state if name.startswith("normalize") or name.endswith(("_mask", "fc.bias"))]
+    command(tmp_path / "ticket.pth", tmp_path / "back", "--mask=nonzero")
+    back = store.restore_ticket(paths.ticket(paths.level(tmp_path / "back", 0, 0)), ticket.variables)
+    same(back.variables, ticket.variables)
+
+
 def test_mistakes_are_answered_in_one_line(write, make_ticket, tmp_path, refused):
     level = paths.level(tmp_path, 0, 1)
     store.save_ticket(paths.ticket(level), make_ticket(kept=300))
