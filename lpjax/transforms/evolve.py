@@ -103,6 +103,7 @@ def evolve(
       ValueError: At construction, if a number is out of range; at `init`, if nothing is prunable.
 
     Example:
+      >>> from lpjax.transforms import by_gradient
       >>> params = {'w': jnp.ones((4, 5))}
       >>> tx = evolve(optax.sgd(0.1), 0.25, every=100, until=7500, grow=by_gradient)
       >>> state = tx.init(params)
