@@ -108,7 +108,8 @@ def test_each_thing_is_explained(page):
     assert "Small weights make room where gradients are large. (Evci et al., ICML 2020)" in page.text
     assert "the first 14 epochs, its milestones moved accordingly, and 3 cycles of 2ep follow" in page.text
     assert "it drops 50 % of the weights" in page.text
-    assert "5 % of its weights" in page.text
+    assert "with 5 % of its weights from the start (method rigl )" in page.text
+    assert "the network is sparse all along its training" in page.text
     for kind in (
         "Sup-ticket (CIA) A weight's mean",
         "Sup-ticket (CIMA) A moving average",
@@ -189,7 +190,8 @@ def test_a_run_without_cycles_shows_its_base_network(tmp_path, build_sparse, wri
 @pytest.mark.parametrize(
     ("section", "field", "value", "words"),
     [
-        ("sparse", "method", "dense", "with all of its weights"),
+        ("sparse", "method", "dense", "A network is trained with all of its weights (method dense )"),
+        ("sparse", "method", "granet", "with 5 % of its weights, to which it is thinned on the way (method granet )"),
         ("superpose", "explore", "none", "the mask stays as it is"),
         ("sparse", "method", "erk", "the mask stays as it is"),
         ("superpose", "prune", "end", "pruned at the end"),
