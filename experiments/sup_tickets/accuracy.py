@@ -26,7 +26,7 @@ def make(options: Options, name: str, of: Panels, methods: Sequence[str]) -> Non
     shown = panels(options, of)
     sparsities = by_preset(options, SPARSITIES, PUBLISHED)
     runs = _runs(options, shown, by_preset(options, METHODS, methods), sparsities)
-    references = {found.network: found for panel in shown if (found := dense(options, panel))}
+    references = dense(options, shown)
     rows = [(run.labels | _cheap(run), pairs.compare(run.answers(SUP), alone.answers(BASE))) for run, alone in runs]
     against = [
         (run.labels | {"arm": arm}, pairs.compare(answers, references[run.network].answers(BASE)))
@@ -37,7 +37,7 @@ def make(options: Options, name: str, of: Panels, methods: Sequence[str]) -> Non
     ]
     table = pairs.frame(rows)
     tables = {"pairs": table} | ({"dense": pairs.frame(against)} if against else {})
-    cheap = {"mean cheap ticket": lambda row: words.share(row.cheap, row.cheap_std)}
+    cheap = {"mean cheap ticket": words.spread("cheap")}
     parts = [
         words.comparisons(table, words.LABELS, "with Sup-tickets", "method alone", cheap),
         words.count(table),

@@ -114,26 +114,23 @@ def find(
     ]
 
 
-def dense(options: Options, panel: Panel) -> Run | None:
-    """Finds the dense network that a panel's sparse ones are compared with.
+def dense(options: Options, panels: Sequence[Panel]) -> dict[str, Run]:
+    """Finds the dense networks that sparse ones are compared with.
 
     Args:
       options: Seeds, and where runs lie.
-      panel: Which.
+      panels: Networks, or work directories.
 
     Returns:
-      A run without cheap tickets. Of work directories of one's own it is the first dense one of the same network and
-      data; None if there is none.
+      By network a run without cheap tickets; of given work directories those that are dense.
     """
-    if options.preset != OWN:
-        workdir = options.runs / f"{panel.source.stem}_{DENSE}"
-        changes = (("superpose.share", 0.0),)
-        return _find(panel, workdir, f"{DENSE},0", options.seeds, options.overrides + changes)
-    for other in options.panels:
-        config = config_of(other)
-        if config.sparse.method == DENSE and _network(config) == _network(config_of(panel)):
-            return _find(other, other.source, None, options.seeds, options.overrides)
-    return None
+    if options.preset == OWN:
+        sources = [(panel, panel.source, None) for panel in panels if config_of(panel).sparse.method == DENSE]
+    else:
+        sources = [(panel, options.runs / f"{panel.source.stem}_{DENSE}", DENSE) for panel in panels]
+    changes = () if options.preset == OWN else (("superpose.share", 0.0),)
+    found = [_find(*source, options.seeds, options.overrides + changes) for source in sources]
+    return {run.network: run for run in found}
 
 
 @lru_cache(maxsize=32)
@@ -150,10 +147,6 @@ def _find(
     if config.sparse.method == "none":
         raise ValueError(f"{workdir} holds tickets found by iterative pruning; give a run of sparse training")
     job = run(config, workdir)
-    network = panel.title if argument else _network(config)
-    sparsity = round(1 - config.sparse.density, 6) if config.sparse.method != DENSE else 0.0
+    network = panel.title if argument else f"{config.model}, {config.dataset}"
+    sparsity = round(1 - config.sparse.density, 6)
     return Run(network, config.sparse.method, sparsity, job, workdir, tuple(config.seeds), job.levels - 1)
-
-
-def _network(config: Any) -> str:
-    return f"{config.model}, {config.dataset}"

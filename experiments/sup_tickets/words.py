@@ -7,10 +7,11 @@ from typing import Any
 
 import pandas as pd
 
+Cell = Callable[[Mapping[str, Any]], str]
 LABELS = ("network", "method", "sparsity")
 
 
-def table(rows: pd.DataFrame, columns: Mapping[str, Callable[[Any], str]]) -> str:
+def table(rows: pd.DataFrame, columns: Mapping[str, Cell]) -> str:
     """Makes a Markdown table.
 
     Args:
@@ -21,12 +22,12 @@ def table(rows: pd.DataFrame, columns: Mapping[str, Callable[[Any], str]]) -> st
       The table, without a newline at the end.
     """
     lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
-    lines += [f"| {' | '.join(cell(row) for cell in columns.values())} |" for row in rows.itertuples()]
+    lines += [f"| {' | '.join(cell(row) for cell in columns.values())} |" for row in rows.to_dict("records")]
     return "\n".join(lines)
 
 
 def comparisons(
-    pairs: pd.DataFrame, labels: Sequence[str], network: str, base: str, more: Mapping[str, Callable] | None = None
+    pairs: pd.DataFrame, labels: Sequence[str], network: str, base: str, more: Mapping[str, Cell] | None = None
 ) -> str:
     """Makes a table of comparisons, accuracies as fractions and differences in points (hundredths).
 
@@ -42,14 +43,14 @@ def comparisons(
     """
     return table(
         pairs,
-        {label: lambda row, label=label: plain(getattr(row, label)) for label in labels}
-        | {base: lambda row: share(row.base, row.base_std), network: lambda row: share(row.value, row.value_std)}
+        named(labels)
+        | {base: spread("base"), network: spread("value")}
         | dict(more or {})
         | {
-            "difference (points)": lambda row: points(row.difference, row.difference_std),
-            "95 % over seeds": lambda row: ends(row.low, row.high),
-            "95 % over images": lambda row: ends(row.images_low, row.images_high),
-            "seeds above, below": lambda row: f"{row.above}, {row.below} of {row.seeds}",
+            "difference (points)": lambda row: points(row["difference"], row["difference_std"]),
+            "95 % over seeds": lambda row: ends(row["low"], row["high"]),
+            "95 % over images": lambda row: ends(row["images_low"], row["images_high"]),
+            "seeds above, below": lambda row: f"{row['above']}, {row['below']} of {row['seeds']}",
         },
     )
 
@@ -90,6 +91,21 @@ def orders(pairs: pd.DataFrame, labels: Sequence[str], what: str) -> str:
         order = "".join(name + sign for name, sign in zip(names, [*signs, ""], strict=True))
         lines.append(f"- {', '.join(map(plain, key))}: {order}")
     return "\n".join(lines)
+
+
+def named(labels: Sequence[str]) -> dict[str, Cell]:
+    """Gives the columns of labels."""
+    return {label: lambda row, label=label: plain(row[label]) for label in dict.fromkeys(labels)}
+
+
+def spread(name: str) -> Cell:
+    """Gives the column of a mean and its spread, which lies beside it with `_std` in its name."""
+    return lambda row: share(row[name], row[f"{name}_std"])
+
+
+def times(name: str) -> Cell:
+    """Gives the column of a cost, as a multiple of the dense network's; nothing where it was not measured."""
+    return lambda row: "" if math.isnan(row[name]) else f"{row[name]:.3f}×"
 
 
 def share(mean: float, std: float) -> str:

@@ -195,3 +195,12 @@ def test_all_experiments_can_be_made_of_runs_that_are_there(runs, tmp_path):
     diversity = pd.read_csv(tmp_path / "own" / "table6" / "seeds.csv")
     assert set(diversity["method"]) == {"rigl", "dense"}
     assert (diversity["disagreement"] > 0).all()
+
+
+def test_masks_of_imagenet_cost_what_the_paper_says():
+    masks = importlib.import_module("experiments.sup_tickets.table3.drawn").drawn()
+    erk = masks[masks["allocation"] == "ERK"].set_index("sparsity")
+    assert masks["dense"].iloc[0] == pytest.approx(8.2e9, rel=0.01)
+    assert erk["inference"].to_dict() == pytest.approx({0.8: 0.42, 0.9: 0.24}, abs=0.01)
+    assert erk["SNFS"].to_dict() == pytest.approx({0.8: 0.61, 0.9: 0.50}, abs=0.01)
+    assert erk["RigL, every 100"].to_dict() == pytest.approx({0.8: 0.42, 0.9: 0.25}, abs=0.01)

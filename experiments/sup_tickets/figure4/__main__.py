@@ -33,7 +33,7 @@ def make(options: Options) -> None:
     sparsities = by_preset(options, SPARSITIES, variants.SPARSITIES)
     changes = [] if options.preset == OWN else [_change(shown[0], count) for count in COUNTS]
     runs = variants.find_variants(options, shown, sparsities, changes)
-    counts = variants.compare(runs, "cheap tickets", lambda run: run.tickets, COUNTS[1])
+    counts = variants.compare(runs, "tickets", lambda run: run.tickets, COUNTS[1])
     each = pairs.frame([(run.labels | {"tickets": run.tickets}, _against_mean(run)) for run in runs])
     points = _points(runs)
     panel = [(str(key), part.assign(value=100 * part["value"])) for key, part in points.groupby("panel", sort=False)]
@@ -42,7 +42,7 @@ def make(options: Options) -> None:
         [
             words.comparisons(each, (*words.LABELS, "tickets"), "superposed", "mean cheap ticket"),
             "Superpositions of so many against one another:",
-            variants.text(counts, "cheap tickets", "the first" if options.preset == OWN else f"of {COUNTS[1]}"),
+            variants.text(counts, "tickets", "the first" if options.preset == OWN else f"of {COUNTS[1]}"),
         ]
     )
     write(options, "figure4", {"counts": figure}, {"pairs": each, "counts": counts, "accuracies": points}, text)

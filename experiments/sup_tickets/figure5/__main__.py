@@ -37,13 +37,13 @@ def make(options: Options) -> None:
     figure = drawing.curves(panel, LOOKS, "sparsity", "the lower the better")
     text = words.table(
         table,
-        {label: lambda row, label=label: words.plain(getattr(row, label)) for label in (*words.LABELS, "metric")}
+        words.named((*words.LABELS, "metric"))
         | {
-            "alone": lambda row: words.share(row.base, row.base_std),
-            "with Sup-tickets": lambda row: words.share(row.value, row.value_std),
-            "difference": lambda row: words.share(row.difference, row.difference_std),
-            "95 % over seeds": lambda row: "" if row.seeds == 1 else f"{row.low:+.4f} to {row.high:+.4f}",
-            "seeds lower, higher": lambda row: f"{row.below}, {row.above} of {row.seeds}",
+            "alone": words.spread("base"),
+            "with Sup-tickets": words.spread("value"),
+            "difference": words.spread("difference"),
+            "95 % over seeds": lambda row: "" if row["seeds"] == 1 else f"{row['low']:+.4f} to {row['high']:+.4f}",
+            "seeds lower, higher": lambda row: f"{row['below']}, {row['above']} of {row['seeds']}",
         },
     )
     write(options, "figure5", {"uncertainty": figure}, {"pairs": table, "measures": points}, text)

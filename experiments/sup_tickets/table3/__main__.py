@@ -11,6 +11,7 @@ from experiments.options import Options
 from experiments.sup_tickets import pairs, words
 from experiments.sup_tickets.paper import IMAGENET, METHODS, SMALL, SPARSITIES, by_preset, main, panels
 from experiments.sup_tickets.runs import BASE, SUP, Run, dense, find
+from experiments.sup_tickets.table3.drawn import TRAINED, drawn
 
 PUBLISHED, SPARSE = ("erk", "snip", "set", "dsr", "snfs", "rigl", "granet"), (0.8, 0.9)
 
@@ -24,21 +25,31 @@ def make(options: Options) -> None:
     shown = panels(options, {**SMALL, "paper": IMAGENET})
     methods = by_preset(options, METHODS, PUBLISHED)
     runs = find(options, shown, methods, by_preset(options, SPARSITIES, SPARSE))
-    references = [found for panel in shown if (found := dense(options, panel))]
-    rows = [_row(run, BASE, "alone") for run in references]
+    rows = [_row(run, BASE, "alone") for run in dense(options, shown).values()]
     rows += [_row(run, made, arm) for run in runs for made, arm in ((BASE, "alone"), (SUP, "with Sup-tickets"))]
     table = pd.DataFrame(rows)
     text = words.table(
         table,
-        {label: lambda row, label=label: words.plain(getattr(row, label)) for label in (*words.LABELS, "arm")}
+        words.named((*words.LABELS, "arm"))
         | {
-            "accuracy": lambda row: words.share(row.accuracy, row.accuracy_std),
-            "FLOPs (train)": lambda row: f"{row.training_flops:.3f}×",
-            "FLOPs (test)": lambda row: f"{row.inference_flops:.3f}×",
-            "density": lambda row: f"{row.density:.4f}",
+            "accuracy": words.spread("accuracy"),
+            "FLOPs (train)": words.times("training_flops"),
+            "FLOPs (test)": words.times("inference_flops"),
+            "density": lambda row: f"{row['density']:.4f}",
         },
     )
-    write(options, "table3", {}, {"costs": table}, text)
+    masks = drawn()
+    write(options, "table3", {}, {"costs": table, "drawn": masks}, f"{text}\n\n{_words(masks)}")
+
+
+def _words(masks: pd.DataFrame) -> str:
+    """Tells what ResNet-50 on ImageNet costs by the masks alone."""
+    costs = {name: words.times(name) for name in ("inference", *TRAINED)}
+    table = words.table(masks, words.named(("sparsity", "allocation")) | costs)
+    return (
+        f"ResNet-50 for ImageNet, {masks['dense'].iloc[0]:.4g} FLOPs an image when dense, by masks whose layers keep "
+        f"the densities they are drawn with; nothing is trained for this:\n\n{table}"
+    )
 
 
 def _row(run: Run, made: str, arm: str) -> dict:

@@ -16,12 +16,14 @@ def make(options: Options) -> None:
     Args:
       options: What was asked for.
     """
-    rows = []
-    for panel in panels(options, {**SMALL, "paper": (*VGG16, *RESNET50, *WIDE)}):
-        sparsities = by_preset(options, SPARSITIES, accuracy.PUBLISHED)
-        runs, reference = find(options, [panel], ("granet",), sparsities), dense(options, panel)
-        if reference:
-            rows += [(run.labels, pairs.compare(run.answers(SUP), reference.answers(BASE))) for run in runs]
+    shown = panels(options, {**SMALL, "paper": (*VGG16, *RESNET50, *WIDE)})
+    runs = find(options, shown, ("granet",), by_preset(options, SPARSITIES, accuracy.PUBLISHED))
+    references = dense(options, shown)
+    rows = [
+        (run.labels, pairs.compare(run.answers(SUP), references[run.network].answers(BASE)))
+        for run in runs
+        if run.network in references
+    ]
     if not rows:
         raise ValueError("there is no dense network to compare with; give its --workdir too")
     table = pairs.frame(rows)

@@ -31,13 +31,13 @@ def make(options: Options) -> None:
     Args:
       options: What was asked for.
     """
-    rows = []
-    for panel in panels(options, {**SMALL, "paper": (WIDE[0],)}):
-        runs = find(options, [panel], METHODS, by_preset(options, SPARSITIES, PUBLISHED))
-        rows += [row for run in runs for row in _cheap(run)]
-        reference = dense(options, panel)
-        if reference and len(reference.seeds) > 1:
-            rows += _dense(reference, max((run.tickets for run in runs), default=len(reference.seeds)))
+    shown = panels(options, {**SMALL, "paper": (WIDE[0],)})
+    runs = find(options, shown, METHODS, by_preset(options, SPARSITIES, PUBLISHED))
+    rows = [row for run in runs for row in _cheap(run)]
+    for network, reference in dense(options, shown).items():
+        members = [run.tickets for run in runs if run.network == network]
+        if members and len(reference.seeds) > 1:
+            rows += _dense(reference, max(members))
     table = pd.DataFrame(rows)
     write(options, "table6", {}, {"seeds": table}, text(table))
 
@@ -55,25 +55,17 @@ def text(table: pd.DataFrame) -> str:
     mean, std = over_seeds.mean(), over_seeds.std().add_suffix("_std")
     shown = mean.join(std).reset_index()
 
-    def column(name: str):
-        return lambda row: (
-            "" if np.isnan(getattr(row, name)) else words.share(getattr(row, name), getattr(row, f"{name}_std"))
-        )
-
-    def cost(name: str):
-        return lambda row: "" if np.isnan(getattr(row, name)) else f"{getattr(row, name):.3f}×"
-
     return words.table(
         shown,
-        {label: lambda row, label=label: words.plain(getattr(row, label)) for label in (*words.LABELS, "members")}
+        words.named((*words.LABELS, "members"))
         | {
-            "disagreement": column("disagreement"),
-            "KL divergence (nats)": column("divergence"),
-            "mean member": column("member"),
-            "output ensemble": column("ensemble"),
-            "its FLOPs": cost("ensemble_cost"),
-            "superposed": column("superposed"),
-            "its FLOPs ": cost("superposed_cost"),
+            "disagreement": words.spread("disagreement"),
+            "KL divergence (nats)": words.spread("divergence"),
+            "mean member": words.spread("member"),
+            "output ensemble": words.spread("ensemble"),
+            "its FLOPs": words.times("ensemble_cost"),
+            "superposed": words.spread("superposed"),
+            "its FLOPs ": words.times("superposed_cost"),
         },
     )
 

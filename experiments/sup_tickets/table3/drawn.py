@@ -1,0 +1,59 @@
+"""The FLOPs that Table 3 gives for ResNet-50 on ImageNet, as far as they follow from masks before training."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import pandas as pd
+
+from lpjax import metrics, models, sparsity
+from lpjax.types import Variables
+
+IMAGE, CLASSES = (224, 224, 3), 1000
+ALLOCATE = {"ERK": sparsity.erk, "uniform": sparsity.uniform}
+TRAINED = {
+    "static, SET": ("static", math.inf),
+    "RigL, every 100": ("rigl", 100),
+    "RigL, every 4,000": ("rigl", 4000),
+    "SNFS": ("snfs", 1),
+}
+
+
+def drawn(densities: tuple[float, ...] = (0.2, 0.1)) -> pd.DataFrame:
+    """Counts the FLOPs of masks whose layers keep their densities; nothing is trained, no image is needed.
+
+    Args:
+      densities: Of the masks.
+
+    Returns:
+      One row a density and allocation: `inference` and the training by every method of `TRAINED`, shares of the dense
+      network's, whose own forward pass is `dense` FLOPs an image.
+    """
+    module = models.build("imagenet_resnet50", classes=CLASSES)
+    apply = models.bind(module)
+    shapes = jax.eval_shape(lambda key: models.initialise(module, key, IMAGE), jax.random.key(0))
+    images = jax.ShapeDtypeStruct((1, *IMAGE), jnp.float32)
+    layers = metrics.layer_flops(
+        lambda params, images, stats: apply(Variables(params, stats), images)[0], shapes.params, images, shapes.stats
+    )
+    full = sparsity.full_mask(shapes.params, sparsity.kernels)
+    dense = sum(jax.tree.leaves(layers))
+    rows = []
+    for density in densities:
+        for name, allocate in ALLOCATE.items():
+            triples = zip(*map(jax.tree.leaves, (layers, allocate(full, density), full)), strict=True)
+            sparse = sum(flops * kept / mask.size if mask.ndim else flops for flops, kept, mask in triples)
+            training = {
+                title: metrics.training_flops(method, sparse, dense, every) / (3 * dense)
+                for title, (method, every) in TRAINED.items()
+            }
+            rows.append(
+                {
+                    "sparsity": round(1 - density, 6),
+                    "allocation": name,
+                    "inference": sparse / dense,
+                    **training,
+                    "dense": dense,
+                }
+            )
+    return pd.DataFrame(rows)
