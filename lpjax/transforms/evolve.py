@@ -154,12 +154,14 @@ def evolve(
             return mask, jax.tree.map(or_, state.explored, mask)
 
         updates, moments = stepped(state.mask)
-        if not changes:
-            return land(updates, params, state.mask), state._replace(step=step, average=memory, inner=moments)
-        # The branch gives masks alone and computes the step anew: what else it gave would be copied at every step.
-        mask, explored = lax.cond(due(step), changed, lambda: (state.mask, state.explored))
+        mask, explored = state.mask, state.explored
+        if changes:
+            # The branch gives masks alone and computes the step anew: what else it gave would be copied at every step.
+            mask, explored = lax.cond(due(step), changed, lambda: (state.mask, state.explored))
         stay = jax.tree.map(and_, state.mask, mask)
-        moments = forget(optimizer, moments, stay)
+        moments = forget(
+            optimizer, moments, stay
+        )  # not only when masks change: Adafactor's are nowhere 0 by themselves
         return land(updates, params, stay), EvolveState(step, state.key, mask, explored, memory, moments)
 
     def due(count: jax.Array) -> jax.Array:
