@@ -159,9 +159,7 @@ def evolve(
             # The branch gives masks alone and computes the step anew: what else it gave would be copied at every step.
             mask, explored = lax.cond(due(step), changed, lambda: (state.mask, state.explored))
         stay = jax.tree.map(and_, state.mask, mask)
-        moments = forget(
-            optimizer, moments, stay
-        )  # not only when masks change: Adafactor's are nowhere 0 by themselves
+        moments = forget(optimizer, moments, stay)  # at every step: Adafactor's are nowhere 0 of themselves
         return land(updates, params, stay), EvolveState(step, state.key, mask, explored, memory, moments)
 
     def due(count: jax.Array) -> jax.Array:
