@@ -13,7 +13,7 @@ from jax import lax
 from lpjax import sparsity
 from lpjax.transforms.drop import smallest
 from lpjax.transforms.grow import by_average
-from lpjax.transforms.hold import land
+from lpjax.transforms.hold import forget, land
 from lpjax.transforms.share import as_dropped, by_momentum
 from lpjax.transforms.view import View
 
@@ -184,29 +184,6 @@ def evolve(
         return jax.tree.map(or_, view.mask, sparsity.select_per_leaf(grow(view), candidates, counts))
 
     return optax.GradientTransformationExtraArgs(init, update)
-
-
-def forget(optimizer: optax.GradientTransformation, moments: optax.OptState, stay: PyTree) -> optax.OptState:
-    """Zeroes moments outside a mask.
-
-    Args:
-      optimizer: Whose.
-      moments: Its state. Factored moments have other shapes than parameters, and are kept.
-      stay: A total mask.
-
-    Returns:
-      The state, changed.
-    """
-
-    def leaf(moment: Any, mask: Any) -> Any:
-        if isinstance(moment, optax.MaskedNode) or jnp.shape(moment) != jnp.shape(mask):
-            return moment
-        return jnp.where(mask, moment, jnp.zeros((), moment.dtype))
-
-    def masked(node: Any) -> bool:
-        return isinstance(node, optax.MaskedNode)
-
-    return optax.tree.map_params(optimizer, leaf, moments, stay, is_leaf=masked)
 
 
 def _check(

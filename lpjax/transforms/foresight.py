@@ -9,8 +9,8 @@ import optax
 from jax import lax
 
 from lpjax import sparsity
-from lpjax.transforms.evolve import EvolveState, evolve, forget
-from lpjax.transforms.hold import land
+from lpjax.transforms.evolve import EvolveState, evolve
+from lpjax.transforms.hold import forget, land
 
 PyTree = Any
 

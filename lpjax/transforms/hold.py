@@ -1,4 +1,4 @@
-"""A mask that stays: training inside a fixed mask, as an optax transform."""
+"""Training inside a mask, as an optax transform."""
 
 from typing import Any, NamedTuple
 
@@ -26,9 +26,9 @@ class HoldState(NamedTuple):
 def hold(inner: optax.GradientTransformation, mask: PyTree) -> optax.GradientTransformationExtraArgs:
     """Wraps an optimiser so that parameters and moments are zero outside a mask after every update.
 
-    Gradients and parameters are masked on the way in, so moments stay zero even under weight decay; the update that
-    leaves is `where(mask, u, -p)` in the parameter's dtype, so a plain `optax.apply_updates` lands on the mask whatever
-    (finite) the parameters were.
+    Gradients and parameters are masked on the way in, moments on the way out, and the update that leaves is
+    `where(mask, u, -p)` in the parameter's dtype, so a plain `optax.apply_updates` lands on the mask whatever (finite)
+    the parameters were.
 
     Args:
       inner: The optimiser, learning rate included: nothing may follow in the chain.
@@ -61,7 +61,7 @@ def hold(inner: optax.GradientTransformation, mask: PyTree) -> optax.GradientTra
             raise ValueError("hold needs the parameters; call update(grads, state, params)")
         masked_updates, masked_params = (apply_mask(tree, state.mask) for tree in (updates, params))
         updates, inner_state = inner.update(masked_updates, state.inner, masked_params, **extra)
-        return land(updates, params, state.mask), HoldState(state.mask, inner_state)
+        return land(updates, params, state.mask), HoldState(state.mask, forget(inner, inner_state, state.mask))
 
     return optax.GradientTransformationExtraArgs(init, update)
 
@@ -83,3 +83,26 @@ def land(updates: PyTree, params: PyTree, mask: PyTree) -> PyTree:
       [0.5, -2.0]
     """
     return jax.tree.map(lambda m, u, p: jnp.where(m, u.astype(p.dtype), -p), mask, updates, params)
+
+
+def forget(optimizer: optax.GradientTransformation, moments: optax.OptState, stay: PyTree) -> optax.OptState:
+    """Zeroes moments outside a mask.
+
+    Args:
+      optimizer: Whose.
+      moments: Its state. Factored moments have other shapes than parameters, and are kept.
+      stay: A total mask.
+
+    Returns:
+      The state, changed.
+    """
+
+    def leaf(moment: Any, mask: Any) -> Any:
+        if isinstance(moment, optax.MaskedNode) or jnp.shape(moment) != jnp.shape(mask):
+            return moment
+        return jnp.where(mask, moment, jnp.zeros((), moment.dtype))
+
+    def masked(node: Any) -> bool:
+        return isinstance(node, optax.MaskedNode)
+
+    return optax.tree.map_params(optimizer, leaf, moments, stay, is_leaf=masked)
