@@ -76,7 +76,7 @@ def _arm(job: Job, name: str, phases: train.Phases, ends: Mapping[int, int]) -> 
         label_smoothing=job.config.train.label_smoothing,
         axis_name=train.AXIS,
     )
-    return Arm(name, phases, ends, rate, jax.jit(start), train.data_parallel(step, job.mesh))
+    return Arm(name, phases, ends, rate, start, train.data_parallel(step, job.mesh))
 
 
 def _learning_rate(job: Job, phases: train.Phases) -> optax.Schedule:

@@ -204,14 +204,14 @@ def test_the_network_before_the_cycles_can_be_averaged_too_and_statistics_measur
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["erk", "snip", "set", "granet", "gmp", "snfs", "dsr", "itop", "uniform", "2:4"])
+@pytest.mark.parametrize("method", ["erk", "snip", "set", "granet", "gmp", "2:4"])
 def test_every_method_ends_at_its_density(method, tmp_path, sparse_config):
     density = 0.5 if method == "2:4" else 0.2
-    run.run(sparse_config(sparse__method=method, sparse__density=density), tmp_path / "run")
-    kept = {summary_of(paths.level(tmp_path / "run", 0, level))["kept"] for level in (0, *LEVELS)}
-    total = summary_of(paths.level(tmp_path / "run", 0, 0))["total"]
-    assert kept == {round(density * total)} or method == "2:4"
-    assert len(kept) == 1
+    run.run(sparse_config(sparse__method=method, sparse__density=density, superpose__base=False), tmp_path / "run")
+    kept = {summary_of(paths.level(tmp_path / "run", 0, level))["kept"] for level in LEVELS}
+    dense_leaves = 36 if method == "2:4" else 0  # the first convolution has one input channel, which four do not divide
+    total = summary_of(paths.level(tmp_path / "run", 0, 1))["total"]
+    assert kept == {round(density * (total - dense_leaves)) + dense_leaves}
 
 
 @pytest.mark.slow
