@@ -1,8 +1,10 @@
 """What sparse training costs on top of the plain optimiser: steps between changes, steps with one, the change alone.
 
 Whole steps (forward, backward, optimiser) of every method are timed in turn with those of plain SGD with momentum; the
-average weighs one step with a change against `every - 1` without. The change alone is the difference of `update` with
-and without one; its share of an epoch takes 50,000 images at the measured time of a plain step.
+average weighs one step with a change against `every - 1` without. On a busy machine whole steps scatter more than the
+transforms cost, so `update` is also timed alone: `by updates` adds to a plain step what `update` takes beyond the plain
+optimiser's, on the same average. A change is the difference of `update` with and without one; its share of an epoch
+takes 50,000 images at the measured time of a plain step.
 
 Command: python -m experiments.benchmarks.transforms --model=resnet20 --batch=128
 """
@@ -22,7 +24,17 @@ from lpjax.transforms import METHODS, EvolveState
 from lpjax.types import Batch
 
 IMAGES = 50_000
-COLUMNS = ("method", "plain s", "between s", "ratio", "change s", "average", "change alone s", "of an epoch")
+COLUMNS = (
+    "method",
+    "plain s",
+    "between s",
+    "at change s",
+    "average",
+    "update ms",
+    "by updates",
+    "change ms",
+    "of epoch",
+)
 Calls = dict[str, Callable[[], object]]
 
 
@@ -70,14 +82,18 @@ def main(argv: list[str]) -> None:
         end="",
     )
     print(f"{jax.devices()[0].device_kind}, jax {jax.__version__}")
-    print(" ".join(f"{column:>14}" for column in COLUMNS))
+    print(" ".join(f"{column:>11}" for column in COLUMNS))
+    print(f"the plain optimiser's update takes {1e3 * update['plain']:.2f} ms")
+
+    def average(seconds: dict[str, float], name: str) -> float:
+        return ((options.every - 1) * seconds[name] + seconds[name + "!"]) / options.every
+
     for name in options.methods:
-        between, change = step[name], step[name + "!"]
-        average = ((options.every - 1) * between + change) / options.every / step["plain"]
-        alone = update[name + "!"] - update[name]
-        share = alone / (step["plain"] * IMAGES / options.batch)
-        cells = (step["plain"], between, between / step["plain"], change, average, alone)
-        print(" ".join([f"{name:>14}", *(f"{cell:14.4f}" for cell in cells), f"{share:14.2%}"]))
+        whole, change = average(step, name) / step["plain"], update[name + "!"] - update[name]
+        by_updates = 1 + (average(update, name) - update["plain"]) / step["plain"]
+        cells = [f"{seconds:11.4f}" for seconds in (step["plain"], step[name], step[name + "!"])]
+        cells += [f"{whole:11.3f}", f"{1e3 * update[name]:11.2f}", f"{by_updates:11.4f}", f"{1e3 * change:11.1f}"]
+        print(f"{name:>11}", *cells, f"{change / (step['plain'] * IMAGES / options.batch):11.3%}")
 
 
 def method(name: str, plain: optax.GradientTransformation, every: int) -> optax.GradientTransformation:

@@ -57,7 +57,8 @@ def _runs(
     runs, exploring = find(options, shown, methods, sparsities), []
     staying = [method for method in methods if method in STAYING]
     if options.preset != OWN and staying:
-        exploring = find(options, shown, staying, sparsities, "exploring", explore="gradient", base=False)
+        changes = {"superpose.explore": "gradient", "superpose.base": False}
+        exploring = find(options, shown, staying, sparsities, "exploring", changes)
     both = []
     for run in runs:
         both.append((run, run))

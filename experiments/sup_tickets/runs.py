@@ -1,6 +1,6 @@
 """The runs of an experiment, found or made: a base network and Sup-tickets of one method and sparsity, every seed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -76,7 +76,7 @@ def find(
     methods: Sequence[str],
     sparsities: Sequence[float],
     variant: str = "",
-    **changes: Any,
+    changes: Mapping[str, Any] | None = None,
 ) -> list[Run]:
     """Finds runs; what is done already is left alone, what is not there is trained.
 
@@ -86,7 +86,7 @@ def find(
       methods: Of sparse training.
       sparsities: Of the networks.
       variant: What to add to the name of the work directory, for a run with changes.
-      **changes: Fields of the section `superpose`.
+      changes: Fields of the config.
 
     Returns:
       One run a network, sparsity and method; of given work directories, those that have cheap tickets.
@@ -99,7 +99,7 @@ def find(
         if not (cyclic := [run for run in found if run.tickets]):
             raise ValueError("no given run has cheap tickets; give the --workdir of one with superpose.share above 0")
         return cyclic
-    changed = tuple((f"superpose.{field}", value) for field, value in changes.items())
+    changed = tuple((changes or {}).items())
     return [
         _find(
             panel,

@@ -10,6 +10,7 @@ from experiments.sup_tickets import pairs, words
 from experiments.sup_tickets.runs import SUP, Run, find
 
 METHODS = ("rigl",)
+ALONE = "superpose.base"
 SPARSITIES = (0.95, 0.9, 0.8)
 
 
@@ -22,7 +23,7 @@ def find_variants(
       options: What was asked for.
       panels: Networks.
       sparsities: Of their masks.
-      changes: Of every variant, the name to add to its work directory and the fields; none for the config's own.
+      changes: Of every variant, the name to add to its work directory and fields; none for the config's own.
 
     Returns:
       Runs, in the order of the variants; given work directories as they are.
@@ -33,7 +34,7 @@ def find_variants(
     return [
         run
         for variant, fields in changes
-        for run in find(options, panels, METHODS, sparsities, variant, **({"base": False, **fields} if fields else {}))
+        for run in find(options, panels, METHODS, sparsities, variant, {**fields, **({ALONE: False} if fields else {})})
     ]
 
 

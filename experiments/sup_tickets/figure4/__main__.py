@@ -49,9 +49,12 @@ def make(options: Options) -> None:
 
 
 def _change(panel: Panel, count: int) -> tuple[str, dict]:
-    """Gives as much of training to cycles as so many take."""
+    """Gives as much of training to cycles as so many take; nothing where the config has so many already."""
     config = config_of(panel, "rigl,0.95")
-    return f"{count}_tickets", {"share": share(config.train.duration, config.superpose.cycle, count)}
+    duration, settings = config.train.duration, config.superpose
+    if train.phases(train.steps(duration, 1), settings.share, train.steps(settings.cycle, 1)).cycles == count:
+        return "", {}
+    return f"{count}_tickets", {"superpose.share": share(duration, settings.cycle, count)}
 
 
 def share(duration: str, cycle: str, count: int) -> float:

@@ -23,7 +23,7 @@ def make(options: Options) -> None:
     """
     shown = panels(options, SHOWN)
     own, *others = by_preset(options, CYCLES, PUBLISHED)
-    changes = [("", {}), *((f"cycle_{cycle}", {"cycle": cycle}) for cycle in others)]
+    changes = [("", {}), *((f"cycle_{cycle}", {"superpose.cycle": cycle}) for cycle in others)]
     sparsities = by_preset(options, SPARSITIES, variants.SPARSITIES)
     runs = variants.find_variants(options, shown, sparsities, changes)
     table = variants.compare(runs, "cycle", _cycle, own)

@@ -20,7 +20,7 @@ def make(options: Options) -> None:
       options: What was asked for.
     """
     shown = panels(options, {**SMALL, "paper": (VGG16[1], RESNET50[1])})
-    changes = [(f"shape_{shape}", {"shape": shape}) if shape != OURS else ("", {}) for shape in SHAPES]
+    changes = [(f"shape_{shape}", {"superpose.shape": shape}) if shape != OURS else ("", {}) for shape in SHAPES]
     sparsities = by_preset(options, SPARSITIES, variants.SPARSITIES)
     runs = variants.find_variants(options, shown, sparsities, changes)
     table = variants.compare(runs, "shape", _shape, OURS)
