@@ -55,7 +55,7 @@ def parse(argv: Sequence[str]) -> list[str]:
         if flags.FLAGS["config"].value is not None:
             _CONFIG.value.to_dict()  # files are loaded when first looked at
     except Exception as error:  # a config file is a program: whatever it raises is its author's to mend
-        _refuse(_unknown_field(argv) or str(error.args[0] if error.args else error) or repr(error))
+        _refuse(_unknown_field(argv) or _reason(error) or repr(error))
     for name in ("config", "workdir"):
         if flags.FLAGS[name].value is None:
             _refuse(f"--{name} is missing; give --config=configs/digits_resnet8.py --workdir=runs/demo")
@@ -71,6 +71,15 @@ def _unknown_field(argv: Sequence[str]) -> str:
     except ValueError as error:
         return str(error)
     return ""
+
+
+def _reason(error: Exception) -> str:
+    """Tells what went wrong; of a config file that raised, its last word instead of the traceback that flags quote."""
+    said = str(error.args[0] if error.args else error)
+    if "Traceback (most recent call last)" not in said:
+        return said
+    last = said.strip().splitlines()[-1]
+    return last.partition("Error: ")[2] or last
 
 
 def _refuse(message: str) -> None:

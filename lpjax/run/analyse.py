@@ -144,8 +144,10 @@ def vote(job: Job, workdir: Path, seed: int, methods: Mapping[str, str], chosen:
             said = (_vote([of[member] for member in members], methods[name]) for of in logits.values())
             masks = [tickets[member].mask for member in members]
             counts = {"kept": int(sparsity.kept(masks[0])), "total": sparsity.total(masks[0])}
-            counts["density"] = counts["kept"] / counts["total"]
-            costs = {"inference_flops": sum(metrics.inference_flops(layers, mask) for mask in masks)}
+            costs = {
+                "density": sparsity.density(masks[0]),
+                "inference_flops": sum(metrics.inference_flops(layers, mask) for mask in masks),
+            }
             evaluation = evaluate(job, *said)
             store.write_json(
                 paths.summary(directory), {"method": name, "anchor": level, "members": list(members), **counts, **costs}

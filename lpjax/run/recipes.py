@@ -22,7 +22,8 @@ def suptickets(
 
     SGD of batches of 128, learning rate 0.1, times 0.1 after a half and three quarters of the training, momentum 0.9,
     weight decay 5e-4. `rigl` and `set` are the paper's, the forms of In-Time Over-Parameterization: half of the weights
-    change every 1,000 steps, to the end of ordinary training. `granet` and `gmp` reach their density after 44 %.
+    change every 1,000 steps, to the end of ordinary training. `granet` and `gmp` reach their density after 44 %. Images
+    of CIFAR-10 are padded by reflection, others with black.
 
     Args:
       argument: `'METHOD,SPARSITY'`, as the paper's tables name them: a name of `transforms.METHODS` and a fraction; or
@@ -55,6 +56,7 @@ def suptickets(
     method, sparsity = _parse(argument)
     config = default_config()
     config.dataset, config.model = dataset, model
+    config.augment.pad = "reflect" if dataset == "cifar10" else "zero"
     config.augment.pad = "reflect" if dataset == "cifar10" else "zero"  # as its code does
     config.train.duration = f"{epochs}ep"
     config.train.milestones = (f"{epochs // 2}ep", f"{3 * epochs // 4}ep")

@@ -74,6 +74,7 @@ def _train(job: Job, workdir: Path, seed: int, arm: Arm) -> None:
             before = moment.step
             level = next(level for level, end in arm.ends.items() if moment.step <= end)
             if level not in missing:
+                progress.advance()
                 continue
             directory = paths.level(workdir, seed, level)
             line = _line(job, arm, moment) | {"flops": share}
