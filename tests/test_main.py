@@ -31,6 +31,8 @@ def lpjax(*arguments):
         ((DEMO, "--workdir=W", "--wrokdir=x"), "wrokdir"),
         ((DEMO, "--workdir=W", "extra"), "extra"),
         (("--config=README.md", "--workdir=W"), "lpjax:"),
+        (("--config=configs/suptickets_digits_resnet8.py:rigel,0.9", "--workdir=W"), "lpjax: unknown method 'rigel'"),
+        (("--config=configs/suptickets_digits_resnet8.py:rigl", "--workdir=W"), "write METHOD,SPARSITY"),
     ],
 )
 def test_a_mistake_costs_one_line_and_exit_code_two(tmp_path, arguments, said):
@@ -38,6 +40,7 @@ def test_a_mistake_costs_one_line_and_exit_code_two(tmp_path, arguments, said):
     assert outcome.returncode == 2, outcome.stderr
     assert len(outcome.stderr.strip().splitlines()) == 1, outcome.stderr
     assert said in outcome.stderr
+    assert "Traceback" not in outcome.stderr
 
 
 @pytest.mark.slow

@@ -2,14 +2,13 @@
 
 import json
 import shutil
-from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from lpjax import main, pools, run, sparsity, store
+from lpjax import pools, run, sparsity, store
 from lpjax.run.arms import arms
 from lpjax.run.config import resolve
 from lpjax.run.job import prepare
@@ -347,11 +346,3 @@ def test_the_recipe_is_the_papers_setting_on_cifar():
     assert (config.superpose.low, config.superpose.high) == (0.001, 0.005)
     pads = {name: suptickets(dataset=name, model="vgg16").augment.pad for name in ("cifar10", "cifar100")}
     assert pads == {"cifar10": "reflect", "cifar100": "zero"}
-
-
-def test_a_wrong_argument_on_the_command_line_ends_with_one_line(capsys):
-    config = Path(__file__).parents[2] / "configs" / "suptickets_digits_resnet8.py"
-    with pytest.raises(SystemExit) as end:
-        main.parse(["lpjax", f"--config={config}:rigl", "--workdir=runs/never"])
-    assert end.value.code == main.USER_MISTAKE
-    assert capsys.readouterr().err.startswith("lpjax: sparsity '' of 'rigl' is no fraction in [0, 1); write METHOD,")
