@@ -21,7 +21,7 @@ def get_config(argument: str = "rigl,0.8") -> ConfigDict:
     config = suptickets(
         argument,
         dataset="imagenet2012",
-        model="imagenet_resnet50",
+        model="suptickets_imagenet_resnet50",
         epochs=100,
         every="4000it",
         cycle=2,

@@ -34,6 +34,9 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "resnet44": partial(_slim, (7, 7, 7)),
     "resnet50": partial(ResNet, (3, 4, 6, 3), bottleneck=True),
     "resnet56": partial(_slim, (9, 9, 9)),
+    "suptickets_imagenet_resnet50": partial(
+        ResNet, (3, 4, 6, 3), bottleneck=True, imagenet_stem=True, conv_init=KAIMING_FAN_IN
+    ),
     "suptickets_resnet50": partial(
         ResNet,
         (3, 4, 6, 3),

@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 PyTree = Any
 
@@ -42,9 +43,9 @@ def random(key: jax.Array, params: PyTree) -> PyTree:
       (2, 3)
     """
     leaves, treedef = jax.tree.flatten(params)
-    keys = jax.random.split(key, len(leaves))
-    draws = [jax.random.uniform(k, leaf.shape, jnp.float32) for k, leaf in zip(keys, leaves, strict=True)]
-    return jax.tree.unflatten(treedef, draws)
+    ends = np.cumsum([leaf.size for leaf in leaves])
+    draws = jnp.split(jax.random.uniform(key, (int(ends[-1]),), jnp.float32), ends[:-1])  # one program for all leaves
+    return jax.tree.unflatten(treedef, [d.reshape(leaf.shape) for d, leaf in zip(draws, leaves, strict=True)])
 
 
 def gradient(grads: PyTree) -> PyTree:

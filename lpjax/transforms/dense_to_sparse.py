@@ -19,7 +19,7 @@ def granet(
     every: int = 1000,
     end: int,
     begin: int = 0,
-    initial_density: float = 0.5,
+    initial_density: float | None = None,
     until: int | None = None,
     **choices: Any,
 ) -> optax.GradientTransformationExtraArgs:
@@ -33,7 +33,8 @@ def granet(
       every: Steps between changes.
       end: Step at which the final density is reached, at least `every`.
       begin: Step at which thinning begins.
-      initial_density: Share at first, in (0, 1]; 1 is the dense-to-sparse variant.
+      initial_density: Share at first, in (0, 1]; by default 0.5, or the final one if that is larger. 1 is the
+        dense-to-sparse variant.
       until: The last step after which weights are regrown; None for no end. At least `end`.
       **choices: Of `evolve`; `drop_fraction` is 0.5, `thin=in_proportion` thins every leaf alike.
 
@@ -52,13 +53,13 @@ def granet(
     Departs from the authors' code:
       Theirs never runs the last pruning, so that short runs end too dense.
     """
-    _ensure_end("end", end, every, begin, until)
+    _ensure_end(end, every, begin, until)
     bound: dict[str, Any] = {
         "every": every,
         "until": until,
         "grow": grow.by_gradient,
         "drop_fraction": 0.5,
-        "initial_density": max(initial_density, density),
+        "initial_density": max(0.5, density) if initial_density is None else initial_density,
         "thinning": _cubic(begin, end, every),
     }
     return evolve(inner, density, **(bound | choices))
@@ -99,7 +100,7 @@ def gmp(
     References:
       Zhu and Gupta, To Prune, or Not to Prune, 2017.
     """
-    _ensure_end("end", end, every, begin, until)
+    _ensure_end(end, every, begin, until)
     bound: dict[str, Any] = {
         "every": every,
         "until": until or end,
@@ -140,7 +141,7 @@ def n_of_m(
     References:
       Mishra et al., Accelerating Sparse Deep Neural Networks, 2021.
     """
-    _ensure_end("end", end)
+    _ensure_end(end)
     if density is not None and abs(density - n / m) > 1e-9:
         raise ValueError(f"density is {density}, but {n} of {m} is {n / m}; leave it out, or choose another method")
 
@@ -163,8 +164,8 @@ def _cubic(begin: int, end: int, every: int) -> optax.Schedule:
     return optax.polynomial_schedule(1.0, 0.0, 3, (last - first) * every, first * every)
 
 
-def _ensure_end(name: str, end: int, every: int = 1, begin: int = 0, until: int | None = None) -> None:
+def _ensure_end(end: int, every: int = 1, begin: int = 0, until: int | None = None) -> None:
     if every >= 1 and end // every <= begin // every:
-        raise ValueError(f"{name} is {end}, but no change happens by then; give a multiple of {every} beyond {begin}")
+        raise ValueError(f"end is {end}, but no change happens by then; give a multiple of {every} beyond {begin}")
     if until is not None and until < end:
         raise ValueError(f"until is {until}, but the final density is reached at {end}; give {end} or more")

@@ -74,4 +74,5 @@ def nearest_zero(view: View, fraction: jax.Array, room: PyTree) -> PyTree:
 def _share_of(count: jax.Array, fraction: jax.Array) -> jax.Array:
     """Rounds `fraction * count` up, unless it is an integer but for the dust of a float32 product."""
     product = jnp.asarray(fraction, jnp.float32) * count.astype(jnp.float32)
-    return jnp.ceil(product * (1 - 4 * jnp.finfo(jnp.float32).eps)).astype(jnp.int32)
+    dust = jnp.minimum(4 * jnp.finfo(jnp.float32).eps * product, jnp.float32(0.25))
+    return jnp.ceil(product - dust).astype(jnp.int32)

@@ -72,14 +72,16 @@ def evolve(
     with moments of 0; what is dropped and grown at once keeps its value and its moments.
 
     Gradients must be dense: differentiate with respect to the parameters themselves, never through `params * mask`. A
-    plain training loop does so. The first gradient of a plain loop is that of the dense network; to have it sparse too,
-    start from `apply_mask(params, mask_of(state))`.
+    plain training loop does so. Its first gradient is that of the dense network it starts from; to have that one sparse
+    too, start from `apply_mask(params, mask_of(state))`. Steps are those of the optimiser: inside `optax.MultiSteps`,
+    one for every accumulated batch.
 
     Args:
-      inner: The optimiser, learning rate included: nothing may follow in the chain.
+      inner: The optimiser, learning rate included. Other transforms may come before this one in a chain, none after: it
+        would move weights off the mask.
       density: Share of the prunable weights that live at the end, in (0, 1].
       key: A PRNG key or an integer seed. It enters the state at `init`, so that `vmap` over keys trains replicates.
-      prunable: Which parameters are sparse; kernels by default, biases and normalisation never.
+      prunable: Which parameters are sparse; by default `kernels`, those of two axes or more; see `by_path`.
       allocate: Shares the initial density among the leaves, `(mask, density) -> counts`: `erk`, `uniform`.
       every: Steps between changes, the first after step `every`; None for no periodic change.
       until: The last step after which a change may happen; None for no end.
@@ -119,7 +121,8 @@ def evolve(
       growth where gradients are zero. RigL's own code skips the optimiser's step when the mask changes; here, as in the
       code of ITOP, GraNet and Sup-tickets, the change follows upon the step.
     """
-    _check(density, initial_density, thinning, drop_fraction, every)
+    _check_numbers(density, initial_density, thinning, drop_fraction)
+    _check_times(every, until, also, grow is not None or thinning is not None)
     if average is None and (grow is by_average or share is by_momentum):
         raise ValueError("these rules need the average of gradients; give `average`, its decay, such as 0.9")
     optimizer = optax.with_extra_args_support(inner)
@@ -127,15 +130,17 @@ def evolve(
     first = density if initial_density is None else initial_density
 
     def init(params: PyTree) -> EvolveState:
-        new_key = jax.random.key(key) if isinstance(key, int) else key
+        draw, later = jax.random.split(key if isinstance(key, jax.Array) else jax.random.key(key))
         if not jax.tree.leaves(params):  # optax.tree.map_params asks with a placeholder where parameters will be
             mask = params
         else:
             everything = sparsity.full_mask(params, prunable)
-            mask = sparsity.select_per_leaf(sparsity.random(new_key, params), everything, allocate(everything, first))
+            if not round(density * (total := sparsity.total(everything))):
+                raise ValueError(f"density {density} of {total} weights is none; give {1 / total:.2g} or more")
+            mask = sparsity.select_per_leaf(sparsity.random(draw, params), everything, allocate(everything, first))
             params = sparsity.apply_mask(params, mask)
         gradients = () if average is None else jax.tree.map(jnp.zeros_like, params)
-        return EvolveState(jnp.zeros((), jnp.int32), new_key, mask, mask, gradients, optimizer.init(params))
+        return EvolveState(jnp.zeros((), jnp.int32), later, mask, mask, gradients, optimizer.init(params))
 
     def update(grads: PyTree, state: EvolveState, params: PyTree | None = None, **extra: Any) -> tuple[Any, Any]:
         if params is None:
@@ -148,7 +153,7 @@ def evolve(
             return optimizer.update(masked_grads, state.inner, masked_params, **extra)
 
         def changed() -> tuple[PyTree, PyTree]:
-            reached = sparsity.apply_mask(optax.apply_updates(params, stepped(state.mask)[0]), state.mask)
+            reached = optax.apply_updates(params, land(stepped(state.mask)[0], params, state.mask))
             subkey = jax.random.fold_in(state.key, step)
             mask = change(View(reached, grads, memory, state.mask, state.explored, subkey), step)
             return mask, jax.tree.map(or_, state.explored, mask)
@@ -186,24 +191,30 @@ def evolve(
     return optax.GradientTransformationExtraArgs(init, update)
 
 
-def _check(
+def _check_numbers(
     density: float,
     initial_density: float | None,
     thinning: optax.Schedule | None,
     drop_fraction: float | optax.Schedule,
-    every: int | None,
 ) -> None:
     for name, value in {"density": density, "initial_density": initial_density}.items():
         if value is not None and not 0 < value <= 1:
             raise ValueError(f"{name} is {value}; give a fraction in (0, 1]")
     if not callable(drop_fraction) and not 0 <= drop_fraction < 1:
         raise ValueError(f"drop_fraction is {drop_fraction}; give a fraction in [0, 1), or a schedule")
-    if every is not None and every < 1:
-        raise ValueError(f"every is {every}; give 1 step or more, or None for a mask that stays")
     if initial_density is not None and initial_density < density:
         raise ValueError(f"initial_density is {initial_density}, below density {density}; masks are thinned only")
     if initial_density not in (None, density) and thinning is None:
         raise ValueError(f"initial_density is {initial_density}, density {density}; give `thinning`, the way between")
+
+
+def _check_times(every: int | None, until: int | None, also: Sequence[int], changing: bool) -> None:
+    if every is not None and (every < 1 or every != int(every)):
+        raise ValueError(f"every is {every}; give 1 step or more, or None for a mask that stays")
+    if (every is not None or also) and not changing:
+        raise ValueError("the mask is due to change, but neither `grow` nor `thinning` says how; give one of them")
+    if every is not None and until is not None and until < every and not also:
+        raise ValueError(f"until is {until}, before the first change at step {every}; give {every} or more")
 
 
 def _thinned(total: int, first: float, last: float, to_go: jax.Array) -> jax.Array:

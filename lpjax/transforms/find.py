@@ -15,7 +15,8 @@ def mask_of(state: optax.OptState) -> PyTree:
     """Finds the mask, however deep it lies in chains and wrappers.
 
     Args:
-      state: Of an optimiser that holds `hold` or `evolve`.
+      state: Of an optimiser that holds `hold` or `evolve`. Of replicates that `vmap` trains take one first,
+        `jax.tree.map(lambda leaf: leaf[0], state)`: counts tell weights from others by the number of axes.
 
     Returns:
       The mask of the outermost of them, a total bool tree.
@@ -55,6 +56,6 @@ def _sparse(state: optax.OptState, kinds: tuple[type, ...]) -> Any:
     nodes = jax.tree.leaves(state, is_leaf=lambda node: isinstance(node, kinds))
     found = next((node for node in nodes if isinstance(node, kinds)), None)
     if found is None:
-        names = " or ".join(kind.__name__ for kind in kinds)
-        raise ValueError(f"this optimiser's state holds no {names}; wrap the optimiser in lpjax's transforms first")
+        wanted = "mask that changes" if kinds == (EvolveState,) else "mask"
+        raise ValueError(f"this optimiser's state holds no {wanted}; wrap the optimiser in one of lpjax's transforms")
     return found

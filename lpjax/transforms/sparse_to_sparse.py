@@ -85,7 +85,7 @@ def rigl(
       A transform.
 
     Raises:
-      ValueError: As `evolve`; if `until` is below 1.
+      ValueError: As `evolve`.
 
     Example:
       >>> tx = rigl(optax.adam(1e-3), density=0.1, every=100, until=7500)
@@ -96,9 +96,7 @@ def rigl(
     Departs from the authors' code:
       Theirs changes the mask instead of taking the optimiser's step, first at step 0, and truncates counts.
     """
-    if until < 1:
-        raise ValueError(f"until is {until}; give the last step after which the mask may change, 1 or more")
-    cosine = optax.cosine_decay_schedule(0.3, until)
+    cosine = optax.cosine_decay_schedule(0.3, max(until, 1))
     bound: dict[str, Any] = {"every": every, "until": until, "grow": grow.by_gradient, "drop_fraction": cosine}
     return evolve(inner, density, **(bound | choices))
 

@@ -29,7 +29,7 @@ def drawn(densities: tuple[float, ...] = (0.2, 0.1)) -> pd.DataFrame:
       One row a density and allocation: `inference` and the training by every method of `TRAINED`, shares of the dense
       network's, whose own forward pass is `dense` FLOPs an image.
     """
-    module = models.build("imagenet_resnet50", classes=CLASSES)
+    module = models.build("suptickets_imagenet_resnet50", classes=CLASSES)
     apply = models.bind(module)
     shapes = jax.eval_shape(lambda key: models.initialise(module, key, IMAGE), jax.random.key(0))
     images = jax.ShapeDtypeStruct((1, *IMAGE), jnp.float32)
