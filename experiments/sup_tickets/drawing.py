@@ -34,7 +34,7 @@ def curves(
             mean, std = over_seeds.mean(), over_seeds.std()
             if len(mean):
                 style.band(axes, [places[x] for x in mean.index], mean, std, look)
-        axes.set_xticks(list(places.values()), list(map(str, places)), rotation=30 if len(places) > 4 else 0)
+        axes.set_xticks(list(places.values()), list(map(str, places)))
         axes.set_xlim(-0.3, len(places) - 0.7)
         axes.set_xlabel(xlabel)
         axes.set_title(title)

@@ -1,6 +1,6 @@
 """The arms of a sparse run: what each trains, how its masks change, and when its tickets are collected."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -8,7 +8,7 @@ import jax
 import optax
 
 from lpjax import sparsity, train, transforms
-from lpjax.run.check_sparse import ALLOCATE, DENSE
+from lpjax.run.check_sparse import ALLOCATE, DENSE, STAYING
 from lpjax.run.job import Job, prunable
 from lpjax.types import Variables
 
@@ -20,6 +20,8 @@ class Arm(NamedTuple):
       name: For people.
       phases: In steps.
       ends: When tickets are collected: steps by level. The base network is level 0.
+      until: The last step after which masks may change periodically.
+      changes: Steps after which masks change, periodically or to explore.
       learning_rate: By step.
       start: `(variables, key) -> state` at step 0; the key draws the mask.
       step: The compiled training step.
@@ -28,6 +30,8 @@ class Arm(NamedTuple):
     name: str
     phases: train.Phases
     ends: Mapping[int, int]
+    until: int
+    changes: Sequence[int]
     learning_rate: optax.Schedule
     start: Callable[[Variables, jax.Array], train.TrainState]
     step: train.Step
@@ -44,6 +48,11 @@ def arms(job: Job) -> list[Arm]:
 
     Raises:
       ValueError: If no cycle fits, or masks would never change or not reach their density in time.
+
+    Departs from the authors' code:
+      The base network's mask changes for the last time so early that as many steps follow as lie between changes: theirs
+      may drop half of the weights after the very last step. A cycle explores after its first step, with the gradient of
+      its first batch; theirs before that step, with the last batch's: here a ticket is saved with the mask it has.
     """
     total, phases, settings = job.steps(job.config.train.duration), job.phases, job.config.superpose
     if settings.share and not phases.cycles:
@@ -60,8 +69,9 @@ def arms(job: Job) -> list[Arm]:
 
 
 def _arm(job: Job, name: str, phases: train.Phases, ends: Mapping[int, int]) -> Arm:
-    rate = _learning_rate(job, phases)
-    optimizer = _optimizer(job, phases, rate)
+    rate, until = _learning_rate(job, phases), _until(job, phases)
+    explored = [phases.before + cycle * phases.cycle + 1 for cycle in range(phases.cycles)]
+    optimizer = _optimizer(job, phases, rate, until, explored)
 
     def start(variables: Variables, key: jax.Array) -> train.TrainState:
         state = train.initial_state(variables, optimizer(key))
@@ -76,7 +86,23 @@ def _arm(job: Job, name: str, phases: train.Phases, ends: Mapping[int, int]) -> 
         label_smoothing=job.config.train.label_smoothing,
         axis_name=train.AXIS,
     )
-    return Arm(name, phases, ends, rate, start, train.data_parallel(step, job.mesh))
+    return Arm(
+        name, phases, ends, until, [*_periodic(job, until), *explored], rate, start, train.data_parallel(step, job.mesh)
+    )
+
+
+def _periodic(job: Job, until: int) -> Sequence[int]:
+    sparse = job.config.sparse
+    if sparse.method in (DENSE, *STAYING):
+        return ()
+    if "every" not in transforms.METHODS[sparse.method].choices:
+        return (job.steps(sparse.thin_until),)
+    return range(job.steps(sparse.every), until + 1, job.steps(sparse.every))
+
+
+def _until(job: Job, phases: train.Phases) -> int:
+    until = round(job.config.sparse.until * phases.before)
+    return until if phases.cycles else max(0, min(until, phases.before - job.steps(job.config.sparse.every)))
 
 
 def _learning_rate(job: Job, phases: train.Phases) -> optax.Schedule:
@@ -103,7 +129,7 @@ def _learning_rate(job: Job, phases: train.Phases) -> optax.Schedule:
 
 
 def _optimizer(
-    job: Job, phases: train.Phases, rate: optax.Schedule
+    job: Job, phases: train.Phases, rate: optax.Schedule, until: int, explored: Sequence[int]
 ) -> Callable[[jax.Array], optax.GradientTransformation]:
     """Binds the method: periodic changes in ordinary training, then one at the start of every cycle."""
     sparse, settings = job.config.sparse, job.config.train
@@ -111,8 +137,7 @@ def _optimizer(
     inner = train.sgd(lambda step: rate(step + lag), settings.momentum, settings.weight_decay)
     if sparse.method == DENSE:
         return lambda key: transforms.hold(inner, job.mask)
-    method, until = transforms.METHODS[sparse.method], int(sparse.until * phases.before)
-    explored = [phases.before + cycle * phases.cycle + 1 - lag for cycle in range(phases.cycles)]
+    method, explored = transforms.METHODS[sparse.method], [step - lag for step in explored]
     known = {
         "every": job.steps(sparse.every),
         "until": until,
@@ -151,7 +176,7 @@ def _check_times(job: Job, method: transforms.Method, known: Mapping[str, Any], 
     every = known["every"] if "every" in method.choices else 1
     if "until" in method.choices and until < every:
         raise ValueError(
-            f"sparse.every is {sparse.every!r}, {every} steps, but masks change in the first {until} steps alone; "
+            f"sparse.every is {sparse.every!r}, {every} steps, but the last change may be at step {until}; "
             "change them more often, or train longer"
         )
     if "end" in method.choices and not every <= end <= (until if "until" in method.choices else phases.before):

@@ -58,6 +58,7 @@ def _train(job: Job, workdir: Path, seed: int, arm: Arm) -> None:
     clock, keys, stop = time.monotonic(), SeedKeys.of(seed), arm.ends[missing[-1]]
     state = arm.start(job.initialise(keys.initial), keys.prune)
     layers, spent, before = layer_flops(job), 0.0, 0
+    share = metrics.inference_flops(layers, _masks(job, state)[0])
     with Progress(f"seed {seed} {arm.name}", -(-stop // job.steps_per_epoch), "epoch") as progress:
         for moment in train.fit(
             arm.step,
@@ -69,8 +70,8 @@ def _train(job: Job, workdir: Path, seed: int, arm: Arm) -> None:
             marks=[arm.phases.before, *arm.ends.values()],
             steps_per_dispatch=job.config.train.steps_per_dispatch,
         ):
-            share = metrics.inference_flops(layers, _masks(job, moment.state)[0])
-            spent += (moment.step - before) * _step_cost(job, arm, share, moment.step)
+            old, share = share, metrics.inference_flops(layers, _masks(job, moment.state)[0])
+            spent += _cost(job, arm, range(before, moment.step), old, share)
             before = moment.step
             level = next(level for level, end in arm.ends.items() if moment.step <= end)
             if level not in missing:
@@ -97,6 +98,19 @@ def _train(job: Job, workdir: Path, seed: int, arm: Arm) -> None:
             clock = time.monotonic()
 
 
+def _cost(job: Job, arm: Arm, steps: range, old: float, new: float) -> float:
+    """Sums what steps cost, in steps of the dense network, each with the mask it was taken with.
+
+    Between several changes, whose masks were not seen, that is the mean of both ends.
+    """
+    if job.config.sparse.method == "snip":
+        old = new  # by convention the batch that chooses the mask is free
+    changes = [step for step in arm.changes if step - 1 in steps] or [steps.stop]
+    first, last = min(changes), max(changes)
+    spans = ((first - steps.start, old), (last - first, (old + new) / 2), (steps.stop - last, new))
+    return sum(span * _step_cost(job, arm, share, steps.stop) for span, share in spans)
+
+
 def _step_cost(job: Job, arm: Arm, share: float, step: int) -> float:
     """Tells what a step costs as a share of the dense network's; growth needs a dense gradient now and then."""
     method, explore = job.config.sparse.method, job.config.superpose.explore
@@ -104,6 +118,8 @@ def _step_cost(job: Job, arm: Arm, share: float, step: int) -> float:
     if step > arm.phases.before:
         every = math.inf if explore == "none" else arm.phases.cycle
         method = "rigl" if explore == "gradient" else method
+    elif step > arm.until:
+        every = math.inf
     return metrics.training_flops(method, share, 1.0, every) / metrics.training_flops(DENSE, 1.0, 1.0)
 
 

@@ -20,7 +20,9 @@ def weights(name, width=2, classes=3):
 @pytest.mark.parametrize("name", models.NAMES)
 def test_every_network_is_recognised_with_its_classes_and_width(name):
     width = FIXED.get(name, 2)
-    assert recognise(weights(name, width=width, classes=7)) == Architecture(name, 7, width, 3)
+    # These two differ in initial weights alone.
+    first = {"suptickets_imagenet_resnet50": "imagenet_resnet50"}.get(name, name)
+    assert recognise(weights(name, width=width, classes=7)) == Architecture(first, 7, width, 3)
 
 
 def test_the_nearest_network_is_named_with_what_differs():
