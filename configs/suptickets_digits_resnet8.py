@@ -14,7 +14,7 @@ from lpjax.run.recipes import suptickets
 
 
 def get_config(argument: str = "rigl,0.95") -> ConfigDict:
-    config = suptickets(argument, dataset="digits", model="resnet8", epochs=40, every="24it", cycle=3, share=0.3)
+    config = suptickets(argument, dataset="digits", model="resnet8", epochs=40, every="25it", cycle=3, share=0.3)
     config.validation = 500
     config.train_images = 300
     config.augment.crop = 1

@@ -50,7 +50,7 @@ def arms(job: Job) -> list[Arm]:
       ValueError: If no cycle fits, or masks would never change or not reach their density in time.
 
     Departs from the authors' code:
-      The base network's mask changes for the last time so early that as many steps follow as lie between changes: theirs
+      The base network's mask changes for the last time so early that as many steps follow as between changes; theirs
       may drop half of the weights after the very last step. A cycle explores after its first step, with the gradient of
       its first batch; theirs before that step, with the last batch's: here a ticket is saved with the mask it has.
     """
