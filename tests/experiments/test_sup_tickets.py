@@ -50,7 +50,7 @@ def test_an_experiment_has_a_readme_with_a_place_for_its_presets_and_a_line_in_t
 
 def test_the_demo_has_five_seeds_and_the_paper_three():
     assert read().preset == "demo"
-    assert read().seeds == (0, 1, 2, 3, 4)
+    assert read().seeds == (2, 3, 4, 5, 6)
     assert read("--preset=paper").seeds == (0, 1, 2)
     assert read("--seeds=7").seeds == (7,)
     assert read().runs == Path("runs/sup_tickets")
