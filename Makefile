@@ -9,7 +9,7 @@ INSTALLED := .venv/.installed
 PYTEST := $(BIN)/pytest -n 2 --dist loadfile # a file's tests share what they build
 
 .DEFAULT_GOAL := help
-.PHONY: help demo figures sup-tickets test check format lock
+.PHONY: help demo figures suptickets test check format lock
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,7 +20,7 @@ demo: $(INSTALLED)  ## Find and pool tickets on small images; WORKDIR=runs/demo,
 figures: $(INSTALLED)  ## Make every figure of the Lottery Pools paper on small images; ARGS=--preset=laptop
 	@$(BIN)/python -m experiments.lottery_pools $(ARGS)
 
-sup-tickets: $(INSTALLED)  ## Make every table and figure of Sup-tickets on small images; ARGS=--preset=cifar
+suptickets: $(INSTALLED)  ## Make every table and figure of Sup-tickets on small images; ARGS=--preset=cifar
 	@$(BIN)/python -m experiments.sup_tickets $(ARGS)
 
 check: $(INSTALLED)  ## Check form, types, floors and the fast tests

@@ -53,12 +53,12 @@ EXAMPLES = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text()
 
 
 def test_the_readme_shows_sparse_training_in_an_optax_loop_in_an_nnx_loop_and_pools():
-    assert ["nnx" in example for example in EXAMPLES] == [False, True, False]
-    assert ["lpjax.rigl(" in example for example in EXAMPLES] == [True, True, False]
+    assert ["nnx" in example for example in EXAMPLES] == [False, True, False, False]
+    assert ["lpjax.rigl(" in example for example in EXAMPLES] == [True, True, False, False]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("example", EXAMPLES, ids=("optax", "nnx", "pools"))
+@pytest.mark.parametrize("example", EXAMPLES, ids=("optax", "nnx", "superpose", "pools"))
 def test_an_example_of_the_readme_runs(example, tmp_path):
     environment = {name: value for name, value in os.environ.items() if name not in ("JAX_NUMPY_DTYPE_PROMOTION",)}
     done = subprocess.run(
