@@ -65,7 +65,8 @@ def count(pairs: pd.DataFrame) -> str:
       A sentence.
     """
     above, below = (pairs["difference"] > 0).sum(), (pairs["difference"] < 0).sum()
-    sure = (pairs["low"] > 0).sum(), (pairs["high"] < 0).sum()
+    known = pairs["low"] < pairs["high"]  # seeds that agree to the last image tell no spread
+    sure = (known & (pairs["low"] > 0)).sum(), (known & (pairs["high"] < 0)).sum()
     return (
         f"Above its base in {above} of {len(pairs)} comparisons, below in {below}; "
         f"the interval over seeds is above zero in {sure[0]}, below in {sure[1]}."

@@ -10,7 +10,10 @@ from matplotlib.ticker import MaxNLocator
 from lpjax.report import arms, style, tables
 
 _LOOKS = {arms.BASE: style.look("base"), arms.CHEAP: style.look("cia")._replace(name="Sup-tickets")}
-_TRAINING = {"validation_accuracy": ("validation accuracy (%)", 100), "learning_rate": ("learning rate", 1)}
+_TRAINING = {
+    "validation_accuracy": ("validation accuracy (%)", 100),
+    "learning_rate": ("learning rate\nat ends of epochs", 1),
+}
 _MASKS = {
     "density": "density\n(share of weights alive)",
     "explored": "exploration rate $R_s$\n(share of weights alive so far)",

@@ -58,7 +58,8 @@ def arms(job: Job) -> list[Arm]:
     if settings.share and not phases.cycles:
         raise ValueError(
             f"superpose.share {settings.share} of train.duration {job.config.train.duration!r} holds no cycle of "
-            f"{settings.cycle!r}; give a larger share, a shorter cycle, or 0 for no cycle"
+            f"{settings.cycle!r}; give a larger share, a shorter cycle, or 0 for no cycle, or start from a config of "
+            "configs/suptickets_*.py"
         )
     found = [_arm(job, "base network", train.Phases(total, phases.cycle, 0), {0: total})] if settings.base else []
     if phases.cycles:

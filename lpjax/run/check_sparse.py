@@ -29,7 +29,7 @@ def check_sparse(config: ConfigDict) -> None:
     one_of("superpose.stats", settings.stats, ("average", "recalibrate"))
     one_of("superpose.first", settings.first, ("cycle", "phase"))
     for average in settings.averages:
-        one_of("superpose.averages", average, pools.KINDS)
+        one_of("superpose.averages", average, pools.KINDS, "; write several as \"('cia','caa')\"")
     if len(set(settings.averages)) < len(settings.averages):
         raise ValueError(f"superpose.averages names one twice: {', '.join(settings.averages)}")
     pools.superpose(decay=settings.decay, prune=settings.prune, scope=settings.scope)
@@ -66,11 +66,30 @@ def _numbers(config: ConfigDict) -> None:
         raise ValueError(f"superpose.low and high are {settings.low} and {settings.high}; give 0 < low <= high")
 
 
+def check_duration(field: str, duration: str) -> int:
+    """Refuses what is no duration, naming its field.
+
+    Args:
+      field: Of the config.
+      duration: Its value.
+
+    Returns:
+      Its number, whatever its unit.
+
+    Raises:
+      ValueError: If it has no unit.
+    """
+    try:
+        return train.steps(duration, 1)
+    except ValueError as error:
+        raise ValueError(f"{field}: {error}") from error
+
+
 def _times(config: ConfigDict) -> None:
     sparse, settings = config.sparse, config.superpose
     for field, duration in {"sparse.every": sparse.every, "superpose.cycle": settings.cycle}.items():
-        if train.steps(duration, 1) < 1:
+        if check_duration(field, duration) < 1:
             raise ValueError(f"{field} is {duration!r}; give one epoch ('1ep'), one step ('1it') or more")
-    train.steps(sparse.thin_until, 1)
+    check_duration("sparse.thin_until", sparse.thin_until)
     if not settings.base and not settings.share:
         raise ValueError("superpose.base is off and superpose.share 0: nothing is left to train; give one of them")

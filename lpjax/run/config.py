@@ -65,7 +65,7 @@ def default_config() -> ConfigDict:
                 "method": "none",  # 'none': tickets by iterative pruning; 'dense'; or a name of transforms.METHODS
                 "density": 0.05,  # at the end, of the prunable weights
                 "every": "1000it",  # between changes of the mask
-                "until": 1.0,  # share of ordinary training in which masks change
+                "until": 1.0,  # share of ordinary training (of a base network: of all) in which masks change
                 "drop_fraction": 0.5,  # of the living weights, at every change
                 "drop_schedule": "constant",  # or 'cosine': down to 0 where masks no longer change
                 "initial_density": 0.5,  # of 'granet'

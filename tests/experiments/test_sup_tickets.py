@@ -154,9 +154,13 @@ def test_a_table_of_diversity_averages_over_seeds_and_leaves_gaps():
     table6 = module("table6")
     row = dict.fromkeys(table6.MEASURES, 0.5) | {"network": "tiny", "method": "dense", "sparsity": 0.0, "members": 3}
     row |= {"superposed": np.nan, "superposed_cost": np.nan}
-    text = table6.text(pd.DataFrame([row | {"seed": 0}, row | {"seed": 1, "disagreement": 0.25}]))
-    assert text.splitlines()[-1].startswith("| tiny | dense | 0 | 3 | 0.3750 ± 0.1768 | 0.5000 ± 0.0000 |")
-    assert text.endswith("| 0.500× |  |  |")
+    rows = [row | {"seed": 0}, row | {"seed": 1, "disagreement": 0.25}]
+    *_, sparse, dense = table6.text(
+        pd.DataFrame([r | {"method": m} for m in ("rigl", "dense") for r in rows])
+    ).splitlines()
+    assert sparse.startswith("| tiny | rigl | 0 | 3 | 0.3750 ± 0.1768 | 0.5000 ± 0.0000 |")
+    assert dense.startswith("| tiny | dense | 0 | 3 | 0.3750 | 0.5000 |"), "dense ensembles share members"
+    assert dense.endswith("| 0.500× |  |  |")
 
 
 @pytest.fixture(scope="module")

@@ -133,7 +133,9 @@ def build_sparse():
             "model": "resnet8",
             "seeds": list(SEEDS),
             "train": {"duration": f"{EPOCHS}ep"},
-            "sparse": {"method": "rigl", "density": 0.05},
+            "sparse": {
+                "method": "rigl", "density": 0.05, "every": "1000it", "drop_fraction": 0.5, "drop_schedule": "constant",
+            },
             "superpose": {
                 "averages": ["cia", "cima"], "share": 0.3, "cycle": f"{CYCLE}ep", "low": 0.001, "high": 0.005,
                 "explore": "method", "drop_fraction": 0.5, "decay": 0.8, "prune": "step", "stats": "average",

@@ -97,7 +97,7 @@ def test_before_the_first_cycle_there_is_one_column(epochs, plan):
 
 def test_the_learning_rate_is_shown_alone_where_nothing_validates(epochs, plan):
     figure = sparse.training(epochs.assign(validation_accuracy=np.nan), plan)
-    assert [axes.get_ylabel() for axes in figure.axes] == ["learning rate", ""]
+    assert [axes.get_ylabel() for axes in figure.axes] == ["learning rate\nat ends of epochs", ""]
 
 
 def test_masks_are_shown_as_far_as_they_were_recorded(epochs, plan):

@@ -3,11 +3,10 @@
 import math
 
 import jax
-import jax.numpy as jnp
 import pandas as pd
 
 from lpjax import metrics, models, sparsity
-from lpjax.types import Variables
+from lpjax.run.costs import network_flops
 
 IMAGE, CLASSES = (224, 224, 3), 1000
 ALLOCATE = {"ERK": sparsity.erk, "uniform": sparsity.uniform}
@@ -30,12 +29,8 @@ def drawn(densities: tuple[float, ...] = (0.2, 0.1)) -> pd.DataFrame:
       network's, whose own forward pass is `dense` FLOPs an image.
     """
     module = models.build("suptickets_imagenet_resnet50", classes=CLASSES)
-    apply = models.bind(module)
     shapes = jax.eval_shape(lambda key: models.initialise(module, key, IMAGE), jax.random.key(0))
-    images = jax.ShapeDtypeStruct((1, *IMAGE), jnp.float32)
-    layers = metrics.layer_flops(
-        lambda params, images, stats: apply(Variables(params, stats), images)[0], shapes.params, images, shapes.stats
-    )
+    layers = network_flops(models.bind(module), shapes, IMAGE)
     full = sparsity.full_mask(shapes.params, sparsity.kernels)
     dense = sum(jax.tree.leaves(layers))
     rows = []

@@ -15,7 +15,7 @@ from experiments.keeping import write
 from experiments.options import Options
 from experiments.sup_tickets import words
 from experiments.sup_tickets.paper import SMALL, SPARSITIES, WIDE, by_preset, main, panels
-from experiments.sup_tickets.runs import BASE, CHEAP, SUP, Run, dense, find
+from experiments.sup_tickets.runs import BASE, CHEAP, DENSE, SUP, Run, dense, find
 from lpjax import metrics, pools, store
 from lpjax.run.evaluate import measure, predict
 from lpjax.run.pool import load_ticket
@@ -54,7 +54,8 @@ def text(table: pd.DataFrame) -> str:
     over_seeds = table.groupby([*words.LABELS, "members"], sort=False)[list(MEASURES)]
     mean, std = over_seeds.mean(), over_seeds.std().add_suffix("_std")
     shown = mean.join(std).reset_index()
-
+    # Dense ensembles share members, so that their spread would look too small.
+    shown.loc[shown["method"] == DENSE, list(std)] = float("nan")
     return words.table(
         shown,
         words.named((*words.LABELS, "members"))
@@ -63,9 +64,9 @@ def text(table: pd.DataFrame) -> str:
             "KL divergence (nats)": words.spread("divergence"),
             "mean member": words.spread("member"),
             "output ensemble": words.spread("ensemble"),
-            "its FLOPs": words.times("ensemble_cost"),
+            "FLOPs of the ensemble": words.times("ensemble_cost"),
             "superposed": words.spread("superposed"),
-            "its FLOPs ": words.times("superposed_cost"),
+            "FLOPs of the superposed": words.times("superposed_cost"),
         },
     )
 
