@@ -1,6 +1,5 @@
 """Sparse training: both arms of a seed, trained, measured after every epoch, their tickets kept on disk."""
 
-import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 from lpjax import metrics, sparsity, store, train, transforms
 from lpjax.run.arms import Arm
 from lpjax.run.check_sparse import DENSE
-from lpjax.run.costs import layer_flops
+from lpjax.run.costs import cost, layer_flops
 from lpjax.run.imp import SeedKeys
 from lpjax.run.job import Job
 from lpjax.run.level import evaluate, forget
@@ -70,8 +69,9 @@ def _train(job: Job, workdir: Path, seed: int, arm: Arm) -> None:
             marks=[arm.phases.before, *arm.ends.values()],
             steps_per_dispatch=job.config.train.steps_per_dispatch,
         ):
-            old, share = share, metrics.inference_flops(layers, _masks(job, moment.state)[0])
-            spent += _cost(job, arm, range(before, moment.step), old, share)
+            mask, old = _masks(job, moment.state)[0], share
+            share = metrics.inference_flops(layers, mask)
+            spent += cost(job, arm, range(before, moment.step), old, share)
             before = moment.step
             level = next(level for level, end in arm.ends.items() if moment.step <= end)
             if level not in missing:
@@ -82,45 +82,20 @@ def _train(job: Job, workdir: Path, seed: int, arm: Arm) -> None:
             store.append_jsonl(paths.metrics(directory), line)
             progress.advance(note=f"validation {line['validation_accuracy']:.4f}")
             if moment.step == arm.phases.before and _averages_start(job, level):
-                store.save_ticket(paths.start(directory), _ticket(job, moment.state))
+                store.save_ticket(paths.start(directory), Ticket(moment.state.variables, mask))
             if moment.step < arm.ends[level]:
                 continue
             forget(directory)
-            store.save_ticket(paths.ticket(directory), _ticket(job, moment.state))
+            store.save_ticket(paths.ticket(directory), Ticket(moment.state.variables, mask))
             costs = {"inference_flops": share, "training_flops": spent / job.steps(job.config.train.duration)}
             seconds = round(time.monotonic() - clock, 3)
-            summary = {"level": level, **_summary(job, line), **costs, "seconds": seconds}
+            summary = {"level": level, **_summary(line, mask), **costs, "seconds": seconds}
             store.write_json(paths.summary(directory), summary)
             progress.line(
                 f"{f'cheap ticket {level}' if level else arm.name}: kept {line['kept']:,} ({line['density']:.4f}), "
                 f"validation accuracy {line['validation_accuracy']:.4f} after epoch {line['epoch']:g}"
             )
             clock = time.monotonic()
-
-
-def _cost(job: Job, arm: Arm, steps: range, old: float, new: float) -> float:
-    """Sums what steps cost, in steps of the dense network, each with the mask it was taken with.
-
-    Between several changes, whose masks were not seen, that is the mean of both ends.
-    """
-    if job.config.sparse.method == "snip":
-        old = new  # by convention the batch that chooses the mask is free
-    changes = [step for step in arm.changes if step - 1 in steps] or [steps.stop]
-    first, last = min(changes), max(changes)
-    spans = ((first - steps.start, old), (last - first, (old + new) / 2), (steps.stop - last, new))
-    return sum(span * _step_cost(job, arm, share, steps.stop) for span, share in spans)
-
-
-def _step_cost(job: Job, arm: Arm, share: float, step: int) -> float:
-    """Tells what a step costs as a share of the dense network's; growth needs a dense gradient now and then."""
-    method, explore = job.config.sparse.method, job.config.superpose.explore
-    every: float = job.steps(job.config.sparse.every)
-    if step > arm.phases.before:
-        every = math.inf if explore == "none" else arm.phases.cycle
-        method = "rigl" if explore == "gradient" else method
-    elif step > arm.until:
-        every = math.inf
-    return metrics.training_flops(method, share, 1.0, every) / metrics.training_flops(DENSE, 1.0, 1.0)
 
 
 def _line(job: Job, arm: Arm, moment: train.Moment) -> dict[str, Any]:
@@ -149,13 +124,10 @@ def _masks(job: Job, state: train.TrainState) -> tuple[PyTree, PyTree]:
     return transforms.mask_of(state.opt_state), transforms.explored_of(state.opt_state)
 
 
-def _ticket(job: Job, state: train.TrainState) -> Ticket:
-    return Ticket(state.variables, _masks(job, state)[0])
-
-
-def _summary(job: Job, line: dict[str, Any]) -> dict[str, Any]:
+def _summary(line: dict[str, Any], mask: PyTree) -> dict[str, Any]:
     names = ("kept", "density", "explored", "epoch", "validation_accuracy")
-    return {"total": sparsity.total(job.mask), **{name: line[name] for name in names}}
+    layers = {name: float(np.asarray(leaf).mean()) for name, leaf in store.named_leaves(mask).items() if np.ndim(leaf)}
+    return {"total": sparsity.total(mask), **{name: line[name] for name in names}, "layers": layers}
 
 
 def _averages_start(job: Job, level: int) -> bool:

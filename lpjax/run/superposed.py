@@ -67,7 +67,7 @@ def superpose_outputs(job: Job, workdir: Path, seed: int) -> None:
 def _superpose(
     job: Job, workdir: Path, seed: int, name: str, superposition: pools.Superpose, missing: list[int]
 ) -> None:
-    key, state, layers = SeedKeys.of(seed).pool, None, layer_flops(job)
+    key, state, before, layers = SeedKeys.of(seed).pool, None, None, layer_flops(job)
     if job.config.superpose.first == "phase":
         state = superposition.init(_start(job, workdir, seed))
     with Progress(f"seed {seed} {name}", missing[-1], "ticket") as progress:
@@ -76,6 +76,8 @@ def _superpose(
             ticket = load_ticket(job, paths.level(workdir, seed, level))
             together = ticket.mask if state is None else jax.tree.map(jnp.logical_or, state.mask, ticket.mask)
             state = superposition.init(ticket) if state is None else superposition.step(state, ticket)
+            overlap = None if before is None else float(metrics.mask_overlap(before, ticket.mask))
+            before = ticket.mask
             progress.advance()
             if level not in missing:
                 continue
@@ -92,6 +94,7 @@ def _superpose(
                 "total": sparsity.total(average.mask),
                 "density": sparsity.density(average.mask),
                 "inference_flops": metrics.inference_flops(layers, average.mask),
+                "overlap": overlap,  # of the last ticket's mask and the one before
                 "unpruned_density": sparsity.density(together),
                 "value": float(evaluate(job.evaluate, average.variables)),
             }
