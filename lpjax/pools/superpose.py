@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from lpjax.choices import one_of
-from lpjax.sparsity import apply_mask, leaf_name, magnitude, select, select_per_leaf
+from lpjax.sparsity import apply_mask, ensure_same_structure, kept_per_leaf, magnitude, select, select_per_leaf
 from lpjax.types import Ticket, Variables
 
 PyTree = Any
@@ -109,12 +109,11 @@ def superpose(kind: str = "cia", *, decay: float = 0.8, prune: str = "step", sco
     def init(ticket: Ticket) -> SuperposeState:
         variables, mask = jax.tree.map(jnp.asarray, tuple(ticket))
         counts = jax.tree.map(lambda m: m.astype(jnp.int32), _averaged(mask, kind))
-        kept = jax.tree.map(lambda m: jnp.sum(m, dtype=jnp.int32), mask)
-        return SuperposeState(variables, mask, counts, jnp.ones((), jnp.int32), kept)
+        return SuperposeState(variables, mask, counts, jnp.ones((), jnp.int32), kept_per_leaf(mask))
 
     def step(state: SuperposeState, ticket: Ticket) -> SuperposeState:
-        for what, ours, theirs in (("network", state.variables, ticket.variables), ("mask", state.mask, ticket.mask)):
-            _check_alike(what, ours, theirs)
+        ensure_same_structure(ticket.variables, state.variables, "the newest ticket")
+        ensure_same_structure(ticket.mask, state.mask, "the newest ticket's mask")
         after = _step(state, ticket, jnp.asarray(decay, jnp.float32), kind)
         return after if kind == "caa" or prune == "end" else _pruned(after, scope)
 
@@ -148,25 +147,8 @@ def _averaged(mask: PyTree, kind: str) -> PyTree:
 def _pruned(state: SuperposeState, scope: str) -> SuperposeState:
     scores = magnitude(state.variables.params)
     if scope == "global":
-        leaves = zip(jax.tree.leaves(state.kept), jax.tree.leaves(state.mask), strict=True)
-        mask = select(scores, state.mask, jnp.asarray(sum(n for n, m in leaves if m.ndim), jnp.int32))
+        mask = select(scores, state.mask, sum(jax.tree.leaves(state.kept)))
     else:
         mask = select_per_leaf(scores, state.mask, state.kept)
     params = apply_mask(state.variables.params, mask)
     return state._replace(variables=state.variables._replace(params=params), mask=mask)
-
-
-def _check_alike(what: str, ours: PyTree, theirs: PyTree) -> None:
-    shapes = [
-        {
-            leaf_name(path): (jnp.shape(leaf), str(leaf.dtype))
-            for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
-        }
-        for tree in (ours, theirs)
-    ]
-    for name in {**shapes[0], **shapes[1]}:
-        first, second = (f"of {' and dtype '.join(map(str, s[name]))}" if name in s else "absent" for s in shapes)
-        if first != second:
-            raise ValueError(
-                f"the {what} has {name!r} {second}, in the first ticket it is {first}; superpose tickets of one run"
-            )

@@ -146,7 +146,7 @@ def _check_prunable(job: Job, mask: PyTree, like: Variables, directory: Path) ->
 
 
 def _shapes(mask: PyTree) -> dict[str, tuple[int, ...]]:
-    return {name: np.shape(leaf) for name, leaf in store.named_leaves(mask).items()}
+    return {name: np.shape(leaf) for name, leaf in sparsity.named_leaves(mask).items()}
 
 
 def _accuracies(summary: dict[str, Any]) -> str:

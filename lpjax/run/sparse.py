@@ -126,7 +126,9 @@ def _masks(job: Job, state: train.TrainState) -> tuple[PyTree, PyTree]:
 
 def _summary(line: dict[str, Any], mask: PyTree) -> dict[str, Any]:
     names = ("kept", "density", "explored", "epoch", "validation_accuracy")
-    layers = {name: float(np.asarray(leaf).mean()) for name, leaf in store.named_leaves(mask).items() if np.ndim(leaf)}
+    layers = {
+        name: float(np.asarray(leaf).mean()) for name, leaf in sparsity.named_leaves(mask).items() if np.ndim(leaf)
+    }
     return {"total": sparsity.total(mask), **{name: line[name] for name in names}, "layers": layers}
 
 

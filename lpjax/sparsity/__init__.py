@@ -16,6 +16,7 @@ from lpjax.sparsity.masks import (
     total,
 )
 from lpjax.sparsity.mix import lerp, mean
+from lpjax.sparsity.names import ensure_same_structure, named_leaves, rebuild
 from lpjax.sparsity.scores import gradient, magnitude, random, saliency
 from lpjax.sparsity.select import select, select_per_leaf
 from lpjax.sparsity.structured import select_n_of_m
@@ -28,6 +29,7 @@ __all__ = [
     "convolution_kernels",
     "density",
     "ensure_fits",
+    "ensure_same_structure",
     "erk",
     "full_mask",
     "gradient",
@@ -38,7 +40,9 @@ __all__ = [
     "lerp",
     "magnitude",
     "mean",
+    "named_leaves",
     "random",
+    "rebuild",
     "saliency",
     "select",
     "select_n_of_m",

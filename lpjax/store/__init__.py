@@ -22,22 +22,18 @@ from lpjax.store.records import (
     write_jsonl,
     write_results,
 )
-from lpjax.store.structure import ensure_same_structure, named_leaves, rebuild
 
 __all__ = [
     "DamagedTicket",
     "Result",
     "append_jsonl",
     "claim",
-    "ensure_same_structure",
     "environment",
     "exists",
-    "named_leaves",
     "paths",
     "read_json",
     "read_jsonl",
     "read_results",
-    "rebuild",
     "restore",
     "restore_mask",
     "restore_ticket",

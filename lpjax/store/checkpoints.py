@@ -15,7 +15,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from lpjax.store.structure import ensure_same_structure, named_leaves, rebuild
+from lpjax.sparsity import ensure_same_structure, named_leaves, rebuild
 from lpjax.types import PyTree, Ticket, Variables
 
 _COMMIT = "commit_success.txt"

@@ -128,12 +128,12 @@ def test_the_next_mask_follows_from_the_ticket_s_own_weights_as_openlth_cuts_it(
     del job
     for n in LEVELS[:-1]:
         here, after = ticket_of(workdir, n), ticket_of(workdir, n + 1)
-        prunable = {name: mask for name, mask in store.named_leaves(here.mask).items() if mask.ndim}
-        weights = {name: np.abs(store.named_leaves(here.variables.params)[name]) for name in prunable}
+        prunable = {name: mask for name, mask in sparsity.named_leaves(here.mask).items() if mask.ndim}
+        weights = {name: np.abs(sparsity.named_leaves(here.variables.params)[name]) for name in prunable}
         living = np.sort(np.concatenate([weights[name][mask] for name, mask in prunable.items()]))
         threshold = living[int(np.ceil(0.2 * living.size))]
         for name, mask in prunable.items():
-            np.testing.assert_array_equal(store.named_leaves(after.mask)[name], mask & (weights[name] > threshold))
+            np.testing.assert_array_equal(sparsity.named_leaves(after.mask)[name], mask & (weights[name] > threshold))
 
 
 def test_every_level_the_dense_one_included_trains_from_the_rewind_point_to_its_last_weights(job, workdir):

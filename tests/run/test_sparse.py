@@ -80,7 +80,7 @@ def test_kernels_are_sparse_the_classifiers_too_whatever_iterative_pruning_would
     mask = ticket_of(paths.level(trained, 0, 0)).mask
     sizes = jax.tree.map(np.size, mask)
     assert summary_of(paths.level(trained, 0, 0))["total"] == sum(n for n in jax.tree.leaves(sizes) if n > 1)
-    assert np.ndim(store.named_leaves(mask)["fc/kernel"]) == 2
+    assert np.ndim(sparsity.named_leaves(mask)["fc/kernel"]) == 2
 
 
 def test_every_epoch_is_recorded_once_and_cycles_end_at_the_low_rate(trained):

@@ -5,8 +5,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from lpjax.sparsity import leaf_name
-from lpjax.types import PyTree
+from lpjax.sparsity.masks import leaf_name
+
+PyTree = Any
 
 
 def named_leaves(tree: PyTree) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import numpy as np
 import optax
 import pytest
 
-from lpjax.store import ensure_same_structure, named_leaves, rebuild
+from lpjax.sparsity import ensure_same_structure, named_leaves, rebuild
 from lpjax.types import Variables
 
 WANTED = {"layer1_0": {"conv1": {"kernel": jnp.zeros((3, 3, 32, 32))}}, "dense": {"bias": jnp.zeros(10)}}
