@@ -5,8 +5,8 @@ Command: python -m lpjax.main --config=configs/suptickets_digits_resnet8.py:rigl
 Paper: none, the images are 8x8; the method is that of Sup-tickets, UAI 2022, Algorithm 1.
 Ours: see experiments/sup_tickets/table1.
 
-The setting was chosen on test accuracy of seeds 0 and 1; seeds 2 to 6 report. Training has 480 steps in all, so the learning
-rates of a cycle are ten times the paper's, and jump from the 0.001 at which ordinary training ends.
+The setting was chosen on test accuracy of seeds 0 and 1; seeds 2 to 6 report. Training has 480 steps in all, so the
+learning rates of a cycle are ten times the paper's, and jump from the 0.001 at which ordinary training ends.
 """
 
 from ml_collections import ConfigDict
