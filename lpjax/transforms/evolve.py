@@ -122,11 +122,13 @@ def evolve(
       code of ITOP, GraNet and Sup-tickets, the change follows upon the step.
     """
     _check_numbers(density, initial_density, thinning, drop_fraction)
-    _check_times(every, until, also, grow is not None or thinning is not None)
+    changing = every is not None or bool(also)
+    if changing and grow is None and thinning is None:
+        raise ValueError("the mask is due to change, but neither `grow` nor `thinning` says how; give one of them")
+    _check_times(every, until, also)
     if average is None and (grow is by_average or share is by_momentum):
         raise ValueError("these rules need the average of gradients; give `average`, its decay, such as 0.9")
     optimizer = optax.with_extra_args_support(inner)
-    changes = (every is not None or bool(also)) and (grow is not None or thinning is not None)
     first = density if initial_density is None else initial_density
 
     def init(params: PyTree) -> EvolveState:
@@ -148,19 +150,19 @@ def evolve(
         step = optax.safe_increment(state.step)
         memory = () if average is None else optax.tree.update_moment(grads, state.average, average, 1)
 
-        def stepped(mask: PyTree) -> tuple[PyTree, optax.OptState]:
-            masked_grads, masked_params = (sparsity.apply_mask(tree, mask) for tree in (grads, params))
+        def stepped() -> tuple[PyTree, optax.OptState]:
+            masked_grads, masked_params = (sparsity.apply_mask(tree, state.mask) for tree in (grads, params))
             return optimizer.update(masked_grads, state.inner, masked_params, **extra)
 
         def changed() -> tuple[PyTree, PyTree]:
-            reached = optax.apply_updates(params, land(stepped(state.mask)[0], params, state.mask))
+            reached = optax.apply_updates(params, land(stepped()[0], params, state.mask))
             subkey = jax.random.fold_in(state.key, step)
             mask = change(View(reached, grads, memory, state.mask, state.explored, subkey), step)
             return mask, jax.tree.map(or_, state.explored, mask)
 
-        updates, moments = stepped(state.mask)
+        updates, moments = stepped()
         mask, explored = state.mask, state.explored
-        if changes:
+        if changing:
             # The branch gives masks alone and computes the step anew: what else it gave would be copied at every step.
             mask, explored = lax.cond(due(step), changed, lambda: (state.mask, state.explored))
         stay = jax.tree.map(and_, state.mask, mask)
@@ -179,12 +181,12 @@ def evolve(
             view = view._replace(mask=thin(sparsity.magnitude(view.params), view.mask, target))
         if grow is None:
             return view.mask
-        before, dead = view.mask, jax.tree.map(lambda m: ~m if jnp.ndim(m) else m, view.mask)
+        before, dead = view.mask, _dead(view.mask)
         room = sparsity.kept_per_leaf(before if regrow else dead)
         fraction = drop_fraction(clock) if callable(drop_fraction) else jnp.float32(drop_fraction)
         view = view._replace(mask=drop(view, fraction, room))
         freed = jax.tree.map(sub, sparsity.kept_per_leaf(before), sparsity.kept_per_leaf(view.mask))
-        candidates = jax.tree.map(lambda m: ~m if jnp.ndim(m) else m, view.mask) if regrow else dead
+        candidates = _dead(view.mask) if regrow else dead
         counts = share(view, freed, sparsity.kept_per_leaf(candidates))
         return jax.tree.map(or_, view.mask, sparsity.select_per_leaf(grow(view), candidates, counts))
 
@@ -208,13 +210,15 @@ def _check_numbers(
         raise ValueError(f"initial_density is {initial_density}, density {density}; give `thinning`, the way between")
 
 
-def _check_times(every: int | None, until: int | None, also: Sequence[int], changing: bool) -> None:
+def _check_times(every: int | None, until: int | None, also: Sequence[int]) -> None:
     if every is not None and (every < 1 or every != int(every)):
         raise ValueError(f"every is {every}; give 1 step or more, or None for a mask that stays")
-    if (every is not None or also) and not changing:
-        raise ValueError("the mask is due to change, but neither `grow` nor `thinning` says how; give one of them")
     if every is not None and until is not None and until < every and not also:
         raise ValueError(f"until is {until}, before the first change at step {every}; give {every} or more")
+
+
+def _dead(mask: PyTree) -> PyTree:
+    return jax.tree.map(lambda m: ~m if jnp.ndim(m) else m, mask)
 
 
 def _thinned(total: int, first: float, last: float, to_go: jax.Array) -> jax.Array:

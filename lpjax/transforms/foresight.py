@@ -53,6 +53,7 @@ def snip(
     dense = evolve(inner, 1.0, **choices)
 
     def init(params: PyTree) -> EvolveState:
+        jax.eval_shape(engine.init, params)  # refuses a density that leaves nothing
         state = dense.init(params)
         return state._replace(step=state.step - 1)
 
