@@ -17,7 +17,9 @@ def weights(name, width=2, classes=3):
     return split_masks(to_state_dict(Ticket(zeros, jax.tree.map(lambda _: np.ones((), bool), zeros.params))))[0]
 
 
-@pytest.mark.parametrize("name", models.NAMES)
+@pytest.mark.parametrize(
+    "name", [name if name.startswith("resnet") else pytest.param(name, marks=pytest.mark.slow) for name in models.NAMES]
+)
 def test_every_network_is_recognised_with_its_classes_and_width(name):
     width = FIXED.get(name, 2)
     # These two differ in initial weights alone.

@@ -13,6 +13,8 @@ from lpjax.interop.torch import main
 from lpjax.sparsity import kernels
 from lpjax.store import paths
 
+pytestmark = pytest.mark.slow  # whole networks there and back
+
 CIFAR = data.PUBLISHED["cifar100"]
 KEPT = (1206, 965, 772)
 

@@ -36,9 +36,9 @@ def total(flops):
     ("name", "classes", "size", "expected"),
     [
         ("suptickets_vgg16", 10, 32, 6.269e8),
-        ("suptickets_resnet50", 100, 32, 2.596e9),
-        ("wide_resnet28_10", 100, 32, 1.0487e10),
-        ("imagenet_resnet50", 1000, 224, 8.18e9),
+        pytest.param("suptickets_resnet50", 100, 32, 2.596e9, marks=pytest.mark.slow),
+        pytest.param("wide_resnet28_10", 100, 32, 1.0487e10, marks=pytest.mark.slow),
+        pytest.param("imagenet_resnet50", 1000, 224, 8.18e9, marks=pytest.mark.slow),
     ],
 )
 def test_dense_networks_cost_what_the_papers_say(name, classes, size, expected):

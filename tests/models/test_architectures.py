@@ -97,6 +97,7 @@ def test_wide_networks_start_from_kaiming_fan_out():
     assert 0 < np.abs(head["bias"]).max() <= bound
 
 
+@pytest.mark.slow
 def test_slim_networks_start_from_kaiming_fan_in():
     params = initial("resnet20")
     assert np.std(params["layer3_0"]["conv1"]["kernel"]) == pytest.approx((2 / (9 * 32)) ** 0.5, rel=0.03)
@@ -109,6 +110,7 @@ def draws_of(leaf):
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["suptickets_vgg16", "suptickets_resnet50"])
 def test_networks_of_sparse_training_start_as_pytorch_layers_do(name):
     for path, leaf in jax.tree_util.tree_leaves_with_path(initial(name)):
@@ -117,6 +119,7 @@ def test_networks_of_sparse_training_start_as_pytorch_layers_do(name):
             assert draws_of(leaf / bound) == pytest.approx((1, 1), abs=0.05), sparsity.leaf_name(path)
 
 
+@pytest.mark.slow
 def test_biases_beside_uniform_kernels_are_uniform_too():
     narrow = models.build("suptickets_vgg16", classes=100, layers=(64, 512, "M"), hidden=256)
     params = models.initialise(narrow, jax.random.key(0), (4, 4, 3)).params
@@ -125,6 +128,7 @@ def test_biases_beside_uniform_kernels_are_uniform_too():
         assert draws_of(params[name]["bias"] * fan_in**0.5) == pytest.approx((1, 1), abs=0.1)
 
 
+@pytest.mark.slow
 def test_a_wide_network_starts_from_kaiming_fan_out_and_a_zero_bias():
     params = initial("wide_resnet28_10", depth=10, widen=4)
     assert np.std(params["block3_layer_0"]["conv1"]["kernel"]) == pytest.approx((2 / (9 * 256)) ** 0.5, rel=0.02)
@@ -155,6 +159,7 @@ def test_every_convolution_is_padded_alike_on_all_sides(name):
         assert equation.params["padding"] == ((size // 2, size // 2),) * 2
 
 
+@pytest.mark.slow
 def test_vgg_starts_with_small_heads_and_zero_biases():
     params = initial("vgg16")
     assert np.std(params["classifier"]["kernel"]) == pytest.approx(0.01, rel=0.05)
@@ -226,6 +231,7 @@ def test_networks_can_be_stacked(small):
 
 
 @jax.numpy_dtype_promotion("standard")  # Flax's BatchNorm mixes bfloat16 images and float32 statistics by itself
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "options"), SMALL)
 def test_bfloat16_computes_low_and_keeps_high(name, options):
     module = models.build(name, classes=10, dtype="bfloat16", **options)

@@ -7,6 +7,8 @@ from lpjax.report.coefficients import coefficients
 from lpjax.report.density import accuracy, gains
 from lpjax.report.training import training
 
+pytestmark = pytest.mark.slow  # draws
+
 ALL = ("accuracy", "gains", "baselines", "coefficients", "training")
 
 

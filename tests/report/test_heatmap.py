@@ -4,6 +4,8 @@ import pytest
 
 from lpjax.report import heatmap
 
+pytestmark = pytest.mark.slow  # draws
+
 TICKETS = (0.7, 0.72, 0.6)
 PAIRS = {(0, 1): 0.75, (0, 2): 0.65, (1, 2): 0.68}
 

@@ -5,6 +5,8 @@ import pytest
 from lpjax import report, store
 from lpjax.store import paths
 
+pytestmark = pytest.mark.slow  # draws
+
 COMMAND = "python -m lpjax.main --config=<b>configs</b>/a.py --workdir='runs/\"x\"'"
 
 

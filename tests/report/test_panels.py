@@ -4,6 +4,8 @@ import pytest
 
 from lpjax.report import panels, style
 
+pytestmark = pytest.mark.slow  # draws
+
 VARIANTS = (
     "newcomers_3",
     "newcomers_8",

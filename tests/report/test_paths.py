@@ -6,6 +6,8 @@ import pytest
 
 from lpjax.report import paths
 
+pytestmark = pytest.mark.slow  # draws
+
 COEFFICIENTS = (0.0, 0.5, 1.0)
 SETTINGS = ("rewinding", "no rewinding")
 BUMP = {"rewinding": -0.05, "no rewinding": 0.4}

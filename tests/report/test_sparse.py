@@ -5,6 +5,8 @@ from PIL import Image
 
 from lpjax.report import arms, figures, reading, sparse, style, tables
 
+pytestmark = pytest.mark.slow  # draws
+
 
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory, build_sparse):

@@ -5,6 +5,8 @@ import pytest
 from lpjax import report, store
 from lpjax.store import paths
 
+pytestmark = pytest.mark.slow  # draws
+
 
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory, build_sparse):

@@ -12,6 +12,8 @@ from lpjax.run.config import resolve
 from lpjax.run.job import prepare
 from lpjax.store import paths
 
+pytestmark = pytest.mark.slow  # a run of its own
+
 METHODS = ("interpolation",)
 NETWORKS = 3 * 2
 LABEL = "digits-C-like (made here)"

@@ -67,6 +67,7 @@ def touched(workdir):
     return {p: p.stat().st_mtime_ns for p in workdir.rglob("*") if p.is_file() and p.name != "environment.json"}
 
 
+@pytest.mark.slow
 def test_both_arms_are_there_at_their_exact_density_and_zero_outside_their_masks(trained):
     for level in (0, *LEVELS):
         directory = paths.level(trained, 0, level)
@@ -76,6 +77,7 @@ def test_both_arms_are_there_at_their_exact_density_and_zero_outside_their_masks
         assert not any(leaf.any() for leaf in jax.tree.leaves(outside))
 
 
+@pytest.mark.slow
 def test_kernels_are_sparse_the_classifiers_too_whatever_iterative_pruning_would_prune(trained):
     mask = ticket_of(paths.level(trained, 0, 0)).mask
     sizes = jax.tree.map(np.size, mask)
@@ -83,6 +85,7 @@ def test_kernels_are_sparse_the_classifiers_too_whatever_iterative_pruning_would
     assert np.ndim(sparsity.named_leaves(mask)["fc/kernel"]) == 2
 
 
+@pytest.mark.slow
 def test_every_epoch_is_recorded_once_and_cycles_end_at_the_low_rate(trained):
     base = lines_of(trained, 0)
     assert [line["step"] for line in base] == [3, 6, 9, 12, 15, 18]
@@ -93,6 +96,7 @@ def test_every_epoch_is_recorded_once_and_cycles_end_at_the_low_rate(trained):
     np.testing.assert_allclose([lines[-1]["learning_rate"] for lines in (first, second, third)], 0.01, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_arms_are_one_until_their_learning_rates_part(trained):
     base, cheap = lines_of(trained, 0), lines_of(trained, 1)
     for line, other in zip(base[:2], cheap[:2], strict=True):
@@ -100,6 +104,7 @@ def test_the_arms_are_one_until_their_learning_rates_part(trained):
     assert base[2]["loss"] != cheap[2]["loss"]  # the milestone moved from epoch 4 to 2
 
 
+@pytest.mark.slow
 def test_masks_move_once_a_cycle_and_what_was_explored_only_grows(trained):
     masks = [ticket_of(paths.level(trained, 0, level)).mask for level in LEVELS]
     changed = [
@@ -112,6 +117,7 @@ def test_masks_move_once_a_cycle_and_what_was_explored_only_grows(trained):
     assert explored[-1] > 0.2
 
 
+@pytest.mark.slow
 def test_costs_are_shares_of_the_dense_networks(trained):
     for level in (0, *LEVELS):
         line, summary = lines_of(trained, level)[-1], summary_of(paths.level(trained, 0, level))
@@ -122,6 +128,7 @@ def test_costs_are_shares_of_the_dense_networks(trained):
     assert summary_of(paths.level(trained, 0, 0))["inference_flops"] < spent[-1] < 1  # dense gradients cost too
 
 
+@pytest.mark.slow
 def test_a_superposition_is_the_average_of_the_tickets_so_far(trained):
     average = pools.superpose("cia")
     tickets = [ticket_of(paths.level(trained, 0, level)) for level in LEVELS]
@@ -133,12 +140,14 @@ def test_a_superposition_is_the_average_of_the_tickets_so_far(trained):
         assert int(sparsity.kept(found.mask)) == summary_of(paths.level(trained, 0, 1))["kept"]
 
 
+@pytest.mark.slow
 def test_results_hold_the_base_network_every_ticket_and_every_superposition(trained):
     rows = store.read_results(paths.results(trained))
     assert {(r.method, r.level) for r in rows} == {("ticket", 0)} | {(m, k) for m in ("ticket", "cia") for k in LEVELS}
     assert len(rows) == 7 * 2 * 3
 
 
+@pytest.mark.slow
 def test_the_same_command_again_changes_nothing(trained, sparse_config):
     before = touched(trained)
     results = paths.results(trained).read_bytes()
@@ -147,6 +156,7 @@ def test_the_same_command_again_changes_nothing(trained, sparse_config):
     assert paths.results(trained).read_bytes() == results
 
 
+@pytest.mark.slow
 def test_more_averages_and_the_ensemble_join_without_training(trained, tmp_path, sparse_config):
     grown = tmp_path / "grown"
     shutil.copytree(trained, grown)

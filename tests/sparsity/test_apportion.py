@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +12,7 @@ from lpjax.sparsity import apportion
 LEAVES = st.lists(st.tuples(st.floats(0, 100, width=32), st.integers(0, 1000)), min_size=1, max_size=6)
 
 
+@pytest.mark.slow
 @given(LEAVES, st.floats(0, 1))
 def test_everything_is_handed_out_and_no_leaf_overflows(leaves, share):
     weights, room = (np.array(column) for column in zip(*leaves, strict=True))
