@@ -57,4 +57,4 @@ def exploration_rate(explored: PyTree) -> float:
 
 
 def _shapes(mask: PyTree) -> dict[str, tuple[int, ...]]:
-    return {sparsity.leaf_name(path): jnp.shape(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(mask)}
+    return {name: jnp.shape(leaf) for name, leaf in sparsity.named_leaves(mask).items()}

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from lpjax import data, store, train
 from lpjax.run.evaluate import Network, measure, networks, predict
 from lpjax.run.job import Job
+from lpjax.run.level import done
 from lpjax.run.pool import load_ticket
 from lpjax.run.progress import Progress
 from lpjax.store import paths
@@ -160,7 +161,7 @@ def _finished(workdir: Path, seeds: Sequence[int], levels: int, methods: Sequenc
         (seed, network)
         for seed in seeds
         for network in networks(workdir, seed, levels, methods)
-        if paths.summary(network.directory).exists() and store.exists(paths.ticket(network.directory))
+        if done(network.directory)
     ]
 
 

@@ -12,7 +12,7 @@ from lpjax import sparsity, store
 from lpjax.interop.destination import RECORD
 from lpjax.interop.files import digest
 from lpjax.run.job import PRUNABLE, Job
-from lpjax.run.level import evaluate, forget
+from lpjax.run.level import done, evaluate, forget
 from lpjax.run.progress import Progress
 from lpjax.store import paths
 from lpjax.types import PyTree, Ticket, Variables
@@ -80,7 +80,7 @@ def check_source(job: Job, workdir: Path, seed: int) -> None:
 
 def _missing(job: Job, workdir: Path, seed: int) -> list[int]:
     here = {level: paths.level(workdir, seed, level) for level in range(job.config.imp.levels)}
-    return [n for n, d in here.items() if not (paths.summary(d).exists() and store.exists(paths.ticket(d)))]
+    return [n for n, d in here.items() if not done(d)]
 
 
 def _source(job: Job) -> Path:

@@ -107,6 +107,18 @@ def epochs(job: Job, level: int) -> int:
     return after + (math.ceil(before) if _pretraining(job) else math.floor(before))
 
 
+def done(directory: Path) -> bool:
+    """Tells whether a network is there whole.
+
+    Args:
+      directory: A level's or a pool's.
+
+    Returns:
+      Whether it has its summary, written last, and its ticket.
+    """
+    return paths.summary(directory).exists() and store.exists(paths.ticket(directory))
+
+
 def forget(directory: Path) -> None:
     """Removes what was measured of the network that a directory held before, as a new one is about to be saved.
 

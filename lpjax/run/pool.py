@@ -10,7 +10,7 @@ import jax
 from lpjax import pools, sparsity, store, train
 from lpjax.run.imp import SeedKeys
 from lpjax.run.job import Job
-from lpjax.run.level import evaluate, forget
+from lpjax.run.level import done, evaluate, forget
 from lpjax.run.progress import Progress
 from lpjax.store import paths
 from lpjax.types import Ticket
@@ -81,7 +81,7 @@ def build_pools(job: Job, workdir: Path, seed: int, searches: Mapping[str, Searc
     """
     levels = range(job.config.imp.levels)
     missing = [
-        (name, anchor) for name in searches for anchor in levels if not _done(paths.pool(workdir, seed, name, anchor))
+        (name, anchor) for name in searches for anchor in levels if not done(paths.pool(workdir, seed, name, anchor))
     ]
     for name, search in searches.items():
         _check_start(workdir, seed, name, search)
@@ -144,10 +144,6 @@ def _check_start(workdir: Path, seed: int, name: str, search: Search) -> None:
                 f"pool.start gives {value} for level {anchor}, but {trace.parent} started from {before:.6g}; "
                 "give that, or delete the folder"
             )
-
-
-def _done(directory: Path) -> bool:
-    return paths.summary(directory).exists() and store.exists(paths.ticket(directory))
 
 
 def _in_order(job: Job) -> train.Recalibrate:

@@ -14,7 +14,7 @@ from lpjax.run.check_sparse import DENSE
 from lpjax.run.costs import cost, layer_flops
 from lpjax.run.imp import SeedKeys
 from lpjax.run.job import Job
-from lpjax.run.level import evaluate, forget
+from lpjax.run.level import done, evaluate, forget
 from lpjax.run.progress import Progress
 from lpjax.store import paths
 from lpjax.types import PyTree, Ticket
@@ -34,18 +34,6 @@ def train_arms(job: Job, workdir: Path, seed: int, arms: Sequence[Arm]) -> None:
     """
     for arm in arms:
         _train(job, workdir, seed, arm)
-
-
-def done(directory: Path) -> bool:
-    """Tells whether a network is there whole.
-
-    Args:
-      directory: A level's or a superposition's.
-
-    Returns:
-      Whether it has its summary, written last, and its ticket.
-    """
-    return paths.summary(directory).exists() and store.exists(paths.ticket(directory))
 
 
 def _train(job: Job, workdir: Path, seed: int, arm: Arm) -> None:

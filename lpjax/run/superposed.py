@@ -12,10 +12,9 @@ from lpjax.run.analyse import vote
 from lpjax.run.costs import layer_flops
 from lpjax.run.imp import SeedKeys
 from lpjax.run.job import Job
-from lpjax.run.level import evaluate, forget
+from lpjax.run.level import done, evaluate, forget
 from lpjax.run.pool import load_ticket
 from lpjax.run.progress import Progress
-from lpjax.run.sparse import done
 from lpjax.store import paths
 from lpjax.types import Ticket, Variables
 
