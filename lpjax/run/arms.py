@@ -80,16 +80,8 @@ def _arm(job: Job, name: str, phases: train.Phases, ends: Mapping[int, int]) -> 
         return state._replace(variables=Variables(params, variables.stats))
 
     # The key is in the state alone, so that one compiled step serves all seeds.
-    step = train.train_step(
-        job.apply,
-        optimizer(jax.random.key(0)),
-        job.augment,
-        label_smoothing=job.config.train.label_smoothing,
-        axis_name=train.AXIS,
-    )
-    return Arm(
-        name, phases, ends, until, [*_periodic(job, until), *explored], rate, start, train.data_parallel(step, job.mesh)
-    )
+    step = job.compiled(optimizer(jax.random.key(0)))
+    return Arm(name, phases, ends, until, [*_periodic(job, until), *explored], rate, start, step)
 
 
 def _periodic(job: Job, until: int) -> Sequence[int]:

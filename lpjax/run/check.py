@@ -37,6 +37,7 @@ def check(config: ConfigDict) -> None:
     one_of("imp.dense", config.imp.dense, ("whole", "rewound"))
     one_of("pool.accept", config.pool.accept, pools.ACCEPT)
     one_of("pool.prune", config.pool.prune, pools.PRUNE)
+    one_of("pool.spread", config.pool.spread, ("auto", "grid", "images"))
     one_of("pool.numbers", config.pool.numbers, ("common", "fresh"))
     one_of("corruptions.measure", config.corruptions.measure, ("none", "benchmark", "all"))
     for method in config.pool.methods:
@@ -82,6 +83,9 @@ def _ranges(config: ConfigDict) -> None:
         "augment.crop": 0,
         "corruptions.images": 0,
         "width": 0,
+        "stream.size": 0,
+        "stream.workers": 0,
+        "stream.prefetch": 1,
         "train.weight_decay": 0,
     }
     for field, low in at_least.items():
@@ -117,6 +121,8 @@ def _durations(config: ConfigDict) -> None:
     durations = (config.train.duration, config.train.warmup, *config.train.milestones)
     for duration in (*durations, tickets.rewind_duration(config.imp.rewind)):
         train.steps(duration, 1)
+    if train.steps(config.save_every, 1) < 1:
+        raise ValueError(f"save_every is {config.save_every!r}; give a step ('1it') or more")
     if train.steps(config.train.duration, 1) < 1:
         raise ValueError(f"train.duration is {config.train.duration!r}; give one epoch ('1ep') or more")
 

@@ -35,6 +35,17 @@ def default_config() -> ConfigDict:
             "width": 0,  # channels of the first stage; 0 for the architecture's own
             "dtype": "auto",  # 'float32', 'bfloat16', or 'auto': bfloat16 except on CPU
             "eval_batch_size": 500,
+            "save_every": "1000it",  # between saves of training's progress; a duration
+            "tensorboard": False,  # event files too, beside every metrics.jsonl
+            "distributed": "auto",  # one process a host: found on TPU VMs, SLURM, MPI; 'none'; 'HOST:PORT,COUNT,INDEX'
+            "stream": {  # images that do not fit in memory, or of many sizes: read while training
+                "size": 0,  # pixels to cut them to; 0: all are of one size, and held in memory
+                "resize": 256,  # pixels of the shorter side, before the centre is cut out for validation and test
+                "area": (0.1, 1.0),  # share of a training image that is cut out, at random
+                "ratio": (0.8, 1.25),  # its width by its height
+                "workers": 0,  # processes a host that decode; 0 for threads
+                "prefetch": 2,  # batches read ahead
+            },
             "train": {
                 "duration": "182ep",
                 "batch_size": 128,
@@ -99,6 +110,7 @@ def default_config() -> ConfigDict:
                 "recalibrate": "4096",  # training images for BatchNorm's statistics, or 'full'
                 "numbers": "common",  # of the same: one draw of images an anchor; 'fresh': one a candidate
                 "chunk": 1,  # candidates evaluated at once; 1 is a loop
+                "spread": "auto",  # over devices: the 'grid' of candidates, the 'images', or what suits their number
                 "start": (),  # of 'reference': the anchors' first values, one a level, from the original's log
             },
             "corruptions": {  # robustness of tickets and pools, on test images
@@ -129,9 +141,15 @@ GROWING = ("seeds", "pool.methods", "superpose.averages")
 """Fields that may differ from call to call: more replicates and methods join a work directory."""
 FREE = (
     "data_dir",
+    "distributed",
     "eval_batch_size",
+    "save_every",
+    "stream.prefetch",
+    "stream.workers",
+    "tensorboard",
     "pool.chunk",
     "pool.start",
+    "pool.spread",
     "train.steps_per_dispatch",
     "corruptions.dir",
     "corruptions.measure",

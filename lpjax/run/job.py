@@ -1,16 +1,16 @@
 """What a config describes, made ready: data on the device, the network, the compiled step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from lpjax import data, models, sparsity, tickets, train
+from lpjax import models, sparsity, tickets, train
 from lpjax.run.check import check_rewind
+from lpjax.run.images import load_images
 from lpjax.train import Phases
 from lpjax.transforms import hold
 from lpjax.types import Apply, Augment, Batch, Preprocess, Variables
@@ -26,7 +26,7 @@ class Job(NamedTuple):
 
     Attributes:
       config: The resolved configuration.
-      train: Training split, on the devices.
+      train: Training images on the devices, for recalibration: all, unless they are read while training.
       validation: What selects.
       test: What reports.
       apply: The network.
@@ -35,10 +35,13 @@ class Job(NamedTuple):
       initialise: Key to fresh variables.
       mask: The dense network's mask.
       optimizer: Mask to the optimiser that holds it.
-      step: The compiled, data-parallel training step.
+      compiled: Optimiser to its data-parallel training step; nothing is compiled before its first call.
+      step: That of `optimizer`.
+      fit: `train.fit` on this job's data, `(step, state, key, stop=..., marks=..., pause=...)`, from a state anywhere.
       evaluate: Accuracy on validation.
       recalibrate: Fresh BatchNorm statistics.
       mesh: The devices.
+      images: Training images there are.
       steps_per_epoch: Batches in one pass.
       learning_rate: By step.
     """
@@ -53,10 +56,13 @@ class Job(NamedTuple):
     initialise: Callable[[jax.Array], Variables]
     mask: PyTree
     optimizer: Callable[[PyTree], optax.GradientTransformation]
+    compiled: Callable[[optax.GradientTransformation], train.Step]
     step: train.Step
+    fit: Callable[..., Iterator[train.Moment]]
     evaluate: train.Evaluate
     recalibrate: train.Recalibrate
     mesh: Mesh
+    images: int
     steps_per_epoch: int
     learning_rate: optax.Schedule
 
@@ -88,17 +94,14 @@ def prepare(config: ConfigDict) -> Job:
     Raises:
       ValueError: If data are missing, or the rewind point lies beyond training.
     """
-    dataset = data.load(
-        config.dataset, data_dir=config.data_dir, validation=config.validation, train_images=config.train_images
-    )
-    steps_per_epoch = train.steps_per_epoch(len(dataset.train.labels), config.train.batch_size)
+    mesh = train.mesh_of()
+    images = load_images(config, mesh)
+    steps_per_epoch = train.steps_per_epoch(images.size, config.train.batch_size)
     options = {"width": config.width} if config.width else {}
-    module = models.build(config.model, classes=dataset.classes, dtype=config.dtype, **options)
-    apply = models.bind(module)
-    height, width, channels = dataset.train.images.shape[1:]
+    module = models.build(config.model, classes=images.classes, dtype=config.dtype, **options)
 
     def initialise(key: jax.Array) -> Variables:
-        return models.initialise(module, key, (height, width, channels))
+        return models.initialise(module, key, images.shape)
 
     mask = sparsity.full_mask(jax.eval_shape(initialise, jax.random.key(0)).params, prunable(config))
     if config.sparse.method == "none":
@@ -109,31 +112,36 @@ def prepare(config: ConfigDict) -> Job:
     def optimizer(mask: PyTree) -> optax.GradientTransformation:
         return hold(train.sgd(learning_rate, config.train.momentum, config.train.weight_decay), mask)
 
-    mesh = train.mesh_of()
-    augment = data.augmenter(dataset.mean, dataset.std, **config.augment)
-    preprocess = data.preprocessor(dataset.mean, dataset.std)
-    splits = (dataset.train, dataset.validation, dataset.test)
-    training, validation, test = (train.replicate(jax.tree.map(jnp.asarray, split), mesh) for split in splits)
-    step = train.train_step(
-        apply, optimizer(mask), augment, label_smoothing=config.train.label_smoothing, axis_name=train.AXIS
-    )
-    everything = len(dataset.train.labels)
-    budget = everything if config.pool.recalibrate == "full" else int(config.pool.recalibrate)
+    apply, augment, preprocess = models.bind(module), images.augment, images.preprocess
+
+    def compiled(optimizer: optax.GradientTransformation) -> train.Step:
+        smoothing = config.train.label_smoothing
+        step = train.train_step(apply, optimizer, augment, label_smoothing=smoothing, axis_name=train.AXIS)
+        return train.data_parallel(step, mesh)
+
+    def fit(step: train.Step, state: train.TrainState, key: jax.Array, **pauses: Any) -> Iterator[train.Moment]:
+        sizes = {"images": images.size, "batch_size": config.train.batch_size}
+        return train.fit(step, train.replicate(state, mesh), images.feed, key, **sizes, **pauses)
+
+    budget = images.size if config.pool.recalibrate == "full" else int(config.pool.recalibrate)
     return Job(
         config=config,
-        train=training,
-        validation=validation,
-        test=test,
+        train=images.known,
+        validation=images.validation,
+        test=images.test,
         apply=apply,
         augment=augment,
         preprocess=preprocess,
         initialise=initialise,
         mask=mask,
         optimizer=optimizer,
-        step=train.data_parallel(step, mesh),
-        evaluate=train.evaluator(apply, preprocess, validation, config.eval_batch_size),
-        recalibrate=train.recalibrator(apply, augment, training, images=budget, batch_size=config.train.batch_size),
+        compiled=compiled,
+        step=compiled(optimizer(mask)),
+        fit=fit,
+        evaluate=train.evaluator(apply, preprocess, images.validation, config.eval_batch_size),
+        recalibrate=train.recalibrator(apply, augment, images.known, images=budget, batch_size=config.train.batch_size),
         mesh=mesh,
+        images=images.size,
         steps_per_epoch=steps_per_epoch,
         learning_rate=learning_rate,
     )

@@ -137,21 +137,12 @@ def evaluate(of: train.Evaluate, variables: Variables) -> jax.Array:
 
 def _moments(job: Job, level: int, variables: Variables, mask: PyTree, key: jax.Array) -> Iterator[train.Moment]:
     """Trains from the rewind point to the end; level 0 also what comes before, in the same run or in one of its own."""
-    settings, optimizer, rewind_step = job.config.train, job.optimizer(mask), _rewind_step(job)
+    optimizer, rewind_step, stop = job.optimizer(mask), _rewind_step(job), job.steps(job.config.train.duration)
 
     def fit(variables: Variables, start: int, stop: int, number: int, *marks: int) -> Iterator[train.Moment]:
-        return train.fit(
-            job.step,
-            train.replicate(train.initial_state(variables, optimizer, start), job.mesh),
-            job.train,
-            jax.random.fold_in(key, number),
-            batch_size=settings.batch_size,
-            stop=stop,
-            marks=marks,
-            steps_per_dispatch=settings.steps_per_dispatch,
-        )
+        state = train.initial_state(variables, optimizer, start)
+        return job.fit(job.step, state, jax.random.fold_in(key, number), stop=stop, marks=marks)
 
-    stop = job.steps(settings.duration)
     if level == 0 and not _pretraining(job):
         yield from fit(variables, 0, stop, level, rewind_step)
         return

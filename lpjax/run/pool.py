@@ -153,7 +153,7 @@ def _in_order(job: Job) -> train.Recalibrate:
         del keys
         return job.preprocess(images)
 
-    images, size = len(job.train.labels), job.config.train.batch_size
+    images, size = job.images, job.config.train.batch_size
     return train.recalibrator(job.apply, plain, job.train, images=images, batch_size=size, shuffle=False)
 
 

@@ -47,16 +47,8 @@ def _train(job: Job, workdir: Path, seed: int, arm: Arm) -> None:
     layers, spent, before = layer_flops(job), 0.0, 0
     share = metrics.inference_flops(layers, _masks(job, state)[0])
     with Progress(f"seed {seed} {arm.name}", -(-stop // job.steps_per_epoch), "epoch") as progress:
-        for moment in train.fit(
-            arm.step,
-            train.replicate(state, job.mesh),
-            job.train,
-            jax.random.fold_in(keys.train, 0),
-            batch_size=job.config.train.batch_size,
-            stop=stop,
-            marks=[arm.phases.before, *arm.ends.values()],
-            steps_per_dispatch=job.config.train.steps_per_dispatch,
-        ):
+        marks = [arm.phases.before, *arm.ends.values()]
+        for moment in job.fit(arm.step, state, jax.random.fold_in(keys.train, 0), stop=stop, marks=marks):
             mask, old = _masks(job, moment.state)[0], share
             share = metrics.inference_flops(layers, mask)
             spent += cost(job, arm, range(before, moment.step), old, share)

@@ -67,6 +67,17 @@ def initial_state(variables: Variables, optimizer: optax.GradientTransformation,
     return jax.tree.map(jnp.copy, TrainState(count, variables, opt_state))
 
 
+def gather(data: Batch, indices: jax.Array) -> Batch:
+    """Takes images out of a whole split."""
+    return Batch(data.images[indices], data.labels[indices])
+
+
+def whole(data: Batch, indices: jax.Array) -> Batch:
+    """Takes data for the batch: image `i` of it is the one that `indices[i]` names."""
+    del indices
+    return data
+
+
 def cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: float = 0.0) -> jax.Array:
     """Computes the mean cross entropy against (smoothed) labels.
 
@@ -94,8 +105,9 @@ def train_step(
     label_smoothing: float = 0.0,
     stats_momentum: float = 0.9,
     axis_name: str | None = None,
+    take: Callable[[Batch, jax.Array], Batch] = gather,
 ) -> Step:
-    """Builds the step: gather, augment, differentiate, update.
+    """Builds the step: take a batch, augment, differentiate, update.
 
     Running statistics follow `s ← m s + (1 - m) s_batch`. An image's augmentation depends on the key, the step and
     the image's index alone, so the numbers are the same however a batch is spread over devices.
@@ -107,6 +119,7 @@ def train_step(
       label_smoothing: In [0, 1).
       stats_momentum: `m`; PyTorch's default momentum of 0.1 is 0.9 here.
       axis_name: The mapped axis over which batches are spread: gradients, loss and statistics are the global batch's.
+      take: How a batch is had from data and indices; `whole` where the data are the batch itself.
 
     Returns:
       `step(state, data, indices [B] or [K, B], key) -> (state, metrics)`; with a leading axis, K steps in one call
@@ -115,7 +128,8 @@ def train_step(
 
     def single(state: TrainState, data: Batch, indices: jax.Array, key: jax.Array) -> tuple[TrainState, StepMetrics]:
         keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.fold_in(key, state.step), indices)
-        images, labels = augment(keys, data.images[indices]), data.labels[indices]
+        batch = take(data, indices)
+        images, labels = augment(keys, batch.images), batch.labels
 
         def loss_of(params: PyTree) -> tuple[jax.Array, tuple[jax.Array, PyTree]]:
             variables = Variables(params, state.variables.stats)

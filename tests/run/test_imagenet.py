@@ -144,14 +144,7 @@ def test_every_level_the_dense_one_included_trains_from_the_rewind_point_to_its_
         state = train.initial_state(
             jax.tree.map(jnp.asarray, variables), job.optimizer(jax.tree.map(jnp.asarray, ticket.mask)), REWIND_STEP
         )
-        *_, last = train.fit(
-            job.step,
-            train.replicate(state, job.mesh),
-            job.train,
-            jax.random.fold_in(key, n),
-            batch_size=16,
-            stop=LAST_STEP,
-        )
+        *_, last = job.fit(job.step, state, jax.random.fold_in(key, n), stop=LAST_STEP)
         jax.tree.map(np.testing.assert_array_equal, ticket.variables, jax.device_get(last.state.variables))
 
 

@@ -13,6 +13,7 @@ from lpjax.train import (
     fit,
     initial_state,
     learning_rate,
+    resident,
     sgd,
     steps_per_epoch,
     train_step,
@@ -40,9 +41,9 @@ def start(step=0):
     return TrainState(jnp.int32(step), Variables({}, {}), ())
 
 
-def rows_of(step=0, *, stop, **settings):
-    recorder = Recorder()
-    moments = list(fit(recorder, start(step), TEN, KEY, batch_size=4, stop=stop, **settings))
+def rows_of(step=0, *, stop, steps_per_dispatch=1, key=KEY, **settings):
+    recorder, feed = Recorder(), resident(TEN, 4, steps_per_dispatch)
+    moments = list(fit(recorder, start(step), feed, key, images=10, batch_size=4, stop=stop, **settings))
     return recorder.rows, moments
 
 
@@ -56,11 +57,9 @@ def test_every_epoch_visits_every_image_once_in_an_order_of_its_own():
 
 
 def test_the_order_follows_the_key_alone():
-    (rows, _), (again, _) = rows_of(stop=3), rows_of(stop=3)
+    (rows, _), (again, _), (other, _) = rows_of(stop=3), rows_of(stop=3), rows_of(stop=3, key=jax.random.key(4))
     np.testing.assert_array_equal(np.concatenate(rows, 1), np.concatenate(again, 1))
-    recorder = Recorder()
-    list(fit(recorder, start(), TEN, jax.random.key(4), batch_size=4, stop=3))
-    assert (np.concatenate(recorder.rows, 1) != np.concatenate(rows, 1)).any()
+    assert (np.concatenate(other, 1) != np.concatenate(rows, 1)).any()
 
 
 @pytest.mark.parametrize(
@@ -79,6 +78,17 @@ def test_it_pauses_after_epochs_at_marks_and_at_the_end(first, stop, marks, paus
     _, moments = rows_of(first, stop=stop, marks=marks)
     assert [moment.step for moment in moments] == pauses
     assert [int(moment.state.step) for moment in moments] == pauses
+
+
+def test_it_pauses_where_it_is_asked_to_and_goes_on_as_if_it_had_not():
+    asked = []
+    rows, moments = rows_of(stop=6, pause=lambda step: asked.append(step) or step in (1, 5))
+    assert [moment.step for moment in moments] == [1, 3, 5, 6]
+    assert asked == [1, 2, 4, 5]
+    whole, plain = rows_of(stop=6)
+    for a, b in zip(rows, whole, strict=True):
+        np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(*(np.concatenate([m.seen for m in found]) for found in (moments, plain)))
 
 
 def test_resumed_anywhere_it_visits_the_same_images():
@@ -110,7 +120,7 @@ def test_metrics_are_means_since_the_last_moment_weighed_by_images():
 
 @given(st.integers(0, 60), st.integers(1, 9), st.integers(1, 5))
 def test_dispatches_cut_an_order_without_loss(images, batch_size, steps):
-    order = np.random.default_rng(images).permutation(images)
+    order = np.random.default_rng(images).permutation(images).astype(np.int32)
     cut = list(dispatches(order, batch_size, steps))
     np.testing.assert_array_equal(np.concatenate([c.ravel() for c in cut] or [order]), order)
     assert sum(len(c) for c in cut) == steps_per_epoch(images, batch_size)
@@ -128,9 +138,10 @@ def training(tiny):
     optimizer = sgd(learning_rate("cosine", 0.1, 12, warmup=2))
     step = jax.jit(train_step(tiny.apply, optimizer, tiny.augment), donate_argnums=0)
 
-    def train(state=None, stop=8, **settings):
+    def train(state=None, stop=8, steps_per_dispatch=1, **settings):
+        feed = resident(tiny.data, 6, steps_per_dispatch)
         state = initial_state(tiny.variables, optimizer) if state is None else state
-        moments = fit(step, state, tiny.data, KEY, batch_size=6, stop=stop, **settings)
+        moments = fit(step, state, feed, KEY, images=20, batch_size=6, stop=stop, **settings)
         return [jax.device_get(moment) for moment in moments]
 
     return train
@@ -156,5 +167,6 @@ def test_more_steps_a_dispatch_give_the_same_numbers(training):
 def test_training_learns_to_tell_its_images_apart(tiny):
     optimizer = sgd(learning_rate("constant", 0.3, 100), weight_decay=0.0)
     step = jax.jit(train_step(tiny.apply, optimizer, lambda keys, images: tiny.preprocess(images)))
-    moments = list(fit(step, initial_state(tiny.variables, optimizer), tiny.data, KEY, batch_size=20, stop=40))
+    state, feed = initial_state(tiny.variables, optimizer), resident(tiny.data, 20)
+    moments = list(fit(step, state, feed, KEY, images=20, batch_size=20, stop=40))
     assert moments[-1].metrics.loss < 0.8 * moments[0].metrics.loss

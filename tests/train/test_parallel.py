@@ -7,7 +7,18 @@ import pytest
 from jax.sharding import PartitionSpec as P
 
 from lpjax.sparsity import apply_mask, full_mask
-from lpjax.train import AXIS, data_parallel, fit, initial_state, learning_rate, mesh_of, replicate, sgd, train_step
+from lpjax.train import (
+    AXIS,
+    data_parallel,
+    fit,
+    initial_state,
+    learning_rate,
+    mesh_of,
+    replicate,
+    resident,
+    sgd,
+    train_step,
+)
 from lpjax.transforms import hold
 
 KEY = jax.random.key(7)
@@ -144,10 +155,10 @@ def test_dead_weights_stay_dead_on_all_devices(on_eight):
 @pytest.mark.slow
 def test_a_whole_epoch_with_a_smaller_last_batch_trains_on_eight_devices(setting, tiny, eight):
     step_of, start = setting
-    settings = {"batch_size": 8, "stop": 3}  # 8, 8 and 4 images
+    settings = {"images": 20, "batch_size": 8, "stop": 3}  # 8, 8 and 4 images
     mesh_state, mesh_data = replicate(start(), eight), replicate(tiny.data, eight)
-    (spread,) = fit(data_parallel(step_of(AXIS), eight), mesh_state, mesh_data, KEY, **settings)
-    (alone,) = fit(jax.jit(step_of(None)), start(), tiny.data, KEY, **settings)
+    (spread,) = fit(data_parallel(step_of(AXIS), eight), mesh_state, resident(mesh_data, 8), KEY, **settings)
+    (alone,) = fit(jax.jit(step_of(None)), start(), resident(tiny.data, 8), KEY, **settings)
     assert_close(jax.device_get(spread), jax.device_get(alone))
 
 
