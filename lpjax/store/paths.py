@@ -2,10 +2,12 @@
 
 ```
 workdir/
-  config.json  environment.json  results.csv  corruptions.csv
+  config.json  environment.json  command.txt  results.csv  corruptions.csv  .lock
+  status/                        process_000.json
   seed_0/
     rewind/
-    level_00/                    ticket/  successor/  progress/  metrics.jsonl  summary.json  evaluation.json
+    level_00/                    ticket/  successor/  start/  progress/  metrics.jsonl  summary.json  evaluation.json
+                                 events.out.tfevents.*, if asked for: metrics.jsonl for TensorBoard
     pools/<method>/level_03/     ticket/  trace.json  summary.json  evaluation.json
                                  (of either) corruptions.jsonl
     analysis/                    averaged_pairs.json  linear_paths.json
@@ -26,6 +28,26 @@ def config(workdir: Path) -> Path:
 def environment(workdir: Path) -> Path:
     """Names the record of versions and devices."""
     return workdir / "environment.json"
+
+
+def command(workdir: Path) -> Path:
+    """Names the text of the last command that ran here."""
+    return workdir / "command.txt"
+
+
+def lock(workdir: Path) -> Path:
+    """Names the file that a run holds locked as long as it lives."""
+    return workdir / ".lock"
+
+
+def status(workdir: Path, process: int) -> Path:
+    """Names what one process of a run says of itself: what it does, how far it is, when it last said so.
+
+    Example:
+      >>> status(Path('runs/demo'), process=1).as_posix()
+      'runs/demo/status/process_001.json'
+    """
+    return workdir / "status" / f"process_{process:03d}.json"
 
 
 def results(workdir: Path) -> Path:

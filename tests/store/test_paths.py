@@ -10,6 +10,9 @@ def test_every_file_lies_where_the_design_says():
     files = [
         paths.config(WORKDIR),
         paths.environment(WORKDIR),
+        paths.command(WORKDIR),
+        paths.lock(WORKDIR),
+        paths.status(WORKDIR, 12),
         paths.results(WORKDIR),
         paths.corrupted_results(WORKDIR),
         paths.report(WORKDIR),
@@ -30,6 +33,9 @@ def test_every_file_lies_where_the_design_says():
     assert [file.relative_to(WORKDIR).as_posix() for file in files] == [
         "config.json",
         "environment.json",
+        "command.txt",
+        ".lock",
+        "status/process_012.json",
         "results.csv",
         "corruptions.csv",
         "report/report.html",
