@@ -22,8 +22,10 @@ from lpjax.store.records import (
     write_jsonl,
     write_results,
 )
+from lpjax.store.trouble import CannotWrite, writing
 
 __all__ = [
+    "CannotWrite",
     "DamagedTicket",
     "Result",
     "append_jsonl",
@@ -42,4 +44,5 @@ __all__ = [
     "write_json",
     "write_jsonl",
     "write_results",
+    "writing",
 ]

@@ -1,7 +1,7 @@
 """Small text records: JSON, JSON lines and the table of results.
 
 What is written whole is written beside its place, flushed to the disk and renamed, so that a reader finds the old
-record or the new one and never a part of either.
+record or the new one and never a part of either. Of several processes the first writes, and the others go on at once.
 """
 
 import csv
@@ -11,9 +11,12 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
+import jax
 import numpy as np
+
+from lpjax.store.trouble import writing
 
 
 class Result(NamedTuple):
@@ -48,6 +51,9 @@ def write_json(path: Path, record: Any) -> None:
     Args:
       path: Its directory is created if need be.
       record: Nested dicts, sequences, strings and numbers; arrays become lists.
+
+    Raises:
+      CannotWrite: If the disk is full or refuses; the old record is whole then.
 
     Example:
       >>> import tempfile
@@ -85,9 +91,13 @@ def append_jsonl(path: Path, record: Any) -> None:
     Args:
       path: Created with its directory if need be.
       record: As for `write_json`.
+
+    Raises:
+      CannotWrite: If the disk is full or refuses; the lines before are whole then.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab+") as file:
+    if jax.process_index():
+        return
+    with writing(path), _opened(path, "ab+") as file:
         file.seek(0)
         file.truncate(file.read().rfind(b"\n") + 1)
         file.write(json.dumps(record, default=_plain).encode() + b"\n")
@@ -99,6 +109,9 @@ def write_jsonl(path: Path, records: Iterable[Any]) -> None:
     Args:
       path: Its directory is created if need be.
       records: As for `write_json`, one a line.
+
+    Raises:
+      CannotWrite: If the disk is full or refuses; the old file is whole then.
     """
     _write(path, "".join(json.dumps(record, default=_plain) + "\n" for record in records))
 
@@ -140,6 +153,7 @@ def write_results(path: Path, rows: Iterable[Result | Mapping[str, Any]]) -> Non
 
     Raises:
       ValueError: If two rows measure the same thing.
+      CannotWrite: If the disk is full or refuses; the old table is whole then.
 
     Example:
       >>> import tempfile
@@ -194,10 +208,21 @@ def _plain(value: Any) -> Any:
 
 
 def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if jax.process_index():
+        return
     beside = path.with_name(f".{path.name}.{os.getpid()}")
-    with beside.open("w", encoding="utf-8", newline="") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    with writing(path):
+        try:
+            with _opened(beside, "wb") as file:
+                file.write(text.encode())
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(path)
+        except OSError:
+            beside.unlink(missing_ok=True)
+            raise
+
+
+def _opened(path: Path, mode: str) -> IO[bytes]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.open(mode)

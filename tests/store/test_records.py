@@ -1,6 +1,8 @@
+import errno
 import os
 import random
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
@@ -29,7 +31,7 @@ def test_json_is_replaced_whole_and_nothing_is_left_beside_it(tmp_path):
 
 
 def full_disk(descriptor):
-    raise OSError("no space left on device")
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_an_interrupted_write_keeps_the_old_record(tmp_path, monkeypatch):
@@ -37,9 +39,27 @@ def test_an_interrupted_write_keeps_the_old_record(tmp_path, monkeypatch):
     store.write_json(path, {"level": 1})
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full_disk)
-        with pytest.raises(OSError, match="no space left"):
+        with pytest.raises(store.CannotWrite, match=r"cannot write .*summary\.json: No space left") as caught:
             store.write_json(path, {"level": 2})
+    assert "\n" not in str(caught.value)
     assert store.read_json(path) == {"level": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["summary.json"]
+
+
+def test_a_directory_that_cannot_be_made_is_one_clear_line(tmp_path):
+    (tmp_path / "level_00").write_text("a file")
+    for write in (store.write_json, store.append_jsonl):
+        with pytest.raises(store.CannotWrite, match=r"level_00/metrics"):
+            write(tmp_path / "level_00" / "metrics", {})
+
+
+def test_only_the_first_process_writes(tmp_path, monkeypatch):
+    monkeypatch.setattr(jax, "process_index", lambda: 1)
+    store.write_json(tmp_path / "summary.json", {})
+    store.append_jsonl(tmp_path / "metrics.jsonl", {})
+    store.write_jsonl(tmp_path / "lines.jsonl", [{}])
+    store.write_results(tmp_path / "results.csv", [])
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("text", [None, "", '{"level": '])
