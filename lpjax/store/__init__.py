@@ -11,6 +11,7 @@ from lpjax.store.checkpoints import (
     save_ticket,
 )
 from lpjax.store.config import claim
+from lpjax.store.events import append_metrics, ensure_tensorboard
 from lpjax.store.provenance import environment
 from lpjax.store.records import (
     Result,
@@ -29,7 +30,9 @@ __all__ = [
     "DamagedTicket",
     "Result",
     "append_jsonl",
+    "append_metrics",
     "claim",
+    "ensure_tensorboard",
     "environment",
     "exists",
     "paths",
