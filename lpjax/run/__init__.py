@@ -5,6 +5,7 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from lpjax import pools, store
+from lpjax.run import progress
 from lpjax.run.arms import arms
 from lpjax.run.check import check
 from lpjax.run.compilation import remember_compilations
@@ -47,20 +48,21 @@ def run(config: ConfigDict, workdir: Path) -> Job:
     if not paths.environment(workdir).exists():
         store.write_json(paths.environment(workdir), store.environment())
     methods = tuple(config.superpose.averages if sparse_arms else config.pool.methods)
-    for seed in config.seeds:
-        if sparse_arms:
-            train_arms(job, workdir, seed, sparse_arms)
-            superpose_tickets(job, workdir, seed, superpositions(job))
-        else:
-            find_tickets(job, workdir, seed)
-            build_pools(job, workdir, seed, searches(job))
-        evaluate_seed(job, workdir, seed, methods)
-        if sparse_arms and config.superpose.ensemble:
-            superpose_outputs(job, workdir, seed)
-    write_results(workdir, job.levels)
-    if config.corruptions.measure != "none":
-        evaluate_corruptions(job, workdir, config.seeds, methods)
+    with progress.watch(workdir):
+        for seed in config.seeds:
+            if sparse_arms:
+                train_arms(job, workdir, seed, sparse_arms)
+                superpose_tickets(job, workdir, seed, superpositions(job))
+            else:
+                find_tickets(job, workdir, seed)
+                build_pools(job, workdir, seed, searches(job))
+            evaluate_seed(job, workdir, seed, methods)
+            if sparse_arms and config.superpose.ensemble:
+                superpose_outputs(job, workdir, seed)
         write_results(workdir, job.levels)
+        if config.corruptions.measure != "none":
+            evaluate_corruptions(job, workdir, config.seeds, methods)
+            write_results(workdir, job.levels)
     return job
 
 

@@ -1,14 +1,23 @@
-"""What a run shows while it works: a bar on a terminal, plain lines elsewhere."""
+"""What a run shows while it works: a bar on a terminal, plain lines elsewhere; and the status of its process."""
 
 import sys
 import time
 from types import TracebackType
 
+import jax
 from tqdm import tqdm
+
+from lpjax.run import status
+from lpjax.run.status import watch
+
+__all__ = ["Progress", "watch"]
 
 
 class Progress:
-    """Counts units of one stage, with rate and time left; used as a context manager."""
+    """Counts units of one stage, with rate and time left; used as a context manager.
+
+    Of several processes the first has the bar; the lines of the others say whose they are.
+    """
 
     def __init__(self, stage: str, total: int, unit: str) -> None:
         """Starts a stage.
@@ -18,8 +27,13 @@ class Progress:
           total: Units to do.
           unit: What they are.
         """
-        self.bar = tqdm(total=total, desc=stage, unit=unit, disable=not sys.stderr.isatty(), dynamic_ncols=True)
-        self.stage, self.start = stage, time.monotonic()
+        process = jax.process_index()
+        silent = process > 0 or not sys.stderr.isatty()
+        self.bar = tqdm(total=total, desc=stage, unit=unit, disable=silent, dynamic_ncols=True)
+        self.stage, self.total, self.unit = stage, total, unit
+        self.start, self.done, self.note = time.monotonic(), 0, ""
+        self.prefix = f"process {process}: " if process else ""
+        self._tell(at_once=True)
 
     def __enter__(self) -> "Progress":
         return self
@@ -28,16 +42,19 @@ class Progress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.bar.close()
+        self._tell(at_once=True)
 
     def advance(self, units: int = 1, note: str = "") -> None:
         """Moves the bar.
 
         Args:
-          units: Units done since the last call.
-          note: What is being worked on, shown behind the bar.
+          units: Units done since the last call; 0 is a sign of life within a long one.
+          note: What is being worked on, shown behind the bar; without one, what was shown stays.
         """
-        self.bar.set_postfix_str(note, refresh=False)
+        self.done, self.note = self.done + units, note or self.note
+        self.bar.set_postfix_str(self.note, refresh=False)
         self.bar.update(units)
+        self._tell(at_once=False)
 
     def line(self, text: str) -> None:
         """Writes a line that stays.
@@ -45,5 +62,10 @@ class Progress:
         Args:
           text: What happened; the stage and the seconds since its start go before it.
         """
-        tqdm.write(f"[{self.stage} {time.monotonic() - self.start:6.1f}s] {text}")
+        tqdm.write(f"{self.prefix}[{self.stage} {time.monotonic() - self.start:6.1f}s] {text}")
         sys.stdout.flush()
+
+    def _tell(self, at_once: bool) -> None:
+        rate = self.done / max(time.monotonic() - self.start, 1e-9)
+        counts = {"done": self.done, "total": self.total, "unit": self.unit, "rate": rate}
+        status.tell(at_once=at_once, stage=self.stage, note=self.note, **counts)
