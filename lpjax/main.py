@@ -31,7 +31,7 @@ def main(argv: Sequence[str]) -> None:
     logging.set_verbosity(logging.WARNING)
     remember_compilations()
     try:
-        run(_CONFIG.value, workdir)
+        run(_CONFIG.value, workdir, command)
         page = report.write(workdir, command)
     except ValueError as error:
         _refuse(str(error))

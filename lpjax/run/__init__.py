@@ -23,12 +23,13 @@ from lpjax.store import paths
 __all__ = ["check", "default_config", "fields", "remember_compilations", "run", "write_results"]
 
 
-def run(config: ConfigDict, workdir: Path) -> Job:
+def run(config: ConfigDict, workdir: Path, command: str = "") -> Job:
     """Finds tickets, pools or superposes them and measures all, for every seed; what is done already is left alone.
 
     Args:
       config: As the user wrote it.
       workdir: Created on first use; refused if it holds another config.
+      command: What was typed, if anything was: the report shows it word for word.
 
     Returns:
       What the run shared: network, data, compiled functions; more can be measured with it.
@@ -47,6 +48,8 @@ def run(config: ConfigDict, workdir: Path) -> Job:
     store.claim(workdir, resolved, growing=GROWING, free=FREE, defaults=default_config().to_dict())
     if not paths.environment(workdir).exists():
         store.write_json(paths.environment(workdir), store.environment())
+    if command:
+        store.write_text(paths.command(workdir), command + "\n")
     methods = tuple(config.superpose.averages if sparse_arms else config.pool.methods)
     with progress.watch(workdir):
         for seed in config.seeds:

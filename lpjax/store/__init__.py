@@ -22,6 +22,7 @@ from lpjax.store.records import (
     write_json,
     write_jsonl,
     write_results,
+    write_text,
 )
 from lpjax.store.trouble import CannotWrite, writing
 
@@ -47,5 +48,6 @@ __all__ = [
     "write_json",
     "write_jsonl",
     "write_results",
+    "write_text",
     "writing",
 ]

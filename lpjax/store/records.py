@@ -45,6 +45,31 @@ class Result(NamedTuple):
     value: float
 
 
+def write_text(path: Path, text: str) -> None:
+    """Writes a text atomically.
+
+    Args:
+      path: Its directory is created if need be.
+      text: As the file is to hold it.
+
+    Raises:
+      CannotWrite: If the disk is full or refuses; the old text is whole then.
+    """
+    if jax.process_index():
+        return
+    beside = path.with_name(f".{path.name}.new")  # one name: what a killed process left is written over
+    with writing(path):
+        try:
+            with _opened(beside, "wb") as file:
+                file.write(text.encode())
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(path)
+        except OSError:
+            beside.unlink(missing_ok=True)
+            raise
+
+
 def write_json(path: Path, record: Any) -> None:
     """Writes a record atomically.
 
@@ -62,7 +87,7 @@ def write_json(path: Path, record: Any) -> None:
       >>> read_json(path)
       {'level': 3, 'density': 0.5}
     """
-    _write(path, json.dumps(record, indent=2, default=_plain) + "\n")
+    write_text(path, json.dumps(record, indent=2, default=_plain) + "\n")
 
 
 def read_json(path: Path) -> Any:
@@ -113,7 +138,7 @@ def write_jsonl(path: Path, records: Iterable[Any]) -> None:
     Raises:
       CannotWrite: If the disk is full or refuses; the old file is whole then.
     """
-    _write(path, "".join(json.dumps(record, default=_plain) + "\n" for record in records))
+    write_text(path, "".join(json.dumps(record, default=_plain) + "\n" for record in records))
 
 
 def read_jsonl(path: Path) -> list[Any]:
@@ -171,7 +196,7 @@ def write_results(path: Path, rows: Iterable[Result | Mapping[str, Any]]) -> Non
     table = csv.writer(text, lineterminator="\n")
     table.writerow(Result._fields)
     table.writerows(ordered)
-    _write(path, text.getvalue())
+    write_text(path, text.getvalue())
 
 
 def read_results(path: Path) -> list[Result]:
@@ -205,22 +230,6 @@ def _typed(row: Iterable[Any]) -> Result:
 
 def _plain(value: Any) -> Any:
     return np.asarray(value).tolist()
-
-
-def _write(path: Path, text: str) -> None:
-    if jax.process_index():
-        return
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    with writing(path):
-        try:
-            with _opened(beside, "wb") as file:
-                file.write(text.encode())
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(path)
-        except OSError:
-            beside.unlink(missing_ok=True)
-            raise
 
 
 def _opened(path: Path, mode: str) -> IO[bytes]:

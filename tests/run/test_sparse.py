@@ -64,7 +64,8 @@ def arms_of(config):
 
 
 def touched(workdir):
-    return {p: p.stat().st_mtime_ns for p in workdir.rglob("*") if p.is_file() and p.name != "environment.json"}
+    said = {paths.environment(workdir), paths.status(workdir, 0), paths.lock(workdir)}
+    return {p: p.stat().st_mtime_ns for p in workdir.rglob("*") if p.is_file() and p not in said}
 
 
 @pytest.mark.slow
