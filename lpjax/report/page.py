@@ -2,6 +2,8 @@
 
 import base64
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lpjax import pools, transforms
-from lpjax.report import arms, figures, reading, style, superposed, tables
+from lpjax.report import arms, figures, processes, reading, so_far, style, superposed, tables
 from lpjax.store import paths
 
 _SHOWN = 0.65
@@ -21,49 +23,63 @@ _KINDS = {
 _MINUS = "\N{MINUS SIGN}"
 
 
-def write(workdir: Path, command: str) -> Path:
+def write(workdir: Path, command: str, out: Path | None = None) -> Path:
     """Draws the figures and writes the page, from whatever a work directory holds by now.
 
-    The same files and command give the same bytes.
+    The same files and command give the same bytes, once a run has finished.
 
     Args:
       workdir: A run's, finished or not.
-      command: The command that made it, shown word for word.
+      command: The command that made it, shown word for word; empty if it is not known.
+      out: Where the page and its figures go; by default into the work directory.
 
     Returns:
       The page's path.
 
     Raises:
-      ValueError: If a record of the run is damaged.
+      ValueError: If a record of the run is damaged, or the page cannot be written.
     """
     results = reading.results(workdir)
     config = reading.json_or_empty(paths.config(workdir))
     template, told = _sparse(workdir, results) if arms.is_sparse(config) else _pooled(workdir, results)
-    pictures = figures.draw(workdir, results, paths.figures(workdir))
-    page = paths.report(workdir)
-    page.parent.mkdir(parents=True, exist_ok=True)
-    html = (
-        _environment()
-        .get_template(template)
-        .render(
-            command=command,
-            config=config,
-            config_text=json.dumps(config, indent=2),
-            environment=reading.json_or_empty(paths.environment(workdir)),
-            figures={name: _picture(path.read_bytes()) for name, path in pictures.items()},
-            **told,
+    page = out / paths.report(workdir).name if out else paths.report(workdir)
+    with _writing(page, workdir):
+        pictures = figures.draw(workdir, results, page.parent / paths.figures(workdir).name)
+        html = (
+            _environment()
+            .get_template(template)
+            .render(
+                command=command,
+                config=config,
+                config_text=json.dumps(config, indent=2),
+                environment=reading.json_or_empty(paths.environment(workdir)),
+                figures={name: _picture(path.read_bytes()) for name, path in pictures.items()},
+                so_far=so_far.told(workdir),
+                **told,
+            )
         )
-    )
-    page.write_text(html, encoding="utf-8")
+        page.parent.mkdir(parents=True, exist_ok=True)
+        beside = page.with_name(f".{page.name}")
+        beside.write_text(html, encoding="utf-8")
+        beside.replace(page)
     return page
+
+
+@contextmanager
+def _writing(page: Path, workdir: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ValueError(
+            f"cannot write the report {page}: {error.strerror or error}; write it elsewhere: "
+            f"python -m lpjax.report {workdir} --out=DIR"
+        ) from error
 
 
 def _pooled(workdir: Path, results: pd.DataFrame) -> tuple[str, dict[str, Any]]:
     """Gathers what the page of tickets and their pools tells."""
-    progress, rows = reading.progress(workdir), tables.rows(results)
+    rows = tables.rows(results)
     return "page.html.jinja", {
-        "progress": progress,
-        "unfinished": any(seed["tickets"] < seed["levels"] or seed["pools"] < seed["all_pools"] for seed in progress),
         "rows": rows,
         "compared": _compared(rows),
         "levels": tables.by_level(results) if rows else [],
@@ -74,13 +90,11 @@ def _pooled(workdir: Path, results: pd.DataFrame) -> tuple[str, dict[str, Any]]:
 
 def _sparse(workdir: Path, results: pd.DataFrame) -> tuple[str, dict[str, Any]]:
     """Gathers what the page of a sparse run tells."""
-    progress, rows = arms.progress(workdir), superposed.rows(workdir, results)
+    rows = superposed.rows(workdir, results)
     made = [row for row in rows if row.method not in (arms.BASE, arms.CHEAP)]
     cheap = arms.named(results[results["level"] > 0])
     return "sparse.html.jinja", {
         "plan": arms.plan(workdir),
-        "progress": progress,
-        "unfinished": any(seed["unfinished"] for seed in progress),
         "rows": rows,
         "made": made,
         "levels": tables.by_level(cheap) if len(cheap) else [],
@@ -122,6 +136,7 @@ def _environment() -> Environment:
         "size": _size,
         "number": _number,
         "fraction": _fraction,
+        "lasted": processes.lasted,
     }
     return environment
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from lpjax import store
+from lpjax import store, train
 from lpjax.store import paths
 
 
@@ -55,21 +55,22 @@ def epochs(workdir: Path, columns: Sequence[str] = ("validation_accuracy",)) -> 
     rows = []
     for seed, level, directory in _levels(workdir, "seed_*"):
         summary = json_or_empty(paths.summary(directory))
-        for line in store.read_jsonl(paths.metrics(directory)):
+        for line in lines(directory):
             kept = line["epoch"] == summary.get("epoch")
             rows.append((seed, level, line["epoch"], *map(line.get, columns), kept))
     table = pd.DataFrame(rows, columns=["seed", "level", "epoch", *columns, "kept"])
     return table.astype(dict.fromkeys(columns, float))
 
 
-def progress(workdir: Path) -> list[dict[str, int]]:
+def progress(workdir: Path) -> list[dict[str, Any]]:
     """Counts what is done of what the config asks for.
 
     Args:
       workdir: A run's; of a directory without a config nothing can be said.
 
     Returns:
-      One record a seed: `seed`; `tickets` of `levels`, `pools` of `all_pools`.
+      One record a seed: `seed`; `tickets` of `levels`, `pools` of `all_pools`; `training`: levels begun and not done,
+      each with the `epoch` it has reached, and the last one, `epochs` (`None` if that is not known).
     """
     config = json_or_empty(paths.config(workdir))
     if not {"seeds", "imp", "pool"} <= set(config):
@@ -86,9 +87,45 @@ def progress(workdir: Path) -> list[dict[str, int]]:
                 for level in range(levels)
             ),
             "all_pools": levels * len(methods),
+            "training": [
+                {"level": level, **_reached(paths.level(workdir, seed, level), config)}
+                for level in range(levels)
+                if not paths.summary(paths.level(workdir, seed, level)).exists()
+                and lines(paths.level(workdir, seed, level))
+            ],
         }
         for seed in config["seeds"]
     ]
+
+
+def tickets(workdir: Path) -> pd.DataFrame:
+    """Reads what is known of the tickets before they are measured.
+
+    Args:
+      workdir: A run's.
+
+    Returns:
+      One row a ticket: `seed`, `level`, `kept`, `density`, `epoch` (it is of), `validation_accuracy`.
+    """
+    columns = ["kept", "density", "epoch", "validation_accuracy"]
+    found = [(seed, level, json_or_empty(paths.summary(path))) for seed, level, path in _levels(workdir, "seed_*")]
+    rows = [(seed, level, *map(summary.get, columns)) for seed, level, summary in found if summary]
+    return pd.DataFrame(rows, columns=["seed", "level", *columns]).astype(dict.fromkeys(columns, float))
+
+
+def lines(directory: Path) -> list[dict[str, Any]]:
+    """Reads the epochs of a level, which may begin anew meanwhile.
+
+    Args:
+      directory: The level's.
+
+    Returns:
+      One record an epoch.
+    """
+    try:
+        return store.read_jsonl(paths.metrics(directory))
+    except FileNotFoundError:
+        return []
 
 
 def json_or_empty(path: Path) -> dict[str, Any]:
@@ -101,6 +138,15 @@ def json_or_empty(path: Path) -> dict[str, Any]:
       What it holds; nothing if it is missing.
     """
     return store.read_json(path) if path.exists() else {}
+
+
+def _reached(directory: Path, config: dict[str, Any]) -> dict[str, float | None]:
+    newest = lines(directory)[-1]
+    duration = config.get("train", {}).get("duration")
+    if not duration or not newest.get("step"):
+        return {"epoch": newest["epoch"], "epochs": None}
+    steps_per_epoch = round(newest["step"] / newest["epoch"])
+    return {"epoch": newest["epoch"], "epochs": train.steps(duration, steps_per_epoch) / steps_per_epoch}
 
 
 def _levels(workdir: Path, parent: str) -> list[tuple[int, int, Path]]:

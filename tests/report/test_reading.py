@@ -28,8 +28,26 @@ def test_progress_counts_what_the_config_asks_for(tmp_path, build):
     build(tmp_path, methods=("recalibrated", "interpolation"))
     paths.summary(paths.level(tmp_path, 1, 2)).unlink()
     paths.summary(paths.pool(tmp_path, 1, "interpolation", 0)).unlink()
-    done = {"tickets": 3, "levels": 3, "pools": 6, "all_pools": 6}
-    assert reading.progress(tmp_path) == [{"seed": 0, **done}, {"seed": 1, **done, "tickets": 2, "pools": 5}]
+    done = {"tickets": 3, "levels": 3, "pools": 6, "all_pools": 6, "training": []}
+    training = [{"level": 2, "epoch": 3.0, "epochs": None}]
+    cut = {"seed": 1, **done, "tickets": 2, "pools": 5, "training": training}
+    assert reading.progress(tmp_path) == [{"seed": 0, **done}, cut]
+
+
+def test_a_level_in_training_says_which_epoch_it_has_reached_of_how_many(tmp_path, build):
+    config = store.read_json(paths.config(build(tmp_path, seeds=(0,), methods=())))
+    store.write_json(paths.config(tmp_path), config | {"train": {"duration": "100it"}})
+    paths.summary(paths.level(tmp_path, 0, 2)).unlink()
+    store.append_jsonl(paths.metrics(paths.level(tmp_path, 0, 2)), {"epoch": 4.0, "step": 32})
+    assert reading.progress(tmp_path)[0]["training"] == [{"level": 2, "epoch": 4.0, "epochs": 12.5}]
+
+
+def test_what_is_known_of_tickets_before_they_are_measured(tmp_path, build):
+    assert reading.tickets(tmp_path).empty
+    summary = {"kept": 800, "density": 0.8, "epoch": 2.0, "validation_accuracy": 0.6}
+    store.write_json(paths.summary(paths.level(tmp_path, 3, 1)), summary)
+    paths.level(tmp_path, 3, 2).mkdir()
+    assert reading.tickets(tmp_path).to_dict("records") == [{"seed": 3, "level": 1, **summary}]
 
 
 def test_the_line_of_an_interrupted_write_is_left_out(tmp_path, build):

@@ -1,0 +1,65 @@
+"""The command that writes the page of a run at any time: `python -m lpjax.report runs/demo`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from lpjax.report import so_far
+from lpjax.report.page import write
+from lpjax.report.reading import json_or_empty
+from lpjax.store import paths
+
+_USER_MISTAKE = 2
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Writes the page from what a work directory holds by now, and says what is missing; the run is not disturbed.
+
+    Args:
+      argv: The arguments; None for those of the command line.
+    """
+    parser = _OneLineParser(
+        prog="python -m lpjax.report",
+        description="Writes the page of a run that has finished, is at work, or was cut off.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("workdir", help="what --workdir was given")
+    parser.add_argument("--out", default="", help="where the page goes (default: report/ in the work directory)")
+    given = parser.parse_args(argv)
+    workdir, out = Path(given.workdir).expanduser(), Path(given.out).expanduser() if given.out else None
+    try:
+        _ensure_run(workdir)
+        page = write(workdir, _command(workdir), out)
+        missing = so_far.missing(workdir)
+    except ValueError as error:
+        parser.error(str(error))
+    sys.stdout.write(f"unfinished: {missing}\n" if missing else "")
+    sys.stdout.write(f"report: {page}\n")
+
+
+def _ensure_run(workdir: Path) -> None:
+    if not workdir.is_dir():
+        raise ValueError(f"there is no directory {workdir}; give the --workdir of a run")
+    config = json_or_empty(paths.config(workdir))
+    if not isinstance(config, dict) or not {"seeds", "model"} <= set(config):
+        raise ValueError(f"{workdir} is no work directory: no config of a run is in it; give the --workdir of one")
+
+
+def _command(workdir: Path) -> str:
+    try:
+        return paths.command(workdir).read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError) as error:
+        raise ValueError(f"cannot read {paths.command(workdir)} ({error}); delete it") from error
+
+
+class _OneLineParser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(_USER_MISTAKE, f"lpjax: {' '.join(message.split())}\n")
+
+
+if __name__ == "__main__":
+    main()
