@@ -4,14 +4,17 @@ from lpjax.data.archives import ARCHIVES, Archive, prepare_archive
 from lpjax.data.augment import PADS, augmenter, preprocessor
 from lpjax.data.corrupt import corrupt
 from lpjax.data.corrupted import Corruptions, corruptions
+from lpjax.data.crop import Crop
 from lpjax.data.directory import DataError, data_home, pinned_order, prepared, write_directory
 from lpjax.data.effects.table import BENCHMARK, EXTRA, SEVERITIES
 from lpjax.data.folders import prepare_folder
 from lpjax.data.pickles import read_pickle
+from lpjax.data.pictures import Pictures, open_pictures, read_labels
 from lpjax.data.png import decode_image, encode_png
-from lpjax.data.resident import PUBLISHED, Dataset, load
+from lpjax.data.resident import PUBLISHED, Dataset, channel_statistics, divide, load
 from lpjax.data.sources import open_source
 from lpjax.data.stored import Source, Split, open_directory, open_split
+from lpjax.data.stream import Load, OnDemand, decode, stream
 
 __all__ = [
     "ARCHIVES",
@@ -22,18 +25,26 @@ __all__ = [
     "SEVERITIES",
     "Archive",
     "Corruptions",
+    "Crop",
     "DataError",
     "Dataset",
+    "Load",
+    "OnDemand",
+    "Pictures",
     "Source",
     "Split",
     "augmenter",
+    "channel_statistics",
     "corrupt",
     "corruptions",
     "data_home",
+    "decode",
     "decode_image",
+    "divide",
     "encode_png",
     "load",
     "open_directory",
+    "open_pictures",
     "open_source",
     "open_split",
     "pinned_order",
@@ -41,6 +52,8 @@ __all__ = [
     "prepare_folder",
     "prepared",
     "preprocessor",
+    "read_labels",
     "read_pickle",
+    "stream",
     "write_directory",
 ]

@@ -15,10 +15,11 @@ from lpjax.data.png import encode_png
 _SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 _TAKEN = {"digits", *ARCHIVES}
 _GREY = {"1", "L"}
-_COLOUR = {"P", "RGB", "YCbCr"}
+_COLOUR = {"CMYK", "P", "RGB", "YCbCr"}
+_KEPT = {"JPEG", "PNG"}  # formats whose files are stored as they are, if pictures may have any size
 
 
-def prepare_folder(name: str, source: str | Path, data_dir: str | Path = "") -> Path:
+def prepare_folder(name: str, source: str | Path, data_dir: str | Path = "", *, any_size: bool = False) -> Path:
     """Makes a folder of images into a TFDS directory.
 
     Images are stored in a pinned shuffled order (the SHA-256 of their paths), so the last ones of the training split,
@@ -28,9 +29,10 @@ def prepare_folder(name: str, source: str | Path, data_dir: str | Path = "") -> 
       name: Of the new data set: lower-case letters, digits and underscores.
       source: A folder with `train/<class>/` and `test/<class>/`, each full of images (PNG, JPEG, ...) of one size.
       data_dir: Where TFDS directories lie; empty for TFDS's own default.
+      any_size: They may have many sizes, and are to be streamed: colour and grey may be mixed, and count as colour.
 
     Returns:
-      The directory `data_dir/name/1.0.0`, images stored as PNG.
+      The directory `data_dir/name/1.0.0`, images stored as PNG; of any size, JPEG files as they are.
 
     Raises:
       DataError: If there are no images, their sizes or classes differ, or one cannot be read.
@@ -53,9 +55,14 @@ def prepare_folder(name: str, source: str | Path, data_dir: str | Path = "") -> 
     classes = sorted({path.parent.name for path in files["train"]})
     if strange := sorted({path.parent.name for path in files["test"]} - set(classes)):
         raise DataError(f"{root}/test has classes that train has not: {', '.join(strange)}")
-    shape = _pixels(files["train"][0]).shape
-    examples = {split: _examples(root, paths, shape) for split, paths in files.items()}
-    return write_directory(home, name, "1.0.0", _features(shape, classes), examples, f"From the folder {root.name}.")
+    if any_size:
+        examples = {split: _pictures(root, paths) for split, paths in files.items()}
+        features = _features((None, None, 3), classes)
+    else:
+        shape = _pixels(files["train"][0]).shape
+        examples = {split: _examples(root, paths, shape) for split, paths in files.items()}
+        features = _features(shape, classes)
+    return write_directory(home, name, "1.0.0", features, examples, f"From the folder {root.name}.")
 
 
 def _files(root: Path, split: str) -> list[Path]:
@@ -81,18 +88,28 @@ def _examples(root: Path, paths: Sequence[Path], shape: tuple[int, ...]) -> Iter
     for path in paths:
         pixels = _pixels(path)
         if pixels.shape != shape:
-            raise DataError(f"{path} has shape {pixels.shape}, the first image {shape}; resize them all to one shape")
-        relative = path.relative_to(root).as_posix()
-        yield {"id": relative, "image": encode_png(pixels), "label": path.parent.name}
+            raise DataError(
+                f"{path} has shape {pixels.shape}, the first image {shape}; "
+                "resize them all to one shape, or prepare them to be streamed (--any_size)"
+            )
+        yield {"id": path.relative_to(root).as_posix(), "image": encode_png(pixels), "label": path.parent.name}
 
 
-def _features(shape: tuple[int, ...], classes: list[str]) -> Any:
+def _pictures(root: Path, paths: Sequence[Path]) -> Iterator[dict[str, Any]]:
+    for path in paths:
+        pixels = _pixels(path)  # decoded, so that a broken one is found now
+        with Image.open(path) as image:
+            encoded = path.read_bytes() if image.format in _KEPT else encode_png(pixels)
+        yield {"id": path.relative_to(root).as_posix(), "image": encoded, "label": path.parent.name}
+
+
+def _features(shape: tuple[int | None, ...], classes: list[str]) -> Any:
     import tensorflow_datasets as tfds
 
     return tfds.features.FeaturesDict(
         {
             "id": tfds.features.Text(),
-            "image": tfds.features.Image(shape=shape, encoding_format="png"),
+            "image": tfds.features.Image(shape=shape, encoding_format="jpeg" if None in shape else "png"),
             "label": tfds.features.ClassLabel(names=classes),
         }
     )

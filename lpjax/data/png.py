@@ -8,8 +8,26 @@ from PIL import Image
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
+def open_image(encoded: bytes, channels: int) -> Image.Image:
+    """Decodes an image of any format and mode Pillow knows.
+
+    Args:
+      encoded: The bytes of its file.
+      channels: 1 (grey), 3 (colour) or 4 (with opacity); the image is converted if it has others.
+
+    Returns:
+      The image, of mode `'L'`, `'RGB'` or `'RGBA'`.
+
+    Example:
+      >>> open_image(encode_png(np.full((2, 3, 1), 7, np.uint8)), 3).getpixel((0, 0))
+      (7, 7, 7)
+    """
+    with Image.open(io.BytesIO(encoded)) as image:
+        return image.convert(_MODES[channels])
+
+
 def decode_image(encoded: bytes, channels: int) -> np.ndarray:
-    """Decodes an image of any format Pillow knows.
+    """Decodes an image to pixels.
 
     Args:
       encoded: The bytes of its file.
@@ -22,8 +40,7 @@ def decode_image(encoded: bytes, channels: int) -> np.ndarray:
       >>> decode_image(encode_png(np.full((2, 3, 1), 7, np.uint8)), 1).shape
       (2, 3, 1)
     """
-    with Image.open(io.BytesIO(encoded)) as image:
-        pixels = np.asarray(image.convert(_MODES[channels]))
+    pixels = np.asarray(open_image(encoded, channels))
     return pixels.reshape(*pixels.shape[:2], channels)
 
 

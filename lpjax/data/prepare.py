@@ -28,13 +28,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--archive", default="", help="the official cifar-*-python.tar.gz, if it is on disk")
     parser.add_argument("--name", default="", help="folder: what to call the new data set")
     parser.add_argument("--source", default="", help="folder: where train/<class>/ and test/<class>/ lie")
+    parser.add_argument("--any_size", action="store_true", help="folder: images of many sizes, to be streamed")
     given = parser.parse_args(argv)
     try:
         one_of("data set", given.what, (*ARCHIVES, "folder"))
         if given.what == "folder":
             if not given.name or not given.source:
                 raise ValueError("folder needs --name=NAME and --source=DIR")
-            directory = prepare_folder(given.name, given.source, given.data_dir)
+            directory = prepare_folder(given.name, given.source, given.data_dir, any_size=given.any_size)
         else:
             directory = prepare_archive(given.what, given.data_dir, given.archive)
     except ValueError as error:

@@ -68,7 +68,35 @@ def load(name: str, *, data_dir: str = "", validation: int = 5000, train_images:
       Yin et al., Lottery Pools, AAAI 2023.
     """
     source = open_source(name, data_dir)
-    everything = source.train.size
+    kept, held_out = divide(name, source.train.size, validation, train_images)
+    train = source.train.read(kept.start, kept.stop)
+    test = source.test.read(0, source.test.size)
+    if train.images.shape[1:] != test.images.shape[1:]:
+        raise DataError(f"{name} trains on images {train.images.shape[1:]}, tests on {test.images.shape[1:]}")
+    mean, std = PUBLISHED.get(name.partition(":")[0]) or channel_statistics(np.asarray(train.images))
+    validated = source.train.read(held_out.start, held_out.stop)
+    return Dataset(name, train, validated, test, source.classes, mean, std)
+
+
+def divide(name: str, everything: int, validation: int, train_images: int) -> tuple[range, range]:
+    """Divides a training split.
+
+    Args:
+      name: Of the data set.
+      everything: Images of the split.
+      validation: Images held out, at its end.
+      train_images: The first so many of the others; 0 for all.
+
+    Returns:
+      Rows to train on, rows held out.
+
+    Raises:
+      ValueError: If there are not so many.
+
+    Example:
+      >>> divide('digits', 1000, 200, 100)
+      (range(0, 100), range(800, 1000))
+    """
     rest = everything - validation
     if validation < 0 or rest < 1:
         raise ValueError(f"validation is {validation} of the {everything} images of {name}; give 0 to {everything - 1}")
@@ -76,20 +104,26 @@ def load(name: str, *, data_dir: str = "", validation: int = 5000, train_images:
         raise ValueError(
             f"train_images is {train_images} where {name} has {rest} besides the hold-out; give 0 to {rest}"
         )
-    train = source.train.read(0, train_images or rest)
-    test = source.test.read(0, source.test.size)
-    if train.images.shape[1:] != test.images.shape[1:]:
-        raise DataError(f"{name} trains on images {train.images.shape[1:]}, tests on {test.images.shape[1:]}")
-    mean, std = PUBLISHED.get(name.partition(":")[0]) or _statistics(np.asarray(train.images))
-    return Dataset(name, train, source.train.read(rest, everything), test, source.classes, mean, std)
+    return range(train_images or rest), range(rest, everything)
 
 
-def _statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Counts how often each value occurs: exact sums, without a copy of all pixels as floats."""
+def channel_statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Measures the channels of images, by counting values: exact sums, without a copy of all pixels as floats.
+
+    Args:
+      images: `[N, H, W, C]`, uint8.
+
+    Returns:
+      Mean and standard deviation of each channel, of pixels in [0, 1]; of a constant one, 1, to stay finite.
+
+    Example:
+      >>> channel_statistics(np.array([[[[0], [255]]]], np.uint8))
+      ((0.5,), (0.5,))
+    """
     values = np.arange(256) / 255
     mean, std = [], []
     for channel in np.moveaxis(images, -1, 0):
         share = np.bincount(channel.ravel(), minlength=256) / channel.size
         mean.append(float(share @ values))
-        std.append(float(np.sqrt(share @ (values - mean[-1]) ** 2)) or 1.0)  # a constant channel stays finite
+        std.append(float(np.sqrt(share @ (values - mean[-1]) ** 2)) or 1.0)
     return tuple(mean), tuple(std)

@@ -34,15 +34,35 @@ def open_source(name: str, data_dir: str = "") -> Source:
       >>> source.classes, source.train.size, source.test.size
       (10, 1000, 797)
     """
-    if name == "digits":
-        return _digits()
+    return _digits() if name == "digits" else open_directory(find_directory(name, data_dir))
+
+
+def find_directory(name: str, data_dir: str = "") -> Path:
+    """Finds the TFDS directory of a data set; an official archive is prepared on first use.
+
+    Args:
+      name: As for `open_source`, but not `'digits'`.
+      data_dir: Where TFDS directories lie; empty for TFDS's own default.
+
+    Returns:
+      The directory.
+
+    Raises:
+      DataError: If the data are not there and cannot be had.
+      ValueError: If the name is unknown.
+
+    Example:
+      >>> find_directory('imagenet2012', '/nowhere')  # doctest: +ELLIPSIS
+      Traceback (most recent call last):
+      lpjax.data.directory.DataError: imagenet2012 is not in /nowhere; prepare it once where TensorFlow is, ...
+    """
     home = data_home(data_dir)
     if name in ARCHIVES and name not in prepared(home):
         prepare_archive(name, home)
     there = prepared(home)
     if name not in there:
         _refuse(name, home, there)
-    return open_directory(there[name])
+    return there[name]
 
 
 def _digits() -> Source:

@@ -53,11 +53,8 @@ def open_directory(directory: Path) -> Source:
       DataError: If it holds no images of 8 bits with one label each, is in another format, or (when read) broken or
         of images of different shapes.
     """
-    builder, keys, classes = _open(directory)
-    splits = builder.info.splits
-    test = "test" if "test" in splits else "validation"
-    if missing := {"train", test} - set(splits):
-        raise DataError(f"{directory} has no {' and no '.join(sorted(missing))} split; it has {sorted(splits)}")
+    builder, keys, classes = open_builder(directory)
+    test = test_split(directory, builder)
     return Source(classes, *(_split(directory, builder, keys, split) for split in ("train", test)))
 
 
@@ -74,13 +71,44 @@ def open_split(directory: Path, split: str) -> Split:
     Raises:
       DataError: As `open_directory`, or if there is no such split.
     """
-    builder, keys, _ = _open(directory)
+    builder, keys, _ = open_builder(directory)
     if split not in builder.info.splits:
         raise DataError(f"{directory} has no {split} split; it has {sorted(builder.info.splits)}")
     return _split(directory, builder, keys, split)
 
 
-def _open(directory: Path) -> tuple[Any, tuple[str, str], int]:
+def test_split(directory: Path, builder: Any) -> str:
+    """Names the split that reports.
+
+    Args:
+      directory: A TFDS directory.
+      builder: From `open_builder`.
+
+    Returns:
+      `'test'`, or `'validation'` where there is no such.
+
+    Raises:
+      DataError: If there is neither, or no `'train'`.
+    """
+    splits = builder.info.splits
+    test = "test" if "test" in splits else "validation"
+    if missing := {"train", test} - set(splits):
+        raise DataError(f"{directory} has no {' and no '.join(sorted(missing))} split; it has {sorted(splits)}")
+    return test
+
+
+def open_builder(directory: Path) -> tuple[Any, tuple[str, str], int]:
+    """Opens a TFDS directory and sees that it can be used.
+
+    Args:
+      directory: The TFDS directory.
+
+    Returns:
+      TFDS's builder, the names of image and label, and the number of classes.
+
+    Raises:
+      DataError: If it holds no images of 8 bits with one label each, or is in another format.
+    """
     import tensorflow_datasets as tfds
 
     builder = tfds.builder_from_directory(directory)
@@ -125,7 +153,8 @@ def _decode(directory: Path, stored: Any, keys: tuple[str, str], channels: int, 
             pixels = decode_image(example[keys[0]], channels)
             if pixels.shape != shape:
                 raise DataError(
-                    f"{directory} has images of shapes {shape} and {pixels.shape}; resize them all to one shape"
+                    f"{directory} has images of shapes {shape} and {pixels.shape}; "
+                    "resize them all to one shape, or stream them (stream.size=224)"
                 )
             images[row - start], labels[row - start] = pixels, example[keys[1]]
 

@@ -73,6 +73,8 @@ def linear_paths(job: Job, workdir: Path, seed: int) -> list[Row]:
     """
 
     def measured() -> list[Row]:
+        if job.config.stream.size:
+            raise ValueError("linear paths need test images in memory, these are streamed; give stream.size 0")
         tickets, key = _tickets(job, workdir, seed), SeedKeys.of(seed).pool
         loss_and_error, rows = _loss_and_error(job), []
         with Progress(f"seed {seed} paths", 2 * (len(tickets) - 1), "path") as progress:

@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 from lpjax import data, models, pools, store, tickets, train
 from lpjax.choices import one_of
 from lpjax.run.check_sparse import check_sparse
+from lpjax.run.check_stream import check_stream
 from lpjax.run.config import default_config, fields
 
 
@@ -55,6 +56,8 @@ def check(config: ConfigDict) -> None:
         raise ValueError(f"seeds are {tuple(config.seeds)}; give one or more different integers from 0 on")
     _ranges(config)
     _durations(config)
+    if config.stream.size:
+        check_stream(config)
     if config.tensorboard:
         store.ensure_tensorboard()
     if config.sparse.method != "none":

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lpjax import metrics, store, train
+from lpjax import data, metrics, store, train
 from lpjax.run.job import Job
 from lpjax.run.pool import load_ticket
 from lpjax.run.progress import Progress
@@ -69,7 +69,11 @@ def predict(job: Job, variables: Variables, batch: Batch) -> jax.Array:
     Returns:
       `[N, classes]`, float32.
     """
-    return _predict(job.apply, job.preprocess, job.config.eval_batch_size, variables, batch.images)
+    images, size = batch.images, job.config.eval_batch_size
+    logits = partial(_predict, job.apply, job.preprocess, size, variables)
+    if isinstance(images, data.OnDemand):  # the next are decoded while these are computed
+        return jnp.concatenate([logits(images[i : i + size]) for i in range(0, images.shape[0], size)])
+    return logits(images)
 
 
 def measure(logits: jax.Array, labels: jax.Array) -> dict[str, float]:

@@ -1,0 +1,117 @@
+"""Images of many sizes, cut to one: at random to train on, from the centre to measure."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+_TRIES = 10
+
+
+class Crop(NamedTuple):
+    """How images are cut to squares.
+
+    Attributes:
+      size: Pixels of a side of the square.
+      resize: Pixels of the shorter side before the centre is cut out, at least `size`.
+      area: Least and greatest share of the image that is cut out at random.
+      ratio: Least and greatest width of that by its height.
+    """
+
+    size: int
+    resize: int
+    area: tuple[float, float]
+    ratio: tuple[float, float]
+
+
+def draw_box(
+    width: int, height: int, area: tuple[float, float], ratio: tuple[float, float], draw: np.random.Generator
+) -> tuple[int, int, int, int]:
+    """Draws the part of an image that is cut out at random.
+
+    Ten times a share of the area is drawn uniformly, and the ratio of width to height uniformly by its logarithm; the
+    first that fits in the image is put anywhere in it. If none fits, the largest central part of a ratio allowed.
+
+    Args:
+      width: Of the image, pixels.
+      height: Of the image, pixels.
+      area: Least and greatest share.
+      ratio: Least and greatest width by height.
+      draw: Where chance comes from.
+
+    Returns:
+      `(left, top, right, bottom)`, inside the image.
+
+    Example:
+      >>> draw_box(500, 375, (1.0, 1.0), (1.0, 1.0), np.random.default_rng(0))
+      (62, 0, 437, 375)
+
+    References:
+      Szegedy et al., Going Deeper with Convolutions, CVPR 2015, section 6; as torchvision's RandomResizedCrop.
+    """
+    low, high = (math.log(bound) for bound in ratio)
+    for _ in range(_TRIES):
+        pixels = width * height * draw.uniform(*area)
+        shape = math.exp(draw.uniform(low, high))
+        across, down = round(math.sqrt(pixels * shape)), round(math.sqrt(pixels / shape))
+        if 0 < across <= width and 0 < down <= height:
+            top, left = int(draw.integers(height - down + 1)), int(draw.integers(width - across + 1))
+            return left, top, left + across, top + down
+    across, down = width, height
+    if width / height < ratio[0]:
+        down = round(width / ratio[0])
+    elif width / height > ratio[1]:
+        across = round(height * ratio[1])
+    left, top = (width - across) // 2, (height - down) // 2
+    return left, top, left + across, top + down
+
+
+def random_crop(image: Image.Image, crop: Crop, draw: np.random.Generator) -> np.ndarray:
+    """Cuts a random part out of an image and resizes it to a square, bilinearly with antialiasing.
+
+    Args:
+      image: Of any size, mode `'L'` or `'RGB'`.
+      crop: To what.
+      draw: Where chance comes from.
+
+    Returns:
+      `[size, size, C]`, uint8.
+
+    Example:
+      >>> crop = Crop(8, 8, (0.1, 1.0), (0.8, 1.25))
+      >>> random_crop(Image.new('RGB', (20, 10)), crop, np.random.default_rng(0)).shape
+      (8, 8, 3)
+    """
+    box = draw_box(*image.size, crop.area, crop.ratio, draw)
+    # Cut first: resize(box=...) would let pixels outside the box bleed in, which torchvision does not.
+    return _pixels(image.crop(box).resize((crop.size, crop.size), Image.Resampling.BILINEAR))
+
+
+def centre_crop(image: Image.Image, crop: Crop) -> np.ndarray:
+    """Resizes an image, bilinearly with antialiasing, and cuts out its centre.
+
+    Args:
+      image: Of any size, mode `'L'` or `'RGB'`.
+      crop: To what.
+
+    Returns:
+      `[size, size, C]`, uint8.
+
+    Example:
+      >>> centre_crop(Image.new('L', (20, 10)), Crop(8, 9, (0.1, 1.0), (0.8, 1.25))).shape
+      (8, 8, 1)
+
+    References:
+      torchvision's Resize and CenterCrop, and how they round.
+    """
+    shorter = min(image.size)
+    width, height = (int(crop.resize * side / shorter) for side in image.size)
+    left, top = round((width - crop.size) / 2), round((height - crop.size) / 2)
+    resized = image.resize((width, height), Image.Resampling.BILINEAR)
+    return _pixels(resized.crop((left, top, left + crop.size, top + crop.size)))
+
+
+def _pixels(image: Image.Image) -> np.ndarray:
+    pixels = np.asarray(image)
+    return pixels.reshape(*pixels.shape[:2], -1)

@@ -1,0 +1,154 @@
+"""Images that do not fit in memory: read, decoded and cut out while others are trained on."""
+
+import os
+from collections.abc import Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lpjax.data.crop import Crop, centre_crop, random_crop
+from lpjax.data.pictures import Pictures, read_picture
+from lpjax.types import Batch
+
+_THREADS = min(32, os.cpu_count() or 1)  # that read and decode; more than there are cores gain nothing
+
+
+class Load(NamedTuple):
+    """Makes one row into pixels and label, with the same outcome in whichever thread, process and order.
+
+    Attributes:
+      pictures: What rows are of.
+      crop: How images are cut.
+      key: Integers that decide, with the row alone, what is cut out; None for the centre.
+    """
+
+    pictures: Pictures
+    crop: Crop
+    key: tuple[int, ...] | None = None
+
+    def __call__(self, row: int) -> tuple[np.ndarray, np.int32]:
+        """Reads, decodes and cuts.
+
+        Args:
+          row: Place of the image in the stored order.
+
+        Returns:
+          `[size, size, C]`, uint8, and the label.
+        """
+        image, label = read_picture(self.pictures, int(row))
+        if self.key is None:
+            return centre_crop(image, self.crop), np.int32(label)
+        return random_crop(image, self.crop, np.random.default_rng((*self.key, int(row)))), np.int32(label)
+
+
+def stream(
+    load: Load, batches: Sequence[np.ndarray], *, workers: int = 0, prefetch: int = 2
+) -> Generator[Batch, None, None]:
+    """Reads batches ahead of their use, in threads or in processes.
+
+    Which images come when is decided by the caller, and what becomes of an image by its row: a stream started anew at
+    the batch where another stopped goes on with the same bits, whatever `workers`. Nothing runs on after the generator
+    was closed. Processes are started afresh (spawned), so a script that asks for some needs the guard
+    `if __name__ == '__main__'`.
+
+    Args:
+      load: Rows to pixels and labels.
+      batches: Rows, an array a batch, as long as the first one, but for the last.
+      workers: Processes that decode, every one a batch of its own; 0 for threads of this one.
+      prefetch: Batches read ahead; in processes at least one each.
+
+    Yields:
+      Images `[B, size, size, C]`, uint8, and labels `[B]`, int32; numpy arrays.
+
+    Raises:
+      DataError: If a record or an image is broken.
+
+    Example:
+      >>> next(stream(Load(None, None), []), None) is None
+      True
+    """
+    if not batches:
+        return
+    size = len(batches[0])
+    with closing(iter(pipeline(load, np.concatenate(batches), size, workers=workers, prefetch=prefetch))) as parts:
+        for rows in batches:
+            # A last batch may be longer, where every process computes it whole.
+            pixels, labels = zip(*(next(parts) for _ in range(0, len(rows), size)), strict=True)
+            yield _batch(*(part[0] if len(part) == 1 else np.concatenate(part) for part in (pixels, labels)))
+
+
+def pipeline(load: Load, rows: np.ndarray, size: int, *, workers: int = 0, prefetch: int = 2) -> Any:
+    """Builds what Grain runs for a stream.
+
+    Args:
+      load: Rows to pixels and labels.
+      rows: `[N]`, all of them, in order.
+      size: Rows a batch; the last may be smaller.
+      workers: As for `stream`.
+      prefetch: As for `stream`.
+
+    Returns:
+      A `grain.IterDataset` of `(images, labels)`; its iterators can be asked for their state, set to one, and closed.
+    """
+    import grain
+
+    images = grain.MapDataset.source(rows).map(load)
+    if not workers:
+        return images.to_iter_dataset(grain.ReadOptions(_THREADS, max(prefetch * size, _THREADS))).batch(size)
+    _parse_flags()
+    ahead = -(-prefetch // workers)
+    options = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=ahead)
+    # A worker is given whole batches, or their order would depend on the number of workers.
+    return images.batch(size).to_iter_dataset(grain.ReadOptions(1, 1)).mp_prefetch(options)
+
+
+def decode(load: Load, rows: Sequence[int]) -> Batch:
+    """Reads images into memory.
+
+    Args:
+      load: Rows to pixels and labels.
+      rows: `N` rows.
+
+    Returns:
+      Images `[N, size, size, C]`, uint8, and labels `[N]`, int32; numpy arrays.
+
+    Raises:
+      DataError: If a record or an image is broken.
+    """
+    side, channels = load.crop.size, load.pictures.channels
+    images, labels = np.empty((len(rows), side, side, channels), np.uint8), np.empty(len(rows), np.int32)
+
+    def fill(place: int) -> None:
+        images[place], labels[place] = load(rows[place])
+
+    with ThreadPoolExecutor(_THREADS) as threads:
+        for _ in threads.map(fill, range(len(rows))):
+            pass
+    return _batch(images, labels)
+
+
+class OnDemand:
+    """Images of a split that are decoded, from the centre, every time that a slice of them is taken."""
+
+    dtype = np.dtype(np.uint8)
+
+    def __init__(self, pictures: Pictures, crop: Crop) -> None:
+        self._load = Load(pictures, crop)
+        self.shape = (pictures.size, crop.size, crop.size, pictures.channels)
+
+    def __getitem__(self, rows: slice) -> Any:
+        return decode(self._load, range(self.shape[0])[rows]).images
+
+
+def _batch(images: Any, labels: Any) -> Batch:
+    return Batch(images, labels)
+
+
+def _parse_flags() -> None:
+    """Grain's processes read absl's flags, which nobody has parsed where lpjax is used as a library."""
+    from absl import flags
+
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS.mark_as_parsed()
