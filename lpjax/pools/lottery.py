@@ -22,6 +22,7 @@ PyTree = Any
 Evaluate = Callable[[Variables], jax.Array]
 Recalibrate = Callable[[Variables, jax.Array], Variables]
 Coefficients = Sequence[float] | Callable[[jax.Array], jax.Array]
+Over = Callable[..., Any]
 
 INTERPOLATION = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 """The paper's eleven coefficients."""
@@ -97,6 +98,7 @@ def pool(
     prune: str = "during",
     fresh: bool = False,
     chunk: int = 1,
+    over: Over = lax.map,
 ) -> Pool:
     """Builds a pool method.
 
@@ -104,7 +106,7 @@ def pool(
     recalibrated, and the mix of highest value becomes the anchor if it passes. Pruning keeps the anchor's exact count,
     chosen afresh among all prunable weights: a mix may revive weights that the anchor lacks.
 
-    The grid over coefficients is one compiled program that holds `chunk` candidates at a time.
+    The grid over coefficients is one compiled program that holds `chunk` candidates at a time on a device.
 
     Args:
       evaluate: `variables -> value` on validation, jittable; the higher the better.
@@ -116,6 +118,7 @@ def pool(
         anchor share theirs, so that they differ by their weights alone.
       chunk: Candidates evaluated at once: 1 is a loop, more is `jax.vmap` in chunks. A convolution batched over its
         weights is a grouped convolution, which on CPUs is several times slower than the loop.
+      over: What maps a function over the grid, called like `lax.map`; another may share the candidates out to devices.
 
     Returns:
       `Pool(init, step, ticket)`.
@@ -157,7 +160,7 @@ def pool(
         return PoolState(ticket.variables, ticket.mask, kept(ticket.mask), measured, key, zero, zero)
 
     def step(state: PoolState, newcomer: Variables) -> tuple[PoolState, Trial]:
-        return _step(evaluate, recalibrate, state, newcomer, propose(state.tried), rule, prune, fresh, chunk)
+        return _step(evaluate, recalibrate, state, newcomer, propose(state.tried), rule, prune, fresh, chunk, over)
 
     def ticket(state: PoolState) -> Ticket:
         return _finish(recalibrate, state) if prune == "after" else Ticket(state.variables, state.mask)
@@ -176,7 +179,7 @@ def call(function: Partial, *args: Any) -> Any:
     return function(*args)
 
 
-@partial(jax.jit, static_argnames=("prune", "fresh", "chunk"))
+@partial(jax.jit, static_argnames=("prune", "fresh", "chunk", "over"))
 def _step(
     evaluate: Evaluate,
     recalibrate: Recalibrate,
@@ -187,6 +190,7 @@ def _step(
     prune: str,
     fresh: bool,
     chunk: int,
+    over: Over,
 ) -> tuple[PoolState, Trial]:
     def mix(coefficient: jax.Array) -> tuple[Variables, PyTree]:
         mixed = lerp(state.variables, newcomer, coefficient)
@@ -199,7 +203,7 @@ def _step(
         return evaluate(candidate), candidate.stats
 
     proposals = coefficients, state.tried * coefficients.size + jnp.arange(coefficients.size, dtype=jnp.int32)
-    values, stats = lax.map(trial, proposals, batch_size=chunk) if chunk > 1 else lax.map(trial, proposals)
+    values, stats = over(trial, proposals, batch_size=chunk if chunk > 1 else None)
     best = jnp.argmax(jnp.where(jnp.isnan(values), -jnp.inf, values))
     old_value = state.value.astype(values.dtype)
     accepted = jnp.stack([accept(values[best], old_value) for accept in ACCEPT.values()])[rule]

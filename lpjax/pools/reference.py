@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
-from lpjax.pools.lottery import INTERPOLATION, Evaluate, Pool, PoolState, Recalibrate, pool
+from lpjax.pools.lottery import INTERPOLATION, Evaluate, Over, Pool, PoolState, Recalibrate, pool
 from lpjax.sparsity import kept, total
 from lpjax.types import Ticket
 
@@ -28,7 +29,12 @@ def float_count(kept: int, total: int) -> int:
 
 
 def reference(
-    evaluate: Evaluate, recalibrate: Recalibrate, *, coefficients: Sequence[float] = INTERPOLATION, chunk: int = 1
+    evaluate: Evaluate,
+    recalibrate: Recalibrate,
+    *,
+    coefficients: Sequence[float] = INTERPOLATION,
+    chunk: int = 1,
+    over: Over = lax.map,
 ) -> Pool:
     """Builds the search that replays the authors' log: their start, their strict `>`, their float count.
 
@@ -39,6 +45,7 @@ def reference(
       recalibrate: `(variables, key) -> variables`; to follow the log, over all training images in stored order.
       coefficients: Weights of the newcomer.
       chunk: Candidates evaluated at once.
+      over: What maps a function over the grid; see `pool`.
 
     Returns:
       `Pool(init, step, ticket)`; `init(ticket, key, value)` wants the anchor's first value.
@@ -54,7 +61,7 @@ def reference(
       fall by index, where theirs keeps them all. Variances are biased, theirs are larger by n / (n - 1) with n = B H W,
       below 0.1 %.
     """
-    engine = pool(evaluate, recalibrate, coefficients=coefficients, accept=">", chunk=chunk)
+    engine = pool(evaluate, recalibrate, coefficients=coefficients, accept=">", chunk=chunk, over=over)
 
     def init(ticket: Ticket, key: jax.Array, value: float | None = None) -> PoolState:
         if value is None:

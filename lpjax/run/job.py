@@ -33,13 +33,15 @@ class Job(NamedTuple):
       augment: Keys and images to normalised floats, with augmentation.
       preprocess: Images to normalised floats.
       initialise: Key to fresh variables.
+      like: Their shapes.
       mask: The dense network's mask.
       optimizer: Mask to the optimiser that holds it.
       compiled: Optimiser to its data-parallel training step; nothing is compiled before its first call.
       step: That of `optimizer`.
       fit: `train.fit` on this job's data, `(step, state, key, stop=..., marks=..., pause=...)`, from a state anywhere.
-      evaluate: Accuracy on validation.
-      recalibrate: Fresh BatchNorm statistics.
+      evaluate: Accuracy on validation, every batch spread over the devices.
+      recalibrate: Fresh BatchNorm statistics, likewise.
+      alone: Both again, computed whole by whichever device runs them: for networks that are spread themselves.
       mesh: The devices.
       images: Training images there are.
       steps_per_epoch: Batches in one pass.
@@ -54,6 +56,7 @@ class Job(NamedTuple):
     augment: Augment
     preprocess: Preprocess
     initialise: Callable[[jax.Array], Variables]
+    like: Variables
     mask: PyTree
     optimizer: Callable[[PyTree], optax.GradientTransformation]
     compiled: Callable[[optax.GradientTransformation], train.Step]
@@ -61,6 +64,7 @@ class Job(NamedTuple):
     fit: Callable[..., Iterator[train.Moment]]
     evaluate: train.Evaluate
     recalibrate: train.Recalibrate
+    alone: tuple[train.Evaluate, train.Recalibrate]
     mesh: Mesh
     images: int
     steps_per_epoch: int
@@ -103,7 +107,8 @@ def prepare(config: ConfigDict) -> Job:
     def initialise(key: jax.Array) -> Variables:
         return models.initialise(module, key, images.shape)
 
-    mask = sparsity.full_mask(jax.eval_shape(initialise, jax.random.key(0)).params, prunable(config))
+    like = jax.eval_shape(initialise, jax.random.key(0))
+    mask = sparsity.full_mask(like.params, prunable(config))
     if config.sparse.method == "none":
         check_rewind(config, steps_per_epoch)
         _check_levels(config, sparsity.total(mask))
@@ -116,14 +121,24 @@ def prepare(config: ConfigDict) -> Job:
 
     def compiled(optimizer: optax.GradientTransformation) -> train.Step:
         smoothing = config.train.label_smoothing
-        step = train.train_step(apply, optimizer, augment, label_smoothing=smoothing, axis_name=train.AXIS)
-        return train.data_parallel(step, mesh)
+        take = train.whole if images.streamed else train.gather
+        step = train.train_step(apply, optimizer, augment, label_smoothing=smoothing, axis_name=train.AXIS, take=take)
+        return train.data_parallel(step, mesh, whole=not images.streamed)
 
     def fit(step: train.Step, state: train.TrainState, key: jax.Array, **pauses: Any) -> Iterator[train.Moment]:
         sizes = {"images": images.size, "batch_size": config.train.batch_size}
         return train.fit(step, train.replicate(state, mesh), images.feed, key, **sizes, **pauses)
 
     budget = images.size if config.pool.recalibrate == "full" else int(config.pool.recalibrate)
+
+    def measures(mesh: Mesh | None) -> tuple[train.Evaluate, train.Recalibrate]:
+        sizes = {"images": budget, "batch_size": config.train.batch_size}
+        return (
+            train.evaluator(apply, preprocess, images.validation, config.eval_batch_size, mesh),
+            train.recalibrator(apply, augment, images.known, **sizes, mesh=mesh),
+        )
+
+    evaluate, recalibrate = measures(mesh)
     return Job(
         config=config,
         train=images.known,
@@ -133,13 +148,15 @@ def prepare(config: ConfigDict) -> Job:
         augment=augment,
         preprocess=preprocess,
         initialise=initialise,
+        like=like,
         mask=mask,
         optimizer=optimizer,
         compiled=compiled,
         step=compiled(optimizer(mask)),
         fit=fit,
-        evaluate=train.evaluator(apply, preprocess, images.validation, config.eval_batch_size),
-        recalibrate=train.recalibrator(apply, augment, images.known, images=budget, batch_size=config.train.batch_size),
+        evaluate=evaluate,
+        recalibrate=recalibrate,
+        alone=measures(None) if mesh.size > 1 else (evaluate, recalibrate),
         mesh=mesh,
         images=images.size,
         steps_per_epoch=steps_per_epoch,

@@ -7,6 +7,7 @@ from lpjax.train.fit import Feed, Moment, fit, mean_metrics, resident, steps_per
 from lpjax.train.optimizer import SCHEDULES, learning_rate, sgd
 from lpjax.train.parallel import AXIS, data_parallel, mesh_of, replicate
 from lpjax.train.recalibrate import Recalibrate, recalibrate, recalibrator
+from lpjax.train.spread import deal, spread
 from lpjax.train.step import Step, StepMetrics, TrainState, cross_entropy, gather, initial_state, train_step, whole
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "cross_entropy",
     "cyclical",
     "data_parallel",
+    "deal",
     "evaluator",
     "fit",
     "gather",
@@ -40,6 +42,7 @@ __all__ = [
     "replicate",
     "resident",
     "sgd",
+    "spread",
     "steps",
     "steps_per_epoch",
     "train_step",

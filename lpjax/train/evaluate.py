@@ -6,15 +6,22 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.custom_batching import sequential_vmap
+from jax.sharding import Mesh
 from jax.tree_util import Partial
 
+from lpjax.train.spread import fill, spread
 from lpjax.types import Apply, Batch, Preprocess, Variables
 
 Evaluate = Callable[[Variables], jax.Array]
 
 
 def predict(
-    apply: Apply, preprocess: Preprocess, variables: Variables, images: jax.Array, batch_size: int = 500
+    apply: Apply,
+    preprocess: Preprocess,
+    variables: Variables,
+    images: jax.Array,
+    batch_size: int = 500,
+    mesh: Mesh | None = None,
 ) -> jax.Array:
     """Computes the logits of many images, batch after batch in one program.
 
@@ -23,14 +30,23 @@ def predict(
       preprocess: uint8 images to normalised floats.
       variables: Parameters and the statistics to normalise with.
       images: `[N, H, W, C]`, uint8.
-      batch_size: Images at a time; any N is served.
+      batch_size: Images at a time, of all devices together; any N is served.
+      mesh: Spreads every batch over these devices, each batch filled up to a multiple of their number.
 
     Returns:
-      `[N, classes]`, float32.
+      `[N, classes]`, float32; on every device of the mesh.
     """
+    devices = 1 if mesh is None else mesh.size
+    batch_size += -batch_size % devices
+
+    def share(batch: jax.Array, axis_name: str | None) -> jax.Array:
+        logits = apply(variables, preprocess(batch), train=False)[0]
+        return logits if axis_name is None else lax.all_gather(logits, axis_name, tiled=True)
 
     def logits(batch: jax.Array) -> jax.Array:
-        return apply(variables, preprocess(batch), train=False)[0]
+        if batch.shape[0] % devices == 0:
+            return spread(share, mesh)(batch)
+        return spread(share, mesh)(fill(batch, devices))[: batch.shape[0]]
 
     bulk = images.shape[0] // batch_size * batch_size
     parts = []
@@ -42,14 +58,17 @@ def predict(
     return jnp.concatenate(parts)
 
 
-def evaluator(apply: Apply, preprocess: Preprocess, batch: Batch, batch_size: int = 500) -> Evaluate:
+def evaluator(
+    apply: Apply, preprocess: Preprocess, batch: Batch, batch_size: int = 500, mesh: Mesh | None = None
+) -> Evaluate:
     """Binds a split, so that what remains is a function of the network alone.
 
     Args:
       apply: The network.
       preprocess: uint8 images to normalised floats.
       batch: The split.
-      batch_size: Images at a time.
+      batch_size: Images at a time, of all devices together.
+      mesh: Spreads every batch over these devices.
 
     Returns:
       `evaluate(variables) -> accuracy`, a fraction as float32 scalar. It is a pytree whose leaves are the split, so a
@@ -57,7 +76,7 @@ def evaluator(apply: Apply, preprocess: Preprocess, batch: Batch, batch_size: in
     """
 
     def accuracy(batch: Batch, variables: Variables) -> jax.Array:
-        logits = predict(apply, preprocess, variables, batch.images, batch_size)
+        logits = predict(apply, preprocess, variables, batch.images, batch_size, mesh)
         right = jnp.sum(jnp.argmax(logits, -1) == batch.labels, dtype=jnp.int32)
         return right.astype(jnp.float32) / batch.labels.shape[0]
 
