@@ -14,7 +14,7 @@ from lpjax.data.png import decode_image, encode_png
 from lpjax.data.resident import PUBLISHED, Dataset, channel_statistics, divide, load
 from lpjax.data.sources import open_source
 from lpjax.data.stored import Source, Split, open_directory, open_split
-from lpjax.data.stream import Load, OnDemand, decode, stream
+from lpjax.data.stream import Load, OnDemand, decode, read_ahead
 
 __all__ = [
     "ARCHIVES",
@@ -52,8 +52,8 @@ __all__ = [
     "prepare_folder",
     "prepared",
     "preprocessor",
+    "read_ahead",
     "read_labels",
     "read_pickle",
-    "stream",
     "write_directory",
 ]

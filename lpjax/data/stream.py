@@ -43,7 +43,7 @@ class Load(NamedTuple):
         return random_crop(image, self.crop, np.random.default_rng((*self.key, int(row)))), np.int32(label)
 
 
-def stream(
+def read_ahead(
     load: Load, batches: Sequence[np.ndarray], *, workers: int = 0, prefetch: int = 2
 ) -> Generator[Batch, None, None]:
     """Reads batches ahead of their use, in threads or in processes.
@@ -66,7 +66,7 @@ def stream(
       DataError: If a record or an image is broken.
 
     Example:
-      >>> next(stream(Load(None, None), []), None) is None
+      >>> next(read_ahead(Load(None, None), []), None) is None
       True
     """
     if not batches:
@@ -80,14 +80,14 @@ def stream(
 
 
 def pipeline(load: Load, rows: np.ndarray, size: int, *, workers: int = 0, prefetch: int = 2) -> Any:
-    """Builds what Grain runs for a stream.
+    """Builds what Grain runs for `read_ahead`.
 
     Args:
       load: Rows to pixels and labels.
       rows: `[N]`, all of them, in order.
       size: Rows a batch; the last may be smaller.
-      workers: As for `stream`.
-      prefetch: As for `stream`.
+      workers: As for `read_ahead`.
+      prefetch: As for `read_ahead`.
 
     Returns:
       A `grain.IterDataset` of `(images, labels)`; its iterators can be asked for their state, set to one, and closed.

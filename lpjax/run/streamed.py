@@ -38,7 +38,7 @@ def streamed(
         batches = [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
         here = [batch[share(len(batch), mesh, mesh.local_devices)] for batch in batches]
         load = data.Load(pictures, crop, tuple(jax.random.key_data(key).ravel().tolist()))
-        with closing(data.stream(load, here, workers=workers, prefetch=prefetch)) as source:
+        with closing(data.read_ahead(load, here, workers=workers, prefetch=prefetch)) as source:
             coming = (placed(batch, len(rows), mesh) for batch, rows in zip(source, batches, strict=True))
             with closing(_one_ahead(coming)) as ready:
                 for batch, visited in zip(ready, batches, strict=True):
