@@ -72,9 +72,9 @@ def ticket_table(workdir: Path, sparse: bool) -> dict[str, Any]:
       `seeds`; `rows`, one a level: `name`, `density`, `kept` (means over seeds), `accuracy`: on validation, of every
       seed, `None` where it is missing.
     """
-    found = reading.tickets(workdir)
+    found = reading.tickets(workdir).dropna()
     seeds = sorted(set(found["seed"]))
-    accuracy = {(row.seed, row.level): row.validation_accuracy for row in found.dropna().itertuples()}
+    accuracy = {(row.seed, row.level): row.validation_accuracy for row in found.itertuples()}
     rows = [
         {
             "name": (f"cheap ticket {level}" if level else "base network") if sparse else str(level),
@@ -82,6 +82,6 @@ def ticket_table(workdir: Path, sparse: bool) -> dict[str, Any]:
             "kept": kept,
             "accuracy": [accuracy.get((seed, level)) for seed in seeds],
         }
-        for level, density, kept in found.dropna().groupby("level")[["density", "kept"]].mean().itertuples()
+        for level, density, kept in found.groupby("level")[["density", "kept"]].mean().itertuples()
     ]
     return {"seeds": seeds, "rows": rows}

@@ -1,0 +1,172 @@
+"""The command that writes the page of a run in whatever state it is."""
+
+import os
+import shutil
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from lpjax import store
+from lpjax.report.__main__ import main
+from lpjax.store import paths
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def write(capsys, words_only, read_page):
+    """Runs the command; gives what it said and the page."""
+    del words_only
+
+    def write(*argv):
+        main([str(argument) for argument in argv])
+        said = capsys.readouterr().out
+        return said, read_page(Path(said.splitlines()[-1].removeprefix("report: ")))
+
+    return write
+
+
+@pytest.fixture
+def refuse(capsys):
+    def refuse(*argv):
+        with pytest.raises(SystemExit) as caught:
+            main([str(argument) for argument in argv])
+        assert caught.value.code == 2
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert captured.err.startswith("lpjax: ")
+        assert captured.err.count("\n") == 1
+        return captured.err
+
+    return refuse
+
+
+@pytest.fixture
+def cut(tmp_path, build):
+    """A run of two seeds, killed in the last level of the second."""
+    build(tmp_path, methods=("interpolation",))
+    paths.results(tmp_path).unlink()
+    directory = paths.level(tmp_path, 1, 2)
+    paths.summary(directory).unlink()
+    with paths.metrics(directory).open("a") as file:
+        file.write('{"epoch": 4.0, "valid')
+    for method, level in (("interpolation", 1), ("interpolation", 2)):
+        shutil.rmtree(paths.pool(tmp_path, 1, method, level))
+    paths.trace(paths.pool(tmp_path, 1, "interpolation", 0)).unlink()
+    said = {"process": 0, "processes": 1, "host": "node-7", "pid": 42, "state": "working", "stage": "seed 1 tickets"}
+    said |= {"done": 2, "total": 3, "unit": "epoch", "note": "level 2", "rate": 0.5}
+    when = (datetime.now(UTC) - timedelta(hours=3)).isoformat(timespec="seconds")
+    store.write_json(paths.status(tmp_path, 0), said | {"when": when})
+    store.write_text(paths.command(tmp_path), "python -m lpjax.main --config='a b'.py\n")
+    return tmp_path
+
+
+def test_a_finished_run_has_its_page_and_lacks_nothing(tmp_path, build, write):
+    said, page = write(build(tmp_path))
+    assert said == f"report: {paths.report(tmp_path)}\n"
+    assert "How far it is" not in page.text
+
+
+def test_a_killed_run_shows_how_far_it_was_and_who_has_fallen_silent(cut, write):
+    said, page = write(cut)
+    assert said.splitlines()[0] == (
+        "unfinished: seed 1 has 2 of 3 tickets, 1 of 3 pools; nothing is measured on test images"
+    )
+    assert "Seed 1: 2 of 3 tickets, 1 of 3 pools. Level 2 is at epoch 3." in page.text
+    assert "Seed 0: 3 of 3 tickets, 3 of 3 pools." in page.text
+    row = ["0", "node-7", "seed 1 tickets: level 2", "2 of 3 epochs", "2 s", "–", "no sign for 3 h 0 min"]
+    assert row in page.table
+    assert "python -m lpjax.main --config='a b'.py" in page.text
+
+
+def test_a_run_at_work_shows_its_pace_and_the_time_left(cut, write):
+    status = store.read_json(paths.status(cut, 0))
+    when = datetime.now(UTC).isoformat(timespec="seconds")
+    store.write_json(paths.status(cut, 0), status | {"when": when, "done": 1})
+    (row,) = [row for row in write(cut)[1].table if row[1:2] == ["node-7"]]
+    assert row[3:6] == ["1 of 3 epochs", "2 s", "4 s"]
+    assert row[6].endswith("s ago")
+
+
+def test_a_run_that_stopped_says_why(cut, write):
+    status = store.read_json(paths.status(cut, 0))
+    store.write_json(paths.status(cut, 0), status | {"state": "stopped", "note": "the loss is nan"})
+    (row,) = [row for row in write(cut)[1].table if row[1:2] == ["node-7"]]
+    assert row[6] == "stopped 3 h 0 min ago: the loss is nan"
+
+
+def test_tickets_so_far_are_shown_with_their_validation_accuracy(cut, write):
+    summary = {"kept": 800, "density": 0.8, "epoch": 2.0, "validation_accuracy": 0.6125}
+    store.write_json(paths.summary(paths.level(cut, 0, 1)), summary)
+    page = write(cut)[1]
+    assert ["level", "density", "weights kept", "seed 0"] in page.table
+    assert ["1", "0.8000", "800", "61.25"] in page.table
+
+
+def test_a_sparse_run_that_is_cut_off_has_the_same_sections(tmp_path, build_sparse, write):
+    paths.results(build_sparse(tmp_path)).unlink()
+    paths.summary(paths.level(tmp_path, 2, 3)).unlink()
+    summary = {"kept": 50, "density": 0.05, "epoch": 20.0, "validation_accuracy": 0.5}
+    store.write_json(paths.summary(paths.level(tmp_path, 0, 0)), summary)
+    when = datetime.now(UTC).isoformat(timespec="seconds")
+    said = {"process": 0, "processes": 1, "host": "node-7", "state": "working", "stage": "starting", "when": when}
+    store.write_json(paths.status(tmp_path, 0), said)
+    page = write(tmp_path)[1]
+    assert ["base network", "0.0500", "50", "50.00"] in page.table
+    assert [row[2:6] for row in page.table if row[1:2] == ["node-7"]] == [["starting", "–", "–", "–"]]
+
+
+def test_a_directory_that_is_claimed_and_empty_has_a_page(tmp_path, build, write):
+    config = store.read_json(paths.config(build(tmp_path / "whole", seeds=(0,), methods=())))
+    store.write_json(paths.config(tmp_path / "new"), config)
+    said, page = write(tmp_path / "new")
+    assert said.startswith("unfinished: seed 0 has 0 of 3 tickets; nothing is measured")
+    assert "Seed 0: 0 of 3 tickets, 0 of 0 pools." in page.text
+
+
+def test_a_directory_that_must_not_change_is_left_alone(cut, write, tmp_path_factory):
+    before = sorted(path for path in cut.rglob("*"))
+    out = tmp_path_factory.mktemp("out") / "pages"
+    said, page = write(cut, "--out", out)
+    assert said.splitlines()[-1] == f"report: {out / 'report.html'}"
+    assert "How far it is" in page.text
+    assert sorted(path for path in cut.rglob("*")) == before
+
+
+def test_a_copy_elsewhere_has_a_page(cut, write, tmp_path_factory):
+    copy = tmp_path_factory.mktemp("copy") / "moved"
+    shutil.copytree(cut, copy)
+    assert write(copy)[0].splitlines()[-1] == f"report: {paths.report(copy)}"
+
+
+def test_where_the_page_cannot_lie_another_place_is_offered(cut, refuse, words_only):
+    paths.report(cut).parent.write_text("a file, and no directory")
+    assert f"cannot write the report {paths.report(cut)}" in (said := refuse(cut))
+    assert f"python -m lpjax.report {cut} --out=DIR" in said
+
+
+def test_what_is_no_work_directory_is_refused_in_one_line(tmp_path, refuse):
+    assert "there is no directory" in refuse(tmp_path / "nowhere")
+    assert "is no work directory" in refuse(tmp_path)
+    paths.config(tmp_path).write_text('{"name": "another program\'s"}')
+    assert "is no work directory" in refuse(tmp_path)
+    paths.config(tmp_path).write_text('{"seeds": [0')
+    assert "cannot read" in refuse(tmp_path)
+    assert "workdir" in refuse()
+    assert "--outt" in refuse(tmp_path, "--outt=x")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json"]
+
+
+@pytest.mark.slow
+def test_the_command_touches_no_device_and_no_lock(cut):
+    paths.lock(cut).write_text("held")
+    environment = os.environ | {"JAX_PLATFORMS": "none_such"}  # any use of a device would raise
+    command = [sys.executable, "-m", "lpjax.report", str(cut)]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[-1] == f"report: {paths.report(cut)}"
+    assert paths.lock(cut).read_text() == "held"
