@@ -9,7 +9,7 @@ INSTALLED := .venv/.installed
 PYTEST := $(BIN)/pytest -n 2 --dist loadfile # a file's tests share what they build
 
 .DEFAULT_GOAL := help
-.PHONY: help demo figures suptickets test check format lock
+.PHONY: help demo figures suptickets faults two-hosts full-disk test check format lock
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +22,15 @@ figures: $(INSTALLED)  ## Make every figure of the Lottery Pools paper on small 
 
 suptickets: $(INSTALLED)  ## Make every table and figure of Sup-tickets on small images; ARGS=--preset=cifar
 	@$(BIN)/python -m experiments.sup_tickets $(ARGS)
+
+faults: $(INSTALLED)  ## Kill runs at random moments until they finish, and compare; ARGS="--kills=50 --seed=1"
+	@$(BIN)/python -m experiments.faults.kill $(ARGS)
+
+full-disk: $(INSTALLED)  ## Let runs find their disk full, and compare; ARGS=--factor=1.1
+	@$(BIN)/python -m experiments.faults.full_disk $(ARGS)
+
+two-hosts: $(INSTALLED)  ## Run on several processes, kill them, and compare
+	@$(BIN)/python -m experiments.faults.two_hosts $(ARGS)
 
 check: $(INSTALLED)  ## Check form, types, floors and the fast tests
 	$(BIN)/ruff format --check

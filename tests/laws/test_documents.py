@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "lpjax" / "README.md"]
 DOCUMENTS += sorted((ROOT / "experiments").rglob("*.md"))
-TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
+TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
 FOLDERS = ("lpjax", "configs", "tests", "experiments", ".ci", ".github")
 FILES = sorted(
     path
@@ -42,7 +42,7 @@ def code(text):
 @pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
 def test_commands_of_a_document_exist(path):
     text = code(path.read_text())
-    assert set(re.findall(r"\bmake ([a-z]+)", text)) <= TARGETS
+    assert set(re.findall(r"\bmake ([a-z-]+)", text)) <= TARGETS
     for module in re.findall(r"python3? -m (lpjax[\w.]*)", text):
         assert importlib.util.find_spec(module), module
     for config in re.findall(r"--config=([\w./]+\.py)", text):
