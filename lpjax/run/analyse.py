@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jax.tree_util import Partial
 
 from lpjax import metrics, pools, sparsity, store, train
@@ -16,6 +17,7 @@ from lpjax.run.evaluate import evaluate, measure, predict
 from lpjax.run.imp import SeedKeys
 from lpjax.run.job import Job
 from lpjax.run.pool import load_ticket
+from lpjax.run.processes import told
 from lpjax.run.progress import Progress
 from lpjax.store import paths
 from lpjax.types import Apply, Batch, Preprocess, Ticket, Variables
@@ -124,15 +126,16 @@ def vote(job: Job, workdir: Path, seed: int, methods: Mapping[str, str], chosen:
       methods: What is averaged, `'logits'` or `'probabilities'`, by the name to measure it under.
       chosen: The members' levels, by the level to measure them under.
     """
-    missing = [
-        (name, level, place)
+    votes = [
+        (name, level, paths.pool(workdir, seed, name, level), members)
         for name in methods
         for level, members in chosen.items()
-        if not _voted(place := paths.pool(workdir, seed, name, level), members)
     ]
+    lacking = told(lambda: [i for i, (*_, place, members) in enumerate(votes) if not _voted(place, members)])
+    missing = [votes[i] for i in lacking]
     if not missing:
         return
-    needed = sorted({member for _, level, _ in missing for member in chosen[level]})
+    needed = sorted({member for *_, members in missing for member in members})
     tickets = {member: load_ticket(job, paths.level(workdir, seed, member)) for member in needed}
     layers = layer_flops(job)
     splits = {"validation": job.validation, "test": job.test}
@@ -141,8 +144,7 @@ def vote(job: Job, workdir: Path, seed: int, methods: Mapping[str, str], chosen:
         for split, of in splits.items()
     }
     with Progress(f"seed {seed} ensembles", len(missing), "ensemble") as progress:
-        for name, level, directory in missing:
-            members = chosen[level]
+        for name, level, directory, members in missing:
             said = (_vote([of[member] for member in members], methods[name]) for of in logits.values())
             masks = [tickets[member].mask for member in members]
             counts = {"kept": int(sparsity.kept(masks[0])), "total": sparsity.total(masks[0])}
@@ -179,15 +181,17 @@ def _no_value(variables: Variables) -> jax.Array:
 
 def _loss_and_error(job: Job) -> Partial:
     apply: Any = job.apply
-    return Partial(_on_images(apply, job.preprocess, job.config.eval_batch_size), job.test)
+    return Partial(_on_images(apply, job.preprocess, job.config.eval_batch_size, job.mesh), job.test)
 
 
 @cache
-def _on_images(apply: Apply, preprocess: Preprocess, batch_size: int) -> Callable[..., dict[str, jax.Array]]:
+def _on_images(
+    apply: Apply, preprocess: Preprocess, batch_size: int, mesh: Mesh
+) -> Callable[..., dict[str, jax.Array]]:
     """Gives one function a network, so that it is compiled once for all seeds."""
 
     def measured(test: Batch, variables: Variables) -> dict[str, jax.Array]:
-        logits = train.predict(apply, preprocess, variables, test.images, batch_size)
+        logits = train.predict(apply, preprocess, variables, test.images, batch_size, mesh)
         error = 1 - metrics.accuracy(logits, test.labels)
         return {"loss": metrics.negative_log_likelihood(logits, test.labels), "error": error}
 
@@ -195,7 +199,7 @@ def _on_images(apply: Apply, preprocess: Preprocess, batch_size: int) -> Callabl
 
 
 def _once(path: Path, measured: Callable[[], list[Row]]) -> list[Row]:
-    if not path.exists():
+    if not told(path.exists):
         store.write_json(path, measured())
-    rows: list[Row] = store.read_json(path)
+    rows: list[Row] = told(lambda: store.read_json(path))
     return rows

@@ -10,6 +10,7 @@ from lpjax.choices import one_of
 from lpjax.run.check_sparse import check_sparse
 from lpjax.run.check_stream import check_stream
 from lpjax.run.config import default_config, fields
+from lpjax.run.processes import place
 
 
 def check(config: ConfigDict) -> None:
@@ -47,6 +48,7 @@ def check(config: ConfigDict) -> None:
         raise ValueError(f"pool.methods names one twice: {', '.join(config.pool.methods)}")
     for field in ("imp.prunable", "sparse.prunable"):
         _prunable(field, _get(config, field))
+    place(config.distributed)
     budget = config.pool.recalibrate
     if budget != "full" and not (budget.isdigit() and int(budget)):
         raise ValueError(f"pool.recalibrate is {config.pool.recalibrate!r}; give a number of images, or 'full'")

@@ -12,6 +12,7 @@ from lpjax.run.evaluate import Network, measure, networks, predict
 from lpjax.run.job import Job
 from lpjax.run.level import done
 from lpjax.run.pool import load_ticket
+from lpjax.run.processes import told
 from lpjax.run.progress import Progress
 from lpjax.store import paths
 from lpjax.types import Batch
@@ -88,9 +89,12 @@ def evaluate_corruptions(job: Job, workdir: Path, seeds: Sequence[int], methods:
         return
     source = find_corruptions(job)
     cells = [(name, severity) for name in names if name in source.names for severity in data.SEVERITIES]
-    there = [network.directory for _, network in _finished(workdir, seeds, job.levels, methods)]
-    missing = {directory: _missing(directory, cells, source.label) for directory in there}
-    missing = {directory: lacking for directory, lacking in missing.items() if lacking}
+
+    def lacking() -> dict[str, list[Cell]]:
+        there = [network.directory for _, network in _finished(workdir, seeds, job.levels, methods)]
+        return {str(directory): _missing(directory, cells, source.label) for directory in there}
+
+    missing = {Path(directory): {tuple(cell) for cell in of} for directory, of in told(lacking).items() if of}
     if not missing:
         return
     with Progress("corruptions", sum(map(len, missing.values())), "measurement") as progress:
@@ -100,11 +104,11 @@ def evaluate_corruptions(job: Job, workdir: Path, seeds: Sequence[int], methods:
             group = list(missing)[first : first + _TOGETHER]
             variables = {directory: load_ticket(job, directory).variables for directory in group}
             for name, severity in cells:
-                lacking = [directory for directory in group if (name, severity) in missing[directory]]
-                if not lacking:
+                those = [directory for directory in group if (name, severity) in missing[directory]]
+                if not those:
                     continue
                 batch = _placed(job, source.read(name, severity))
-                for directory in lacking:
+                for directory in those:
                     logits = predict(job, variables[directory], batch)
                     accuracy = measure(logits, batch.labels)["accuracy"]
                     cell = {"name": name, "severity": severity, "accuracy": accuracy, "label": source.label}
@@ -165,14 +169,15 @@ def _finished(workdir: Path, seeds: Sequence[int], levels: int, methods: Sequenc
     ]
 
 
-def _missing(directory: Path, cells: Sequence[Cell], label: str) -> set[Cell]:
+def _missing(directory: Path, cells: Sequence[Cell], label: str) -> list[Cell]:
     measured = store.read_jsonl(path := paths.corruptions(directory))
     if others := sorted({cell["label"] for cell in measured} - {label}):
         raise ValueError(
             f"{path} was measured on {others[0]}, now there is {label}; give the same corruptions.dir and data_dir, or "
             f"delete the corruptions.jsonl files and measure anew"
         )
-    return set(cells) - {(cell["name"], cell["severity"]) for cell in measured}
+    known = {(cell["name"], cell["severity"]) for cell in measured}
+    return [cell for cell in cells if cell not in known]
 
 
 def _placed(job: Job, batch: Batch) -> Batch:

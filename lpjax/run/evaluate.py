@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from lpjax import data, metrics, store, train
 from lpjax.run.job import Job
 from lpjax.run.pool import load_ticket
+from lpjax.run.processes import told
 from lpjax.run.progress import Progress
 from lpjax.store import paths
 from lpjax.types import Apply, Batch, Preprocess, Variables
@@ -70,7 +72,7 @@ def predict(job: Job, variables: Variables, batch: Batch) -> jax.Array:
       `[N, classes]`, float32.
     """
     images, size = batch.images, job.config.eval_batch_size
-    logits = partial(_predict, job.apply, job.preprocess, size, variables)
+    logits = partial(_predict, job.apply, job.preprocess, size, job.mesh, variables)
     if isinstance(images, data.OnDemand):  # the next are decoded while these are computed
         return jnp.concatenate([logits(images[i : i + size]) for i in range(0, images.shape[0], size)])
     return logits(images)
@@ -98,11 +100,13 @@ def evaluate_seed(job: Job, workdir: Path, seed: int, methods: Sequence[str]) ->
       seed: Whose.
       methods: Which pools.
     """
-    missing = [
-        network
-        for network in networks(workdir, seed, job.levels, methods)
-        if paths.summary(network.directory).exists() and not _evaluated(network.directory)
-    ]
+    every = networks(workdir, seed, job.levels, methods)
+
+    def lacking() -> list[int]:
+        there = [paths.summary(network.directory).exists() for network in every]
+        return [i for i, network in enumerate(every) if there[i] and not _evaluated(network.directory)]
+
+    missing = [every[i] for i in told(lacking)]
     with Progress(f"seed {seed} evaluation", len(missing), "network") as progress:
         for method, level, directory in missing:
             variables = load_ticket(job, directory).variables
@@ -186,11 +190,11 @@ def _results(network: Network, seed: int) -> list[store.Result]:
     ]
 
 
-@partial(jax.jit, static_argnums=(0, 1, 2))
+@partial(jax.jit, static_argnums=(0, 1, 2, 3))
 def _predict(
-    apply: Apply, preprocess: Preprocess, batch_size: int, variables: Variables, images: jax.Array
+    apply: Apply, preprocess: Preprocess, batch_size: int, mesh: Mesh, variables: Variables, images: jax.Array
 ) -> jax.Array:
-    return train.predict(apply, preprocess, variables, images, batch_size)
+    return train.predict(apply, preprocess, variables, images, batch_size, mesh)
 
 
 @jax.jit

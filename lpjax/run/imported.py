@@ -13,6 +13,7 @@ from lpjax.interop.destination import RECORD
 from lpjax.interop.files import digest
 from lpjax.run.job import PRUNABLE, Job
 from lpjax.run.level import done, evaluate, forget
+from lpjax.run.processes import told
 from lpjax.run.progress import Progress
 from lpjax.store import paths
 from lpjax.types import PyTree, Ticket, Variables
@@ -29,8 +30,7 @@ def take_tickets(job: Job, workdir: Path, seed: int) -> None:
     Raises:
       ValueError: If one is missing, damaged, of another network, or has other prunable weights.
     """
-    missing = _missing(job, workdir, seed)
-    check_source(job, workdir, seed)
+    missing = check_source(job, workdir, seed)
     with Progress(f"seed {seed} tickets", len(missing), "ticket") as progress:
         for level in missing:
             clock = time.monotonic()
@@ -47,7 +47,7 @@ def take_tickets(job: Job, workdir: Path, seed: int) -> None:
             )
 
 
-def check_source(job: Job, workdir: Path, seed: int) -> None:
+def check_source(job: Job, workdir: Path, seed: int) -> list[int]:
     """Refuses a folder that lacks a level still missing here, whose tickets do not fit, or that others were taken from.
 
     Of the tickets still missing here it reads one. A folder that is gone since all were taken is none to refuse.
@@ -57,14 +57,25 @@ def check_source(job: Job, workdir: Path, seed: int) -> None:
       workdir: Where they would go.
       seed: Whose.
 
+    Returns:
+      The levels missing.
+
     Raises:
       ValueError: In one line.
     """
-    missing, source = _missing(job, workdir, seed), _source(job)
+    missing = told(lambda: _levels_to_take(job, workdir, seed))
+    if missing:
+        _read(job, paths.level(_source(job), seed, missing[0]))
+    return missing
+
+
+def _levels_to_take(job: Job, workdir: Path, seed: int) -> list[int]:
+    here = {level: paths.level(workdir, seed, level) for level in range(job.config.imp.levels)}
+    missing, source = [level for level, directory in here.items() if not done(directory)], _source(job)
     for level in range(job.config.imp.levels):
         _check_unchanged(paths.level(source, seed, level), paths.level(workdir, seed, level))
     if not missing:
-        return
+        return []
     if not source.is_dir():
         raise ValueError(f"imp.tickets_from is {str(source)!r}, no folder; give one that holds seed_0/level_00/ticket")
     if source.resolve() == workdir.resolve():
@@ -75,12 +86,7 @@ def check_source(job: Job, workdir: Path, seed: int) -> None:
             raise ValueError(
                 f"{source} lacks seed {seed}, level {level}; there are {_there(source)}; change seeds or imp.levels"
             )
-    _read(job, paths.level(source, seed, missing[0]))
-
-
-def _missing(job: Job, workdir: Path, seed: int) -> list[int]:
-    here = {level: paths.level(workdir, seed, level) for level in range(job.config.imp.levels)}
-    return [n for n, d in here.items() if not done(d)]
+    return missing
 
 
 def _source(job: Job) -> Path:

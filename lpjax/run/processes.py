@@ -1,4 +1,4 @@
-"""Several processes, one run: the first looks at the disk and writes records, the others are told.
+"""Several processes, one run: they find each other, the first looks at the disk and writes records, others are told.
 
 Every process runs the same program. What decides how it goes on (which levels are done, whether a setting is refused)
 must be the same for all, or one waits for ever for the others; and a file system shared by many hosts may show a new
@@ -6,14 +6,100 @@ file to one of them later than to another. So only the first process looks.
 """
 
 import json
-from collections.abc import Callable
-from typing import Any, TypeVar
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from lpjax import store
+
 T = TypeVar("T")
+
+HEARTBEAT = 60
+"""Seconds without a sign of life after which a process counts as dead and JAX stops the others; JAX's own are 100."""
+
+_ADDRESS = re.compile(r"(?P<address>[^,\s]+:\d+),(?P<count>\d+),(?P<index>\d+)")
+_ALONE = {"SLURM_NTASKS": "1", "OMPI_COMM_WORLD_SIZE": "1"}
+_OWN_HOST = {"SLURM_STEP_TASKS_PER_NODE": r"1(\(x\d+\))?", "OMPI_COMM_WORLD_LOCAL_SIZE": "1"}
+
+
+class Place(NamedTuple):
+    """Where a process stands among those of its run.
+
+    Attributes:
+      address: Of the first process, `'HOST:PORT'`.
+      count: Processes there are.
+      index: This one's, from 0.
+    """
+
+    address: str
+    count: int
+    index: int
+
+
+def place(distributed: str) -> Place | None:
+    """Reads `config.distributed`.
+
+    Args:
+      distributed: `'auto'`, `'none'` or `'HOST:PORT,COUNT,INDEX'`.
+
+    Returns:
+      The place it names, if it names one.
+
+    Raises:
+      ValueError: If it is none of the three.
+
+    Example:
+      >>> place('10.0.0.1:1234,2,0')
+      Place(address='10.0.0.1:1234', count=2, index=0)
+    """
+    if distributed in ("auto", "none"):
+        return None
+    found = _ADDRESS.fullmatch(distributed)
+    if found and int(found["index"]) < int(found["count"]):
+        return Place(found["address"], int(found["count"]), int(found["index"]))
+    raise ValueError(
+        f"distributed is {distributed!r}; give 'auto', 'none' or 'HOST:PORT,COUNT,INDEX' with the first process's "
+        "address and an index from 0 to COUNT - 1"
+    )
+
+
+def join(distributed: str) -> None:
+    """Joins the other processes of a run, before anything is computed; a process that is alone joins nobody.
+
+    `'auto'` is JAX's own detection: TPU slices, SLURM, Open MPI, `JAX_COORDINATOR_ADDRESS`. SLURM's and Open MPI's
+    processes get one GPU each, or all if there is one process a host, or those that `JAX_LOCAL_DEVICE_IDS` names.
+
+    Args:
+      distributed: As for `place`.
+
+    Raises:
+      ValueError: If it is of another form, or the others cannot be reached.
+    """
+    here = place(distributed)
+    if distributed == "none" or (distributed == "auto" and _matches(_ALONE)):
+        return
+    given: dict[str, Any] = {}
+    if here:
+        given = {"coordinator_address": here.address, "num_processes": here.count, "process_id": here.index}
+        given["cluster_detection_method"] = "deactivate"
+    elif _matches(_OWN_HOST) and "JAX_LOCAL_DEVICE_IDS" not in os.environ:
+        given = {"local_device_ids": []}  # no restriction; by default JAX would take the first GPU alone
+    try:
+        jax.distributed.initialize(**given, heartbeat_timeout_seconds=HEARTBEAT)
+    except Exception as error:  # of detection, names, sockets, time: kinds differ from version to version
+        if not here and "coordinator_address" in str(error):
+            return  # JAX found nothing that starts several processes
+        raise ValueError(
+            f"the processes of the run do not find each other ({str(error).strip().splitlines()[0]}); give "
+            "--config.distributed='HOST:PORT,COUNT,INDEX', or 'none' for a run of one process"
+        ) from error
 
 
 def told(look: Callable[[], T]) -> T:
@@ -44,6 +130,28 @@ def told(look: Callable[[], T]) -> T:
     if "refused" in answer:
         raise ValueError(answer["refused"])
     return answer["saw"]
+
+
+@contextmanager
+def alone(workdir: Path) -> Iterator[None]:
+    """Keeps other runs out of a work directory, as long as this one lives; the first process holds the lock.
+
+    Args:
+      workdir: The run's.
+
+    Yields:
+      Nothing.
+
+    Raises:
+      ValueError: On every process, if another run is there.
+    """
+    with ExitStack() as held:
+        told(lambda: held.enter_context(store.lock(workdir)))
+        yield
+
+
+def _matches(patterns: dict[str, str]) -> bool:
+    return any(re.fullmatch(pattern, os.environ.get(name, "")) for name, pattern in patterns.items())
 
 
 def _broadcast(message: bytes) -> bytes:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -14,6 +15,7 @@ from lpjax.run.imp import SeedKeys
 from lpjax.run.job import Job
 from lpjax.run.level import done, evaluate, forget
 from lpjax.run.pool import load_ticket
+from lpjax.run.processes import told
 from lpjax.run.progress import Progress
 from lpjax.store import paths
 from lpjax.types import Ticket, Variables
@@ -45,9 +47,8 @@ def superpose_tickets(job: Job, workdir: Path, seed: int, superpositions: Mappin
       superpositions: By name; the one of the first k tickets goes to `pools/<name>/level_<k>/`.
     """
     for name, superposition in superpositions.items():
-        levels = range(1, job.levels)
-        missing = [level for level in levels if not done(paths.pool(workdir, seed, name, level))]
-        if missing:
+        here = {level: paths.pool(workdir, seed, name, level) for level in range(1, job.levels)}
+        if missing := told(partial(_lacking, here)):
             _superpose(job, workdir, seed, name, superposition, missing)
 
 
@@ -104,6 +105,10 @@ def _superpose(
                 f"{name} of {level}: kept {summary['kept']:,} of {summary['unpruned_density']:.4f} averaged, "
                 f"validation accuracy {summary['value']:.4f}"
             )
+
+
+def _lacking(here: Mapping[int, Path]) -> list[int]:
+    return [level for level, directory in here.items() if not done(directory)]
 
 
 def _start(job: Job, workdir: Path, seed: int) -> Ticket:
