@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from lpjax import sparsity, store, tickets
 from lpjax.run.imported import take_tickets
 from lpjax.run.job import Job
 from lpjax.run.level import chosen, epochs, forget, train_level
+from lpjax.run.processes import told
 from lpjax.run.progress import Progress
 from lpjax.store import paths
 from lpjax.types import PyTree, Variables
@@ -25,13 +25,17 @@ def find_tickets(job: Job, workdir: Path, seed: int) -> None:
       seed: Decides initial weights, orders and augmentations.
 
     Raises:
-      ValueError: If the loss is not finite, or tickets found elsewhere are missing or of another network.
+      ValueError: If the loss is not finite, tickets found elsewhere are missing or of another network, or the disk
+        takes no more.
+      Preempted: If the machine is taken away; what was done is saved.
     """
     if job.config.imp.tickets_from:
         take_tickets(job, workdir, seed)
         return
     settings = job.config.imp
-    missing = [level for level in range(settings.levels) if not _done(job, workdir, seed, level)]
+    missing = told(lambda: [level for level in range(settings.levels) if not _done(job, workdir, seed, level)])
+    for level in set(range(settings.levels)) - set(missing):
+        store.remove(paths.progress(paths.level(workdir, seed, level)))
     if not missing:
         return
     keys = SeedKeys.of(seed)
@@ -62,6 +66,7 @@ def find_tickets(job: Job, workdir: Path, seed: int) -> None:
             store.save_ticket(paths.ticket(directory), ticket)
             summary = _summary(job, level, ticket.mask, directory, time.monotonic() - clock)
             store.write_json(paths.summary(directory), summary)
+            store.remove(paths.progress(directory))
             progress.line(
                 f"level {level:2d}: kept {summary['kept']:,} ({summary['density']:.4f}), "
                 f"validation accuracy {summary['validation_accuracy']:.4f} after epoch {summary['epoch']}"
@@ -93,7 +98,7 @@ def _hand_on(job: Job, workdir: Path, seed: int, state: tickets.IMPState) -> Non
     """Saves what the next level needs: its mask, and its start where that is not there yet."""
     store.save(paths.successor(paths.level(workdir, seed, state.level - 1)), mask=state.mask)
     start = _start(job, workdir, seed, state.level)
-    if not store.exists(start):
+    if not told(lambda: store.exists(start)):
         store.save(start, start=state.start._asdict())
 
 
@@ -104,7 +109,7 @@ def _resume(job: Job, workdir: Path, seed: int, level: int) -> tickets.IMPState:
     before = paths.successor(paths.level(workdir, seed, level - 1))
     start = store.restore(_start(job, workdir, seed, level), "start", like={"start": like._asdict()})["start"]
     mask = store.restore(before, "mask", like={"mask": job.mask})["mask"]
-    return tickets.IMPState(level, jax.tree.map(jnp.asarray, mask), Variables(**start), keys.prune)
+    return tickets.IMPState(level, mask, Variables(**start), keys.prune)
 
 
 def _start(job: Job, workdir: Path, seed: int, level: int) -> Path:

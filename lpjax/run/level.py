@@ -1,9 +1,9 @@
 """One level: a network is trained inside its mask, validated after every epoch, and what matters is kept."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,11 +11,33 @@ import numpy as np
 
 from lpjax import store, tickets, train
 from lpjax.run.job import Job
+from lpjax.run.processes import told
 from lpjax.run.progress import Progress
+from lpjax.run.saving import NOTHING, Saver
 from lpjax.store import paths
 from lpjax.types import PyTree, Variables
 
 _PRETRAINING = 2**32 - 1  # the number of no level
+
+
+class Training(NamedTuple):
+    """All that the loop of a level carries: what is saved of it.
+
+    Attributes:
+      state: Of the optimiser's last step.
+      seen: `[N, 3]`: what the calls of the device saw since the last line of metrics, after a row of nothing.
+      lines: Written to metrics so far.
+      best: The weights that were best on validation; None where the last are kept.
+      value: Their accuracy.
+      rewind_point: Of level 0; the initial weights until it is reached.
+    """
+
+    state: train.TrainState
+    seen: np.ndarray
+    lines: int
+    best: Variables | None
+    value: float
+    rewind_point: Variables | None
 
 
 def train_level(
@@ -23,9 +45,11 @@ def train_level(
 ) -> tickets.Trained:
     """Trains one level, validates after every epoch, and keeps the best, the last and the rewind point.
 
+    Where its progress was saved, it goes on there, with the same bits.
+
     Args:
       job: What to train, and how.
-      directory: The level's; its `metrics.jsonl` is written anew.
+      directory: The level's; holds its `metrics.jsonl` and, while it trains, its progress.
       level: Number of prunings done.
       variables: Where the level starts: initial weights at level 0, then the rewind point; masked.
       mask: What lives.
@@ -36,42 +60,49 @@ def train_level(
       The weights; a rewind point of level 0 alone.
 
     Raises:
-      ValueError: If the loss is not finite.
+      ValueError: If the loss is not finite, the saved progress is damaged, or the disk takes no more.
+      Preempted: If the machine is taken away; the progress is saved.
     """
-    rewind_step, stop = _rewind_step(job), job.steps(job.config.train.duration)
-    log = paths.metrics(directory)
-    log.unlink(missing_ok=True)
-    rewind_point = _copy(variables) if level == 0 and rewind_step == 0 else None
-    best, best_value = variables, -math.inf
-    since: list[tuple[int, train.StepMetrics]] = []  # the rewind point may split an epoch
-    done = rewind_step if level else 0
-    for moment in _moments(job, level, variables, mask, key):
-        since.append((moment.step - done, moment.metrics))
-        done, variables = moment.step, moment.state.variables
-        if level == 0 and done == rewind_step:
-            rewind_point = _copy(variables)
-        if done % job.steps_per_epoch and done not in (_pretraining(job), stop):
-            continue
-        loss, accuracy = np.average([m for _, m in since], axis=0, weights=[steps for steps, _ in since])
-        since.clear()
-        if not np.isfinite(loss):
-            raise ValueError(f"the loss is {loss} at step {done} of level {level}; lower train.learning_rate")
-        value = float(evaluate(job.evaluate, variables))
-        if value > best_value and done > _pretraining(job):
-            best, best_value = _copy(variables), value
-        store.append_jsonl(
-            log,
-            {
-                "epoch": done / job.steps_per_epoch,
-                "step": done,
-                "learning_rate": float(job.learning_rate(done - 1)),
-                "loss": float(loss),
-                "accuracy": float(accuracy),
-                "validation_accuracy": value,
-            },
-        )
-        progress.advance(note=f"level {level}, validation {value:.4f}")
-    return tickets.Trained(best if job.config.imp.ticket == "best" else variables, variables, rewind_point)
+    with Saver(job, paths.progress(directory), f"level {level}") as saver:
+        now = saver.resume(_begin(job, level, variables, mask))
+        cut(directory, now.lines)
+        progress.advance(now.lines, earlier=True)
+        for moment in _moments(job, level, now.state, mask, key, progress.alive(saver.due)):
+            saver.ensure_finite(moment)
+            now = now._replace(state=moment.state, seen=np.concatenate([now.seen, moment.seen]))
+            if level == 0 and moment.step == _rewind_step(job):
+                now = now._replace(rewind_point=_copy(moment.state.variables))
+            if _ends_epoch(job, moment.step):
+                now, line = _validate(job, now)
+                store.append_metrics(paths.metrics(directory), line, job.config.tensorboard)
+                progress.advance(note=f"level {level}, validation {line['validation_accuracy']:.4f}")
+            saver.keep(moment.step, now)
+    last = now.state.variables
+    return tickets.Trained(last if now.best is None else now.best, last, now.rewind_point)
+
+
+def _begin(job: Job, level: int, variables: Variables, mask: PyTree) -> Training:
+    state = train.initial_state(variables, job.optimizer(mask), _rewind_step(job) if level else 0)
+    best = variables if job.config.imp.ticket == "best" else None
+    return Training(state, NOTHING, 0, best, -math.inf, None if level else _copy(variables))
+
+
+def _validate(job: Job, now: Training) -> tuple[Training, dict[str, Any]]:
+    """Measures the network after an epoch, and keeps it if it is the best so far."""
+    step, variables = int(now.state.step), now.state.variables
+    seen, value = train.mean_metrics(now.seen), float(evaluate(job.evaluate, variables))
+    line = {
+        "epoch": step / job.steps_per_epoch,
+        "step": step,
+        "learning_rate": float(job.learning_rate(step - 1)),
+        "loss": float(seen.loss),
+        "accuracy": float(seen.accuracy),
+        "validation_accuracy": value,
+    }
+    now = now._replace(seen=NOTHING, lines=now.lines + 1)
+    if now.best is not None and value > now.value and step > _pretraining(job):
+        now = now._replace(best=_copy(variables), value=value)
+    return now, line
 
 
 def chosen(job: Job, directory: Path) -> dict[str, Any]:
@@ -84,7 +115,7 @@ def chosen(job: Job, directory: Path) -> dict[str, Any]:
     Returns:
       The epoch's line of `metrics.jsonl`.
     """
-    epochs = store.read_jsonl(paths.metrics(directory))
+    epochs = told(lambda: store.read_jsonl(paths.metrics(directory)))
     if job.config.imp.ticket == "last":
         return epochs[-1]
     return max((e for e in epochs if e["step"] > _pretraining(job)), key=lambda e: e["validation_accuracy"])
@@ -126,7 +157,29 @@ def forget(directory: Path) -> None:
       directory: A level's or a pool's.
     """
     for measured in (paths.evaluation(directory), paths.corruptions(directory)):
-        measured.unlink(missing_ok=True)
+        with store.writing(measured):
+            measured.unlink(missing_ok=True)
+
+
+def cut(directory: Path, lines: int) -> None:
+    """Cuts metrics back to the lines that the progress of a training knows.
+
+    Args:
+      directory: A level's.
+      lines: How many.
+
+    Raises:
+      DamagedProgress: If there are fewer.
+    """
+    log = paths.metrics(directory)
+    known = told(lambda: store.read_jsonl(log)[:lines])
+    if len(known) < lines:
+        raise store.DamagedProgress(paths.progress(directory), f"{log.name} has {len(known)} of its {lines} lines")
+    if known:
+        store.write_jsonl(log, known)
+    elif jax.process_index() == 0:
+        with store.writing(log):
+            log.unlink(missing_ok=True)
 
 
 @jax.jit
@@ -135,22 +188,26 @@ def evaluate(of: train.Evaluate, variables: Variables) -> jax.Array:
     return of(variables)
 
 
-def _moments(job: Job, level: int, variables: Variables, mask: PyTree, key: jax.Array) -> Iterator[train.Moment]:
-    """Trains from the rewind point to the end; level 0 also what comes before, in the same run or in one of its own."""
-    optimizer, rewind_step, stop = job.optimizer(mask), _rewind_step(job), job.steps(job.config.train.duration)
+def _moments(
+    job: Job, level: int, state: train.TrainState, mask: PyTree, key: jax.Array, pause: Callable[[int], bool]
+) -> Iterator[train.Moment]:
+    """Trains to the end; level 0 also what comes before the rewind point, in the same run or in one of its own."""
+    rewind_step, stop = _rewind_step(job), job.steps(job.config.train.duration)
 
-    def fit(variables: Variables, start: int, stop: int, number: int, *marks: int) -> Iterator[train.Moment]:
-        state = train.initial_state(variables, optimizer, start)
-        return job.fit(job.step, state, jax.random.fold_in(key, number), stop=stop, marks=marks)
+    def fit(state: train.TrainState, number: int, stop: int) -> Iterator[train.Moment]:
+        return job.fit(job.step, state, jax.random.fold_in(key, number), stop=stop, marks=(rewind_step,), pause=pause)
 
-    if level == 0 and not _pretraining(job):
-        yield from fit(variables, 0, stop, level, rewind_step)
-        return
-    if level == 0:
-        for moment in fit(variables, 0, rewind_step, _PRETRAINING):
+    if level == 0 and 0 < _pretraining(job) >= int(state.step):
+        for moment in fit(state, _PRETRAINING, rewind_step):
             yield moment
-            variables = moment.state.variables
-    yield from fit(variables, rewind_step, stop, level)
+            state = moment.state
+        state = train.initial_state(state.variables, job.optimizer(mask), rewind_step)
+    yield from fit(state, level, stop)
+
+
+def _ends_epoch(job: Job, step: int) -> bool:
+    """Tells whether a line of metrics follows; the last epoch, and the pretraining's, may be a begun one."""
+    return step % job.steps_per_epoch == 0 or step in (_pretraining(job), job.steps(job.config.train.duration))
 
 
 def _rewind_step(job: Job) -> int:

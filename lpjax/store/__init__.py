@@ -2,7 +2,6 @@
 
 from lpjax.store import paths
 from lpjax.store.checkpoints import (
-    DamagedTicket,
     exists,
     restore,
     restore_mask,
@@ -12,6 +11,8 @@ from lpjax.store.checkpoints import (
 )
 from lpjax.store.config import claim
 from lpjax.store.events import append_metrics, ensure_tensorboard
+from lpjax.store.lock import lock
+from lpjax.store.progress import restore_progress, save_progress
 from lpjax.store.provenance import environment
 from lpjax.store.records import (
     Result,
@@ -25,9 +26,11 @@ from lpjax.store.records import (
     write_text,
 )
 from lpjax.store.trouble import CannotWrite, writing
+from lpjax.store.whole import DamagedProgress, DamagedTicket, remove
 
 __all__ = [
     "CannotWrite",
+    "DamagedProgress",
     "DamagedTicket",
     "Result",
     "append_jsonl",
@@ -36,14 +39,18 @@ __all__ = [
     "ensure_tensorboard",
     "environment",
     "exists",
+    "lock",
     "paths",
     "read_json",
     "read_jsonl",
     "read_results",
+    "remove",
     "restore",
     "restore_mask",
+    "restore_progress",
     "restore_ticket",
     "save",
+    "save_progress",
     "save_ticket",
     "write_json",
     "write_jsonl",

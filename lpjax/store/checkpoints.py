@@ -1,13 +1,5 @@
-"""Tickets on disk: the one module that knows Orbax.
+"""Tickets on disk, by Orbax: sealed directories of named trees of host arrays, for any number of devices."""
 
-A directory holds named trees of host arrays, so that it restores on any number of devices, and beside Orbax's files a
-seal: the digest of each of them. Orbax does not notice when bytes of an array change (its values carry no checksum),
-and what it says of broken files is many lines long; so nothing it reads goes unchecked.
-"""
-
-import hashlib
-import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,20 +8,9 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from lpjax.sparsity import ensure_same_structure, named_leaves, rebuild
+from lpjax.store import whole
+from lpjax.store.whole import DamagedTicket
 from lpjax.types import PyTree, Ticket, Variables
-
-_COMMIT = "commit_success.txt"
-_SEAL = "seal.json"
-
-
-class DamagedTicket(ValueError):  # noqa: N818 (the word says what is wrong; "Error" would add nothing)
-    """A ticket's directory is missing, incomplete or holds other bytes than were written."""
-
-    def __init__(self, directory: Path, reason: str) -> None:
-        super().__init__(
-            f"damaged ticket {directory}: {reason}; delete that folder and run the same command again: "
-            "only this ticket is recomputed"
-        )
 
 
 def save(directory: Path, **items: PyTree) -> None:
@@ -42,6 +23,7 @@ def save(directory: Path, **items: PyTree) -> None:
       **items: Trees of arrays or numbers; replicated arrays are fetched from their devices.
 
     Raises:
+      CannotWrite: If the disk is full or refuses; what was there before is whole then.
       ValueError: If a leaf is no array of numbers: a string, an empty array, a typed key (save its `key_data`).
 
     Example:
@@ -53,12 +35,12 @@ def save(directory: Path, **items: PyTree) -> None:
     """
     directory = Path(directory).absolute()
     trees = {name: _to_host(tree, name) for name, tree in items.items()}
-    fresh = _beside(directory, "new")
-    with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
-        checkpointer.save(fresh, args=ocp.args.PyTreeSave(trees), force=True)
-    if jax.process_index() == 0:
-        _write_seal(fresh)
-        _replace(directory, fresh)
+    whole.clean(directory)
+    with whole.written(directory):
+        with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
+            checkpointer.save(whole.fresh(directory), args=ocp.args.PyTreeSave(trees), force=True)
+        if jax.process_index() == 0:
+            whole.settle(directory)
     ocp.utils.sync_global_processes("lpjax:save")
 
 
@@ -78,8 +60,8 @@ def restore(directory: Path, *names: str, like: Mapping[str, PyTree] | None = No
       DamagedTicket: If the directory does not hold exactly what was saved.
       ValueError: If an item does not have the structure, shapes and dtypes of its `like`.
     """
-    directory = _newest(Path(directory).absolute())
-    _check_seal(directory)
+    directory = whole.newest(Path(directory).absolute())
+    whole.check(directory)
     with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
         stored = checkpointer.metadata(directory).item_metadata.tree
         absent = [name for name in names if name not in stored]
@@ -105,7 +87,7 @@ def exists(directory: Path) -> bool:
     Returns:
       Whether it was written to its end; its bytes are not checked.
     """
-    return (_newest(Path(directory)) / _COMMIT).exists()
+    return (whole.newest(Path(directory)) / whole.COMMIT).exists()
 
 
 def save_ticket(directory: Path, ticket: Ticket) -> None:
@@ -158,49 +140,3 @@ def _to_host(tree: PyTree, item: str) -> PyTree:
         if leaf.dtype.kind in "OSU" or not leaf.size:
             raise ValueError(f"cannot save {name!r} of {item!r}: {leaf.size} values of dtype {leaf.dtype}")
     return host
-
-
-def _write_seal(directory: Path) -> None:
-    files = sorted(path for path in directory.rglob("*") if path.is_file())
-    seal = {path.relative_to(directory).as_posix(): _digest(path) for path in files}
-    (directory / _SEAL).write_text(json.dumps(seal, indent=1), encoding="utf-8")
-
-
-def _check_seal(directory: Path) -> None:
-    if not (directory / _COMMIT).exists():
-        raise DamagedTicket(directory, "no whole ticket is there")
-    try:
-        seal = dict(json.loads((directory / _SEAL).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise DamagedTicket(directory, f"its {_SEAL} cannot be read") from error
-    for name, digest in seal.items():
-        if _digest(directory / name) != digest:
-            raise DamagedTicket(directory, f"its file {name} is missing or not what was saved")
-
-
-def _digest(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except (OSError, ValueError):
-        return "unreadable"
-
-
-def _beside(directory: Path, what: str) -> Path:
-    return directory.with_name(f".{directory.name}.{what}")
-
-
-def _replace(directory: Path, fresh: Path) -> None:
-    # Between the two renames nothing carries the directory's name: _newest then takes the old one, which is whole.
-    old = _beside(directory, "old")
-    if directory.exists():
-        shutil.rmtree(old, ignore_errors=True)
-        directory.rename(old)
-    fresh.rename(directory)
-    (old / _COMMIT).unlink(missing_ok=True)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _newest(directory: Path) -> Path:
-    old = _beside(directory, "old")
-    return old if old.exists() and not directory.exists() else directory

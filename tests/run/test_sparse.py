@@ -248,7 +248,7 @@ def test_a_dense_network_has_a_full_mask_and_may_do_without_cycles(tmp_path, spa
 
 @pytest.mark.slow
 def test_a_loss_that_is_not_finite_stops_the_run_and_says_where(tmp_path, sparse_config):
-    with pytest.raises(ValueError, match=r"loss of the base network is \S+ at step \d+; lower train\.learning_rate"):
+    with pytest.raises(ValueError, match=r"loss is \S+ at step \d of the base network; lower train\.learning_rate"):
         run.run(sparse_config(train__learning_rate=1e30), tmp_path / "diverging")
 
 

@@ -14,7 +14,7 @@ import optax
 import pytest
 
 from lpjax import store
-from lpjax.store import checkpoints
+from lpjax.store import whole
 from lpjax.types import Ticket, Variables
 
 ROOT = Path(__file__).parents[2]
@@ -119,7 +119,7 @@ def test_where_no_ticket_is_the_error_says_so_in_one_line(directory, tmp_path):
         store.restore_ticket(tmp_path / directory)
     message = str(caught.value)
     assert message == (
-        f"damaged ticket {tmp_path / directory}: no whole ticket is there; "
+        f"damaged ticket {tmp_path / directory}: nothing whole is there; "
         "delete that folder and run the same command again: only this ticket is recomputed"
     )
 
@@ -200,10 +200,10 @@ def killed_after(survived, monkeypatch):
         return call
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoints, "_write_seal", mortal(checkpoints._write_seal))
+        patch.setattr(whole, "_write_seal", mortal(whole._write_seal))
         patch.setattr(Path, "rename", mortal(Path.rename))
         patch.setattr(Path, "unlink", mortal(Path.unlink))
-        patch.setattr(checkpoints.shutil, "rmtree", mortal(shutil.rmtree))
+        patch.setattr(whole.shutil, "rmtree", mortal(shutil.rmtree))
         with pytest.raises(Killed):
             yield
 

@@ -1,0 +1,101 @@
+"""Progress of training on disk: arrays are copied from their devices, and written while training goes on."""
+
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import orbax.checkpoint as ocp
+
+from lpjax.store import whole
+from lpjax.store.checkpoints import restore
+from lpjax.types import PyTree
+
+# Otherwise Orbax compiles, for every shape, a program that cuts replicated arrays into slices, one a device.
+_ARRAYS = ocp.type_handlers.create_type_handler_registry(
+    (np.ndarray, ocp.type_handlers.NumpyHandler()),
+    (jax.Array, ocp.type_handlers.ArrayHandler(use_replica_parallel=False)),
+)
+
+
+def save_progress(directory: Path, **items: PyTree) -> Future[None]:
+    """Begins to write named trees of arrays; what was there before stays whole until the new is.
+
+    When it returns, the arrays have been copied: steps may donate their buffers. Every process calls it, at the same
+    step, after the last future is done: there is one save at a time.
+
+    Args:
+      directory: Created with its parents; replaced where it exists.
+      **items: Trees of arrays, replicated, sharded or on the host, of numbers or typed keys; None is left out.
+
+    Returns:
+      Done once this process's part is written and, on the first, all of it sealed and in its place. Its `result()`
+      raises `CannotWrite` if the disk is full or refuses; what was there before is whole then.
+
+    Raises:
+      CannotWrite: If that shows at once.
+
+    Example:
+      >>> import tempfile
+      >>> directory = Path(tempfile.mkdtemp()) / 'progress'
+      >>> save_progress(directory, state={'step': np.int32(7)}).result()
+      >>> restore_progress(directory)
+      {'state': {'step': array(7, dtype=int32)}}
+    """
+    directory = Path(directory).absolute()
+    arrays = {name: _plain(tree) for name, tree in items.items() if tree is not None}
+    checkpointer = ocp.AsyncCheckpointer(ocp.PyTreeCheckpointHandler(type_handler_registry=_ARRAYS))
+    whole.clean(directory)
+    with whole.written(directory):
+        checkpointer.save(whole.fresh(directory), args=ocp.args.PyTreeSave(arrays), force=True)
+
+    def finish() -> None:
+        with whole.written(directory), checkpointer:
+            checkpointer.wait_until_finished()
+            if jax.process_index() == 0:
+                whole.settle(directory)
+
+    thread = ThreadPoolExecutor(1, "save_progress")
+    future = thread.submit(finish)
+    thread.shutdown(wait=False)
+    return future
+
+
+def restore_progress(directory: Path, like: Mapping[str, PyTree] | None = None) -> dict[str, PyTree]:
+    """Reads progress.
+
+    Args:
+      directory: What `save_progress` was given.
+      like: Structures to return items in, by name, as for `restore`; typed keys come back as such.
+
+    Returns:
+      The items by name, in numpy arrays, bit for bit as they were saved.
+
+    Raises:
+      DamagedProgress: If the directory does not hold exactly what was saved.
+    """
+    like = like or {}
+    try:
+        stored = restore(directory, like={name: jax.eval_shape(_plain, tree) for name, tree in like.items()})
+    except whole.DamagedTicket as error:
+        raise whole.DamagedProgress(directory, error.reason) from error
+    return stored | {name: jax.tree.map(_typed, stored[name], tree) for name, tree in like.items()}
+
+
+def _plain(tree: PyTree) -> PyTree:
+    def plain(leaf: PyTree) -> jax.Array | np.ndarray:
+        if not isinstance(leaf, jax.Array):
+            return np.asarray(leaf)
+        return jax.random.key_data(leaf) if _is_key(leaf) else leaf
+
+    return jax.tree.map(plain, tree)
+
+
+def _typed(leaf: np.ndarray, like: jax.Array) -> jax.Array | np.ndarray:
+    return jax.random.wrap_key_data(jnp.asarray(leaf)) if _is_key(like) else leaf
+
+
+def _is_key(leaf: jax.Array) -> bool:
+    return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)

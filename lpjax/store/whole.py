@@ -1,0 +1,154 @@
+"""Directories that are whole or not there: sealed, written beside their place, and renamed.
+
+A seal is the digest of every file. Orbax does not notice when bytes of an array change (its values carry no checksum),
+and what it says of broken files is many lines long; so nothing it reads goes unchecked.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import jax
+
+from lpjax.store.trouble import CannotWrite, writing
+
+COMMIT = "commit_success.txt"
+_SEAL = "seal.json"
+_SYSTEM_ERROR = re.compile(r"os_error_code='(\d+)'")
+
+
+class DamagedTicket(ValueError):  # noqa: N818 (the word says what is wrong; "Error" would add nothing)
+    """A ticket's directory is missing, incomplete or holds other bytes than were written."""
+
+    what, lost = "ticket", "only this ticket is recomputed"
+
+    def __init__(self, directory: Path, reason: str) -> None:
+        self.reason = reason
+        super().__init__(
+            f"damaged {self.what} {directory}: {reason}; delete that folder and run the same command again: {self.lost}"
+        )
+
+
+class DamagedProgress(DamagedTicket):
+    """The saved progress of a training is not what was saved."""
+
+    what, lost = "progress", "the level starts again"
+
+
+def fresh(directory: Path) -> Path:
+    """Names where a directory is written before it takes its place."""
+    return _beside(directory, "new")
+
+
+def newest(directory: Path) -> Path:
+    """Names where a directory lies whole: in its place, or beside it while the next one takes it."""
+    old = _beside(directory, "old")
+    return old if old.exists() and not directory.exists() else directory
+
+
+def settle(directory: Path) -> None:
+    """Seals what was written to `fresh(directory)` and puts it in its place; what was there stays whole until then."""
+    # Between the two renames nothing carries the directory's name: `newest` then takes the old one, which is whole.
+    written, old = fresh(directory), _beside(directory, "old")
+    _write_seal(written)
+    if directory.exists():
+        shutil.rmtree(old, ignore_errors=True)
+        directory.rename(old)
+    written.rename(directory)
+    (old / COMMIT).unlink(missing_ok=True)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def check(directory: Path) -> None:
+    """Refuses a directory that is not what was sealed.
+
+    Raises:
+      DamagedTicket: Naming the first file that differs.
+    """
+    if not (directory / COMMIT).exists():
+        raise DamagedTicket(directory, "nothing whole is there")
+    try:
+        seal = dict(json.loads((directory / _SEAL).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise DamagedTicket(directory, f"its {_SEAL} cannot be read") from error
+    for name, digest in seal.items():
+        if _digest(directory / name) != digest:
+            raise DamagedTicket(directory, f"its file {name} is missing or not what was saved")
+
+
+def remove(directory: Path) -> None:
+    """Removes a directory, and what killed processes left beside it; of several processes the first does.
+
+    Args:
+      directory: What `save` or `save_progress` was given; may be missing.
+    """
+    if jax.process_index():
+        return
+    clean(directory)
+    for place in (_beside(directory, "old"), directory):
+        with writing(place):
+            (place / COMMIT).unlink(missing_ok=True)
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def clean(directory: Path) -> None:
+    """Removes what processes that were killed while they wrote left beside a directory."""
+    if jax.process_index() == 0:
+        backup = [_beside(directory, "old")] if directory.exists() else []
+        for left in (*backup, *directory.parent.glob(f"{fresh(directory).name}*")):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+@contextmanager
+def written(directory: Path) -> Iterator[None]:
+    """Cleans up after a failed write, and turns what the system and Orbax say of it into one line.
+
+    Raises:
+      CannotWrite: Where the system refused.
+    """
+    try:
+        yield
+    except Exception as error:  # Orbax's storage has errors of many kinds for what the system refused
+        clean(directory)
+        if (reason := _refusal(error)) is None:
+            raise
+        raise CannotWrite(directory, reason) from error
+
+
+def _refusal(error: BaseException | None) -> str | None:
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    code = _SYSTEM_ERROR.search(str(error))
+    return os.strerror(int(code[1])) if code else None
+
+
+def _unsaid(record: logging.LogRecord) -> bool:
+    """Keeps Orbax from printing tracebacks of what is going to be said in one line."""
+    return not (record.exc_info and _refusal(record.exc_info[1]))
+
+
+logging.getLogger("absl").addFilter(_unsaid)
+
+
+def _write_seal(directory: Path) -> None:
+    files = sorted(path for path in directory.rglob("*") if path.is_file())
+    seal = {path.relative_to(directory).as_posix(): _digest(path) for path in files}
+    (directory / _SEAL).write_text(json.dumps(seal, indent=1), encoding="utf-8")
+
+
+def _digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except (OSError, ValueError):
+        return "unreadable"
+
+
+def _beside(directory: Path, what: str) -> Path:
+    return directory.with_name(f".{directory.name}.{what}")
