@@ -39,7 +39,8 @@ def watch(workdir: Path) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        status.tell("stopped", note=" ".join(str(error).split()) or type(error).__name__)
+        told_to = isinstance(error, SystemExit | KeyboardInterrupt)
+        status.tell("stopped", note="told to" if told_to else " ".join(str(error).split()) or type(error).__name__)
         raise
     else:
         status.tell("finished", note="")
@@ -76,7 +77,7 @@ class _Status:
         beside = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         try:
             self.path.parent.mkdir(exist_ok=True)
-            beside.write_text(json.dumps(self.record, indent=2) + "\n", encoding="utf-8")
+            beside.write_text(json.dumps(self.record, indent=2, default=float) + "\n", encoding="utf-8")
             beside.replace(self.path)
         except OSError:  # what is told of the work is not worth the work
             _forget(beside)

@@ -53,11 +53,26 @@ def test_a_status_is_written_every_few_seconds_and_at_the_ends_of_stages(tmp_pat
             assert {"stage": "second", "done": 0, "unit": "pool", "note": ""}.items() <= read().items()
 
 
-def test_a_sign_of_life_within_a_unit_counts_nothing_and_keeps_the_note(tmp_path, read, always):
+def test_a_question_asked_within_a_unit_is_a_sign_of_life(tmp_path, read, monkeypatch):
+    clock = 100.0
+    monkeypatch.setattr("time.monotonic", lambda: clock)
     with watch(tmp_path), Progress("stage", 9, "epoch") as progress:
         progress.advance(note="level 3")
-        progress.advance(0)
+        ask = progress.alive(lambda step: step > 2)
+        clock += 60
+        assert [ask(2), ask(3)] == [False, True]
         assert (read()["done"], read()["note"]) == (1, "level 3")
+
+
+def test_what_an_earlier_run_did_says_nothing_of_the_pace(tmp_path, read, monkeypatch, always):
+    clock = 100.0
+    monkeypatch.setattr("time.monotonic", lambda: clock)
+    with watch(tmp_path), Progress("stage", 90, "epoch") as progress:
+        progress.advance(40, earlier=True)
+        assert (read()["done"], read()["rate"]) == (40, 0)
+        clock += 10
+        progress.advance(2)
+        assert (read()["done"], read()["rate"]) == (42, 0.2)
 
 
 def test_at_its_end_a_run_has_finished_or_stopped_and_says_why(tmp_path, read):
@@ -69,7 +84,7 @@ def test_at_its_end_a_run_has_finished_or_stopped_and_says_why(tmp_path, read):
     assert (read()["state"], read()["note"]) == ("stopped", "the loss is nan")
     with pytest.raises(KeyboardInterrupt), watch(tmp_path):
         raise KeyboardInterrupt
-    assert (read()["state"], read()["note"]) == ("stopped", "KeyboardInterrupt")
+    assert (read()["state"], read()["note"]) == ("stopped", "told to")
 
 
 def test_where_no_directory_is_watched_nothing_is_written(tmp_path, read):
