@@ -10,6 +10,7 @@ from lpjax.store import paths
 from lpjax.store.records import read_json, write_json
 
 _SHOWN = 5
+_BACK = "put its config.json back (the same command writes it anew into an empty directory)"
 
 
 def claim(
@@ -46,7 +47,7 @@ def claim(
         _ensure_empty(workdir)
         write_json(paths.config(workdir), ours)
         return
-    theirs = _filled(read_json(paths.config(workdir)), json.loads(json.dumps(defaults or {})))
+    theirs = _filled(_read(workdir), json.loads(json.dumps(defaults or {})))
     differing = _differences(theirs, ours, {*growing, *free})
     if differing:
         more = f" and {len(differing) - _SHOWN} more" if len(differing) > _SHOWN else ""
@@ -72,7 +73,16 @@ def _ensure_empty(workdir: Path) -> None:
     except OSError as error:
         raise ValueError(f"cannot use {workdir} as work directory: {error.strerror}; choose another") from error
     if strangers:
-        raise ValueError(f"{workdir} is not empty ({strangers[0]!r}, ...) and holds no config.json; choose another")
+        raise ValueError(
+            f"{workdir} is not empty ({strangers[0]!r}, ...) and holds no config.json; choose another, or {_BACK}"
+        )
+
+
+def _read(workdir: Path) -> dict[str, Any]:
+    try:
+        return dict(read_json(paths.config(workdir)))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{paths.config(workdir)} is damaged; {_BACK}, or choose another work directory") from error
 
 
 def _differences(old: Any, new: Any, ignored: Collection[str]) -> list[str]:
