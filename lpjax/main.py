@@ -1,25 +1,33 @@
 """The command: `python -m lpjax.main --config=configs/digits_resnet8.py --workdir=runs/demo`."""
 
+import os
 import shlex
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
+import jax
 from absl import app, flags, logging
 from ml_collections import config_flags
 
 from lpjax import report
 from lpjax.choices import one_of
-from lpjax.run import default_config, fields, remember_compilations, run
+from lpjax.run import default_config, fields, join, on_notice, remember_compilations, run, told
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "A file of configs/, or one like them.", lock_config=True)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Where everything is kept; the same command again resumes.")
 
-USER_MISTAKE = 2
+USER_MISTAKE, INTERRUPTED, FAILED = 2, 130, 1
+_GOES_ON = "the same command goes on where this one was"
 
 
 def main(argv: Sequence[str]) -> None:
     """Runs what the config asks for and writes the report.
+
+    Exit codes: 2 for a user's mistake and a disk that takes no more, 130 after Ctrl-C, 143 after SIGTERM; and 1 where
+    one of several processes cannot go on, as another died. Each comes with one line.
 
     Args:
       argv: Positional arguments; there are none to give.
@@ -31,14 +39,34 @@ def main(argv: Sequence[str]) -> None:
     logging.set_verbosity(logging.WARNING)
     remember_compilations()
     try:
-        run(_CONFIG.value, workdir, command)
-        page = report.write(workdir, command)
+        join(_CONFIG.value.get("distributed", "none"))
+        with on_notice():
+            run(_CONFIG.value, workdir, command)
+            page = told(lambda: str(report.write(workdir, command)))
     except ValueError as error:
-        _refuse(str(error))
+        # Of the config, all processes say the same, and end together; of disks and data, each has its own to say.
+        together = type(error) is ValueError
+        _end(str(error), USER_MISTAKE, together=together)
+    except OSError as error:
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        _end(f"{what}; mend that and run the same command again: what was saved is whole", USER_MISTAKE)
     except KeyboardInterrupt:
-        print("lpjax: stopped; the same command goes on where this one was", file=sys.stderr)
-        sys.exit(130)
-    print(f"report: {page}")
+        _end(f"stopped; {_GOES_ON}", INTERRUPTED)
+    except SystemExit as stop:  # SIGTERM, heard by all processes
+        _end(f"stopped by SIGTERM; {_GOES_ON}", int(stop.code or 0), together=True)
+    except Exception as error:
+        if not jax.distributed.is_initialized():
+            raise
+        if not isinstance(error, jax.errors.JaxRuntimeError):
+            traceback.print_exc()
+        said = str(error).strip().splitlines()[0]
+        _end(
+            f"process {jax.process_index()} cannot go on: {said}; if another one stopped, it says why; {_GOES_ON}",
+            FAILED,
+        )
+    if jax.process_index() == 0:
+        print(f"report: {page}")
+    jax.distributed.shutdown()
 
 
 def parse(argv: Sequence[str]) -> list[str]:
@@ -82,9 +110,20 @@ def _reason(error: Exception) -> str:
     return last.partition("Error: ")[2] or last
 
 
-def _refuse(message: str) -> None:
-    print(f"lpjax: {' '.join(message.split())}", file=sys.stderr)
-    sys.exit(USER_MISTAKE)
+def _refuse(message: str) -> NoReturn:
+    _end(message, USER_MISTAKE)
+
+
+def _end(message: str, code: int, *, together: bool = False) -> NoReturn:
+    """Says one line and ends this process: with the others if all are at this point, else so that they notice."""
+    several = jax.distributed.is_initialized()
+    if not (several and together and jax.process_index()):
+        print(f"lpjax: {' '.join(message.split())}", file=sys.stderr, flush=True)
+    if several and not together:  # waiting for the others, as JAX does at exit, would be waiting for each other
+        sys.stdout.flush()
+        os._exit(code)
+    jax.distributed.shutdown()
+    sys.exit(code)
 
 
 if __name__ == "__main__":

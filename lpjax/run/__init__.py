@@ -1,6 +1,7 @@
 """What the command runs: the only loops, clocks and prints."""
 
 from pathlib import Path
+from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -16,11 +17,23 @@ from lpjax.run.imp import find_tickets
 from lpjax.run.imported import check_source
 from lpjax.run.job import Job, prepare
 from lpjax.run.pool import build_pools, searches
+from lpjax.run.processes import alone, join, told
+from lpjax.run.saving import on_notice
 from lpjax.run.sparse import train_arms
 from lpjax.run.superposed import ENSEMBLE, superpose_outputs, superpose_tickets, superpositions
 from lpjax.store import paths
 
-__all__ = ["check", "default_config", "fields", "remember_compilations", "run", "write_results"]
+__all__ = [
+    "check",
+    "default_config",
+    "fields",
+    "join",
+    "on_notice",
+    "remember_compilations",
+    "run",
+    "told",
+    "write_results",
+]
 
 
 def run(config: ConfigDict, workdir: Path, command: str = "") -> Job:
@@ -45,27 +58,24 @@ def run(config: ConfigDict, workdir: Path, command: str = "") -> Job:
         check_source(job, workdir, seed)
     if config.corruptions.measure != "none":
         find_corruptions(job)  # refused now rather than after training
-    store.claim(workdir, resolved, growing=GROWING, free=FREE, defaults=default_config().to_dict())
-    if not paths.environment(workdir).exists():
-        store.write_json(paths.environment(workdir), store.environment())
-    if command:
-        store.write_text(paths.command(workdir), command + "\n")
     methods = tuple(config.superpose.averages if sparse_arms else config.pool.methods)
-    with progress.watch(workdir):
-        for seed in config.seeds:
-            if sparse_arms:
-                train_arms(job, workdir, seed, sparse_arms)
-                superpose_tickets(job, workdir, seed, superpositions(job))
-            else:
-                find_tickets(job, workdir, seed)
-                build_pools(job, workdir, seed, searches(job))
-            evaluate_seed(job, workdir, seed, methods)
-            if sparse_arms and config.superpose.ensemble:
-                superpose_outputs(job, workdir, seed)
-        write_results(workdir, job.levels)
-        if config.corruptions.measure != "none":
-            evaluate_corruptions(job, workdir, config.seeds, methods)
+    with alone(workdir):
+        told(lambda: _claim(workdir, resolved, command))
+        with progress.watch(workdir):
+            for seed in config.seeds:
+                if sparse_arms:
+                    train_arms(job, workdir, seed, sparse_arms)
+                    superpose_tickets(job, workdir, seed, superpositions(job))
+                else:
+                    find_tickets(job, workdir, seed)
+                    build_pools(job, workdir, seed, searches(job))
+                evaluate_seed(job, workdir, seed, methods)
+                if sparse_arms and config.superpose.ensemble:
+                    superpose_outputs(job, workdir, seed)
             write_results(workdir, job.levels)
+            if config.corruptions.measure != "none":
+                evaluate_corruptions(job, workdir, config.seeds, methods)
+                write_results(workdir, job.levels)
     return job
 
 
@@ -76,7 +86,19 @@ def write_results(workdir: Path, levels: int) -> None:
       workdir: Where it lies.
       levels: How many tickets a seed has.
     """
+    told(lambda: _write_results(workdir, levels))
+
+
+def _write_results(workdir: Path, levels: int) -> None:
     seeds, methods = store.read_json(paths.config(workdir))["seeds"], (*pools.METHODS, *pools.KINDS, ENSEMBLE)
     store.write_results(paths.results(workdir), gather(workdir, seeds, levels, methods))
     if corrupted := gather_corruptions(workdir, seeds, levels, methods):
         store.write_results(paths.corrupted_results(workdir), corrupted)
+
+
+def _claim(workdir: Path, resolved: dict[str, Any], command: str) -> None:
+    store.claim(workdir, resolved, growing=GROWING, free=FREE, defaults=default_config().to_dict())
+    if not paths.environment(workdir).exists():
+        store.write_json(paths.environment(workdir), store.environment())
+    if command:
+        store.write_text(paths.command(workdir), command + "\n")

@@ -34,13 +34,13 @@ class Place(NamedTuple):
 
     Attributes:
       address: Of the first process, `'HOST:PORT'`.
-      count: Processes there are.
-      index: This one's, from 0.
+      processes: How many there are.
+      process: This one, from 0.
     """
 
     address: str
-    count: int
-    index: int
+    processes: int
+    process: int
 
 
 def place(distributed: str) -> Place | None:
@@ -57,7 +57,7 @@ def place(distributed: str) -> Place | None:
 
     Example:
       >>> place('10.0.0.1:1234,2,0')
-      Place(address='10.0.0.1:1234', count=2, index=0)
+      Place(address='10.0.0.1:1234', processes=2, process=0)
     """
     if distributed in ("auto", "none"):
         return None
@@ -87,7 +87,7 @@ def join(distributed: str) -> None:
         return
     given: dict[str, Any] = {}
     if here:
-        given = {"coordinator_address": here.address, "num_processes": here.count, "process_id": here.index}
+        given = {"coordinator_address": here.address, "num_processes": here.processes, "process_id": here.process}
         given["cluster_detection_method"] = "deactivate"
     elif _matches(_OWN_HOST) and "JAX_LOCAL_DEVICE_IDS" not in os.environ:
         given = {"local_device_ids": []}  # no restriction; by default JAX would take the first GPU alone
