@@ -40,7 +40,9 @@ def watch(workdir: Path) -> Iterator[None]:
         yield
     except BaseException as error:
         told_to = isinstance(error, SystemExit | KeyboardInterrupt)
-        status.tell("stopped", note="told to" if told_to else " ".join(str(error).split()) or type(error).__name__)
+        status.tell(
+            "stopped", note="it was told to" if told_to else " ".join(str(error).split()) or type(error).__name__
+        )
         raise
     else:
         status.tell("finished", note="")

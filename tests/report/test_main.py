@@ -56,7 +56,14 @@ def cut(tmp_path, build):
     for method, level in (("interpolation", 1), ("interpolation", 2)):
         shutil.rmtree(paths.pool(tmp_path, 1, method, level))
     paths.trace(paths.pool(tmp_path, 1, "interpolation", 0)).unlink()
-    said = {"process": 0, "processes": 1, "host": "node-7", "pid": 42, "state": "working", "stage": "seed 1 tickets"}
+    said = {
+        "process": 0,
+        "processes": 1,
+        "host": "node-7.cluster",
+        "pid": 42,
+        "state": "working",
+        "stage": "seed 1 tickets",
+    }
     said |= {"done": 2, "total": 3, "unit": "epoch", "note": "level 2", "rate": 0.5}
     when = (datetime.now(UTC) - timedelta(hours=3)).isoformat(timespec="seconds")
     store.write_json(paths.status(tmp_path, 0), said | {"when": when})
@@ -94,8 +101,10 @@ def test_a_run_at_work_shows_its_pace_and_the_time_left(cut, write):
 def test_a_run_that_stopped_says_why(cut, write):
     status = store.read_json(paths.status(cut, 0))
     store.write_json(paths.status(cut, 0), status | {"state": "stopped", "note": "the loss is nan"})
-    (row,) = [row for row in write(cut)[1].table if row[1:2] == ["node-7"]]
-    assert row[6] == "stopped 3 h 0 min ago: the loss is nan"
+    page = write(cut)[1]
+    (row,) = [row for row in page.table if row[1:2] == ["node-7"]]
+    assert row[6] == "stopped 3 h 0 min ago"
+    assert "Process 0 stopped: the loss is nan." in page.text
 
 
 def test_tickets_so_far_are_shown_with_their_validation_accuracy(cut, write):

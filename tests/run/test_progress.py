@@ -84,7 +84,7 @@ def test_at_its_end_a_run_has_finished_or_stopped_and_says_why(tmp_path, read):
     assert (read()["state"], read()["note"]) == ("stopped", "the loss is nan")
     with pytest.raises(KeyboardInterrupt), watch(tmp_path):
         raise KeyboardInterrupt
-    assert (read()["state"], read()["note"]) == ("stopped", "told to")
+    assert (read()["state"], read()["note"]) == ("stopped", "it was told to")
 
 
 def test_where_no_directory_is_watched_nothing_is_written(tmp_path, read):
