@@ -88,7 +88,7 @@ def test_configs_and_scripts_that_are_named_exist(document):
 
 def test_every_script_is_explained_in_the_readme():
     text = (LAUNCH / "README.md").read_text()
-    assert [script.name for script in SCRIPTS if f"`{script.name}`" not in text] == []
+    assert [script.name for script in SCRIPTS if script.name not in text] == []
 
 
 # TPU
