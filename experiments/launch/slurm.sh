@@ -38,8 +38,8 @@ fi
 if [[ -z ${SLURM_JOB_ID:-} ]]; then
   cd "$(dirname "${BASH_SOURCE[0]}")/../.."
   mkdir -p "$(dirname "$WORKDIR")"
-  # All tasks see all GPUs of their node (no --gpus-per-task): JAX itself gives each task its own, and would look for
-  # GPU 1 where SLURM had left but a GPU 0.
+  # All tasks see all GPUs of their node (no --gpus-per-task): of several, JAX itself gives each its own, and would look
+  # for GPU 1 where SLURM had left but a GPU 0; a single one takes all.
   exec sbatch --job-name="$(basename "$WORKDIR")" --nodes="$NODES" --ntasks-per-node="$tasks" --gpus-per-node="$GPUS" \
     --cpus-per-task=$((CPUS / tasks)) --time="$LIMIT" --signal=TERM@120 --requeue --open-mode=append \
     --output="$WORKDIR-%j.log" ${SEEDS:+--array="$SEEDS"} "$PWD/experiments/launch/slurm.sh" "$@"
@@ -51,11 +51,6 @@ if [[ -n ${SLURM_ARRAY_TASK_ID:-} ]]; then
   WORKDIR=$WORKDIR-seeds/$SLURM_ARRAY_TASK_ID
   set -- "$@" "--config.seeds=($SLURM_ARRAY_TASK_ID,)"
 fi
-if [[ $PER == node ]]; then
-  JAX_LOCAL_DEVICE_IDS=$(seq --separator=, 0 $((GPUS - 1))) # under SLURM, JAX would take one GPU a process
-  export JAX_LOCAL_DEVICE_IDS
-fi
-
 code=0
 # SLURM 22.05 and later do not hand --cpus-per-task on to srun.
 srun --cpus-per-task=$((CPUS / tasks)) --kill-on-bad-exit=1 \

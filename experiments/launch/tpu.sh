@@ -8,6 +8,7 @@
 #   setup    mount NFS, and install this working copy's last commit, on every worker
 #   run      run on every worker; the same command resumes
 #   keep     create, setup and run, again and again after pre-emptions, until the run is done
+#   stop     end the run; it saves first
 #   fetch    copy report, results and config of the run into DEST
 #   delete   give the slice back
 #
@@ -64,6 +65,9 @@ run() {
   everywhere "cd lpjax && .venv/bin/python -m lpjax.main$arguments"
 }
 
+# Needed where a connection was lost: the work directory is still in use by whoever lives on at its other end.
+stop() { everywhere "pkill --signal TERM --full 'python -m lpjax[.]main' || true"; }
+
 # A spot slice that was taken away cannot be started again: its request is SUSPENDED, and a new one takes its place.
 # Trouble on the way (the network, the slice gone in the middle of a set-up) is printed and tried again.
 keep() {
@@ -76,8 +80,9 @@ keep() {
         if [[ $ready ]] || "$SELF" setup; then
           ready=yes code=0
           run "$@" || code=$?
-          # Whatever else ended it (0: it is done, 2: a mistake in the command) would end it again.
-          ((code == PREEMPTED || code == NO_CONNECTION)) || return "$code"
+          if ((code == NO_CONNECTION)); then stop || true; fi
+          # Whatever else ended it on a slice that is still there (0: it is done, 2: a mistake) would end it again.
+          ((code == PREEMPTED || code == NO_CONNECTION)) || [[ $(state) != ACTIVE ]] || return "$code"
         fi
         ;;
     esac
@@ -94,7 +99,7 @@ fetch() {
 SELF=$(readlink -f "${BASH_SOURCE[0]}")
 cd "$(dirname "$SELF")/../.."
 case ${1:---help} in
-  create | setup | run | keep | fetch | delete) "$@" ;;
+  create | setup | run | keep | stop | fetch | delete) "$@" ;;
   -h | --help) awk 'NR > 1 && !/^set / { if (!NF && blank++) exit; sub(/^# ?/, ""); print }' "$SELF" ;;
   *) echo "tpu.sh: unknown command '$1'; see --help" >&2 && exit 2 ;;
 esac

@@ -17,7 +17,7 @@ STAND_IN = f"""#!{sys.executable} -S
 import json, os, sys
 from pathlib import Path
 name, arguments = Path(sys.argv[0]).name, sys.argv[1:]
-noted = {{n: os.environ.get(n) for n in ("CUDA_VISIBLE_DEVICES", "JAX_LOCAL_DEVICE_IDS", "WORKDIR", "SEEDS")}}
+noted = {{n: os.environ.get(n) for n in ("CUDA_VISIBLE_DEVICES", "WORKDIR")}}
 with open(os.environ["CALLS"], "a") as calls:
     calls.write(json.dumps([name, arguments, noted]) + "\\n")
 answers = json.loads(Path(os.environ["ANSWERS"]).read_text())
@@ -155,6 +155,15 @@ def test_a_run_is_started_again_until_it_is_done(machine):
 def test_a_lost_connection_is_no_end_but_a_mistake_is(machine):
     machine.answers = {"describe": [("ACTIVE", 0)], "lpjax.main": [("", 255), ("", 2)]}
     assert machine.start("tpu.sh", "keep", WAIT="0").returncode == 2
+    acts = [" ".join(arguments) for _, arguments, _ in machine.calls]
+    story = ["pkill" in act for act in acts if "lpjax.main" in act or "pkill" in act]
+    assert story == [False, True, False]  # run, lose the connection, stop what lives on at its other end, run again
+
+
+def test_a_run_that_failed_because_its_slice_went_is_started_again(machine):
+    states = ["ACTIVE", "SUSPENDED", "SUSPENDED", "ACTIVE", "ACTIVE"]
+    machine.answers = {"describe": [(state, 0) for state in states], "lpjax.main": [("", 1), ("", 1)]}
+    assert machine.start("tpu.sh", "keep", WAIT="0").returncode == 1
     assert sum("lpjax.main" in str(call) for call in machine.calls) == 2
 
 
@@ -191,16 +200,10 @@ def test_one_process_a_gpu_is_a_choice(machine):
 def test_inside_a_job_the_run_starts_on_every_node(machine):
     done = machine.start("slurm.sh", "--config.dtype=float32", SLURM_JOB_ID="7", CONFIG=DIGITS, WORKDIR="w", GPUS="4")
     assert done.returncode == 0
-    [[name, arguments, noted]] = machine.calls
+    [[name, arguments, _]] = machine.calls
     assert name == "srun"
     command = ["python", "-m", "lpjax.main", f"--config={DIGITS}", "--workdir=w", "--config.dtype=float32"]
     assert arguments[-6:] == command
-    assert noted["JAX_LOCAL_DEVICE_IDS"] == "0,1,2,3"
-
-
-def test_with_a_process_a_gpu_jax_chooses_the_gpu(machine):
-    machine.start("slurm.sh", SLURM_JOB_ID="7", PER="gpu")
-    assert machine.calls[0][2]["JAX_LOCAL_DEVICE_IDS"] is None
 
 
 @pytest.mark.parametrize(
