@@ -4,8 +4,9 @@ Command: python -m lpjax.main --config=configs/suptickets_imagenet_resnet50.py:r
   with METHOD,SPARSITY (methods: set, rigl, granet, erk, snip, ...; or dense)
 Paper: RigL 75.1, 73.0, with Sup-tickets 76.0, 74.0; GraNet 75.9, 74.4, with Sup-tickets 76.2, 74.6; dense 76.8
   (test accuracy in %, number of runs and hardware not stated; sparsity 0.8, 0.9).
-Ours: not yet measured. Not there yet: streaming (images must fit in memory, and ImageNet does not) and random resized
-  crops (these are shifted crops), so images must have been resized to one size before.
+Ours: not yet measured.
+Data: imagenet2012 as TFDS prepares it (ArrayRecord), read while training; or a folder, `python -m lpjax.data.prepare
+  folder --any_size --name=NAME --source=DIR`, and --config.dataset=NAME.
 
 Milestones keep their share of ordinary training (27, 55 and 78 of 92 epochs), where the authors' code has 30, 60 and 85
 in both arms; its warm-up rises once an epoch, this one every step; it decays no BatchNorm of the main path. Its drop
@@ -28,6 +29,8 @@ def get_config(argument: str = "rigl,0.8") -> ConfigDict:
         share=0.08,
     )
     config.validation = 10_000
+    config.stream.size = 224
+    config.stream.area, config.stream.ratio = (0.08, 1.0), (3 / 4, 4 / 3)  # torchvision's own
     config.train.milestones = ("30ep", "60ep", "85ep")
     config.train.warmup = "5ep"
     config.train.weight_decay = 1e-4

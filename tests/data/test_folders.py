@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from lpjax import data
+from lpjax.data.pictures import read_picture
 
 
 def test_a_folder_of_images_becomes_a_tfds_directory(images_folder, tmp_path):
@@ -77,3 +78,30 @@ def test_a_data_set_is_never_overwritten(images_folder, tmp_path):
     data.prepare_folder("pets", images_folder, tmp_path)
     with pytest.raises(ValueError, match="exists; give another name"):
         data.prepare_folder("pets", images_folder, tmp_path)
+
+
+def test_images_of_any_size_are_stored_as_they_are_and_read_as_colour(images_folder, tmp_path):
+    Image.new("RGB", (9, 7), "red").save(images_folder / "train" / "cat" / "large.jpg")
+    Image.new("L", (3, 4), 5).save(images_folder / "train" / "dog" / "grey.bmp")
+    Image.new("CMYK", (6, 6)).save(images_folder / "test" / "dog" / "printed.jpg")
+    data.prepare_folder("pets", images_folder, tmp_path, any_size=True)
+    training, test = data.open_pictures("pets", str(tmp_path))
+    assert (training.size, test.size, training.channels, training.classes) == (8, 3, 3, 2)
+    sizes = sorted(read_picture(training, row)[0].size for row in range(8))
+    assert sizes == [(3, 4), *[(5, 4)] * 6, (9, 7)]
+    assert {read_picture(test, row)[0].mode for row in range(3)} == {"RGB"}
+    (stored,) = (example["image"] for example in examples_of(tmp_path) if example["id"] == b"train/cat/large.jpg")
+    assert stored == (images_folder / "train" / "cat" / "large.jpg").read_bytes()
+
+
+def examples_of(home):
+    import tensorflow_datasets as tfds
+
+    builder = tfds.builder("pets", data_dir=home)
+    return builder.as_data_source("train", decoders={"image": tfds.decode.SkipDecoding()})
+
+
+def test_a_broken_image_of_any_size_is_named(images_folder, tmp_path):
+    (images_folder / "train" / "dog" / "1.png").write_bytes(b"no image")
+    with pytest.raises(data.DataError, match=r"dog/1\.png cannot be read as an image"):
+        data.prepare_folder("pets", images_folder, tmp_path, any_size=True)

@@ -53,6 +53,7 @@ def test_the_configs_have_openlth_s_rates_and_counts(depth, total, last, monkeyp
 
     monkeypatch.setattr(data, "load", as_many_images)
     config = imagenet_config(depth)
+    config.stream.size = 0  # as many images, none of them read
     job = prepare(ConfigDict(run.resolve(config)))
     assert job.steps_per_epoch == 1252
     assert (job.steps(config.train.duration), job.steps(config.imp.rewind)) == (112_680, 6260)
@@ -64,6 +65,8 @@ def test_the_configs_have_openlth_s_rates_and_counts(depth, total, last, monkeyp
     assert (kept[0], kept[8], len(kept)) == (total, last, 9)
     settings = (config.train.momentum, config.train.weight_decay, config.imp.ticket, config.imp.dense)
     assert settings == (0.9, 1e-4, "last", "rewound")
+    cut = imagenet_config(depth).stream
+    assert (cut.size, cut.resize, cut.area, cut.ratio) == (224, 256, (0.1, 1.0), (0.8, 1.25))
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +85,7 @@ def small_config(tmp_path_factory):
     def make():
         config = imagenet_config(18)
         config.dataset, config.data_dir, config.validation = "colours", str(home), 16
+        config.stream.size = 0  # they are of one size, and fit in memory
         config.width = 4
         config.train.batch_size = 16
         config.train.duration, config.train.milestones, config.train.warmup = "3ep", ("2ep",), "1ep"

@@ -1,0 +1,295 @@
+"""Streamed runs: processes read their shares of the same batches, and ImageNet configs run on images of many sizes."""
+
+import importlib.util
+import shutil
+from functools import partial
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+from PIL import Image
+
+from lpjax import data, models, run, store, train
+from lpjax.run import analyse
+from lpjax.run.evaluate import predict
+from lpjax.run.images import load_images
+from lpjax.run.job import prepare
+from lpjax.run.streamed import placed, share, streamed
+from lpjax.store import paths
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+LEVELS = range(2)
+EPOCH = 4  # steps: 56 images, 16 a batch; the last batch has 8
+KEY = jax.random.key(5)
+
+
+def config_of(name, *argument):
+    spec = importlib.util.spec_from_file_location(name, CONFIGS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.get_config(*argument)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A data set of 72 + 20 pictures in four colours and as many sizes, prepared from a folder."""
+    folder, home = tmp_path_factory.mktemp("pictures"), tmp_path_factory.mktemp("tfds")
+    draw = np.random.default_rng(0)
+    for split, each in (("train", 18), ("test", 5)):
+        for label, colour in enumerate(draw.integers(60, 196, (4, 3))):
+            (folder / split / f"class{label}").mkdir(parents=True)
+            for number in range(each):
+                height, width = draw.integers(30, 70, 2)
+                pixels = np.clip(colour + draw.normal(0, 60, (height, width, 3)), 0, 255).astype(np.uint8)
+                Image.fromarray(pixels).save(folder / split / f"class{label}" / f"{number}.jpg")
+    data.prepare_folder("pictures", folder, home, any_size=True)
+    return home
+
+
+@pytest.fixture(scope="module")
+def small_config(home):
+    def make(name="imagenet_resnet18", *argument):
+        config = config_of(name, *argument)
+        config.dataset, config.data_dir, config.validation = "pictures", str(home), 16
+        config.stream.size, config.stream.resize = 32, 36
+        config.eval_batch_size, config.width = 8, 4
+        config.train.batch_size = 16
+        config.train.duration, config.train.milestones, config.train.warmup = "3ep", ("2ep",), "1ep"
+        config.imp.rewind, config.imp.levels = "1ep", len(LEVELS)
+        config.pool.methods, config.pool.coefficients = ("interpolation",), (0.5,)
+        config.pool.recalibrate = "32"
+        return config
+
+    return make
+
+
+@pytest.fixture
+def one_block(monkeypatch):
+    """Networks of one block a stage compile faster."""
+    name = "imagenet_resnet18"
+    monkeypatch.setitem(
+        models.MODELS, name, partial(models.MODELS[name].func, (1, 1, 1, 1), **models.MODELS[name].keywords)
+    )
+
+
+@pytest.fixture(scope="module")
+def pictures(home):
+    training, _ = data.open_pictures("pictures", str(home))
+    return training
+
+
+def on(devices):
+    return Mesh(np.array(jax.devices()[:devices]), ("data",))
+
+
+CROP = data.Crop(8, 9, (0.1, 1.0), (0.8, 1.25))
+
+
+def feed_of(pictures, mesh, **options):
+    return streamed(pictures, CROP, mesh, 16, **options)
+
+
+def on_host(fed):
+    return [(np.asarray(batch.images), np.asarray(batch.labels), rows) for batch, rows in fed]
+
+
+def assert_same(some, others):
+    jax.tree.map(np.testing.assert_array_equal, some, others)
+
+
+# Who reads what
+
+
+@pytest.mark.parametrize("processes", [1, 2, 4, 8])
+def test_processes_read_every_image_of_a_batch_once_and_only_their_own(processes):
+    devices = np.array(jax.devices())
+    mesh = on(8)
+    shares = [share(16, mesh, own) for own in devices.reshape(processes, -1)]
+    assert sorted(np.concatenate(shares)) == list(range(16))
+    assert {len(places) for places in shares} == {16 // processes}
+
+
+def test_devices_may_lie_in_any_order():
+    devices = np.array(jax.devices())
+    mesh = Mesh(devices[[0, 4, 1, 5, 2, 6, 3, 7]], ("data",))
+    assert share(16, mesh, devices[:4]).tolist() == [0, 1, 4, 5, 8, 9, 12, 13]
+
+
+def test_a_batch_that_the_devices_do_not_divide_is_read_whole():
+    mesh = on(8)
+    assert share(12, mesh, jax.devices()[:1]).tolist() == list(range(12))
+
+
+def test_shares_of_processes_are_the_parts_of_the_batch_on_their_devices(pictures):
+    """Two processes of four devices each, told apart by which rows they read."""
+    mesh = on(8)
+    rows = np.random.default_rng(0).permutation(72).astype(np.int32)
+    fed = list(feed_of(pictures, mesh)(rows, KEY))
+    load = data.Load(pictures, CROP, tuple(jax.random.key_data(KEY).ravel().tolist()))
+    for number, (batch, (visited,)) in enumerate(fed):
+        np.testing.assert_array_equal(visited, rows[16 * number : 16 * number + 16])
+        for first in (0, 4):
+            own = jax.devices()[first : first + 4]
+            read = data.decode(load, visited[share(len(visited), mesh, own)])
+            held = [shard for shard in batch.images.addressable_shards if shard.device in own]
+            held = [np.asarray(shard.data) for shard in sorted(held, key=lambda shard: shard.device.id)]
+            np.testing.assert_array_equal(np.concatenate(held), read.images)
+    assert not fed[0][0].images.is_fully_replicated
+
+
+def test_one_device_and_eight_threads_and_any_start_feed_the_same_batches(pictures):
+    rows = np.random.default_rng(1).permutation(72)[:56].astype(np.int32)
+    expected = on_host(feed_of(pictures, on(1))(rows, KEY))
+    assert [batch[0].shape[0] for batch in expected] == [16, 16, 16, 8]
+    assert_same(on_host(feed_of(pictures, on(8), prefetch=1)(rows, KEY)), expected)
+    assert_same(on_host(feed_of(pictures, on(8))(rows[32:], KEY)), expected[2:])
+    other = on_host(feed_of(pictures, on(8))(rows, jax.random.key(6)))
+    assert all((a[0] != b[0]).any() for a, b in zip(other, expected, strict=True))
+
+
+def test_a_batch_is_placed_before_it_is_asked_for_and_not_more(pictures, monkeypatch):
+    sizes = []
+
+    def counted(batch, size, mesh):
+        sizes.append(size)
+        return placed(batch, size, mesh)
+
+    monkeypatch.setattr("lpjax.run.streamed.placed", counted)
+    fed = feed_of(pictures, on(8))(np.arange(72, dtype=np.int32), KEY)
+    next(fed)
+    fed.close()  # waits for what is under way
+    assert sizes == [16, 16]
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("stream.resize", 16, r"stream\.resize is 16, less than stream\.size 32"),
+        ("stream.area", (0.5, 0.1), r"stream\.area is \(0\.5, 0\.1\); give two numbers"),
+        ("stream.area", (0.5, 2.0), r"stream\.area is \(0\.5, 2\.0\)"),
+        ("stream.ratio", (0.0, 1.0), r"stream\.ratio is \(0\.0, 1\.0\)"),
+        ("train.steps_per_dispatch", 2, r"steps_per_dispatch is 2, but streamed images come a batch at a time; give 1"),
+        ("corruptions.measure", "all", r"corruptions\.measure is 'all', but"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(small_config, field, value, message):
+    config = small_config()
+    config.update_from_flattened_dict({field: value})
+    with pytest.raises(ValueError, match=message):
+        run.check(config)
+
+
+def test_images_of_many_sizes_are_not_held_in_memory(small_config):
+    config = small_config()
+    config.stream.size = 0
+    with pytest.raises(data.DataError, match=r"or stream them \(stream\.size=224\)"):
+        load_images(config, on(1))
+
+
+# What is loaded
+
+
+def test_images_are_held_out_counted_and_normalised_as_those_in_memory(small_config, pictures):
+    config = small_config()
+    config.train_images = 40
+    images = load_images(config, on(1))
+    assert (images.size, images.classes, images.shape, images.streamed) == (40, 4, (32, 32, 3), True)
+    crop = data.Crop(32, 36, (0.1, 1.0), (0.8, 1.25))
+    held_out = data.decode(data.Load(pictures, crop), range(56, 72))
+    assert_same(jax.device_get(images.validation), held_out)
+    np.testing.assert_array_equal(
+        images.test.labels, data.read_labels(data.open_pictures("pictures", config.data_dir)[1])
+    )
+    assert len(images.known.labels) == 32
+    rows = [i * 40 // 32 for i in range(32)]
+    np.testing.assert_array_equal(images.known.labels, data.decode(data.Load(pictures, crop, (0,)), rows).labels)
+    normalised = images.preprocess(jnp.asarray(data.decode(data.Load(pictures, crop), range(40)).images))
+    np.testing.assert_allclose(normalised.mean((0, 1, 2)), 0, atol=1e-5)
+    np.testing.assert_allclose(normalised.std((0, 1, 2)), 1, rtol=1e-5)
+    assert_same(*(jax.device_get(load_images(config, on(1)).known) for _ in range(2)))
+
+
+def test_recalibration_may_ask_for_all_images(small_config):
+    config = small_config()
+    config.pool.recalibrate = "full"
+    assert len(load_images(config, on(1)).known.labels) == 56
+
+
+# Whole runs
+
+
+def trained(job, start=None, **options):
+    state = start or train.initial_state(job.initialise(jax.random.key(0)), job.optimizer(job.mask))
+    return [
+        (moment.step, jax.device_get(moment.state), moment.seen) for moment in job.fit(job.step, state, KEY, **options)
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("one_block")
+def test_eight_devices_train_and_go_on_amid_an_epoch_with_the_same_bits(small_config, monkeypatch):
+    monkeypatch.setattr(train, "mesh_of", partial(on, 8))
+    config = ConfigDict(run.resolve(small_config()))
+    job = prepare(config)
+    assert (job.mesh.size, job.images, job.steps_per_epoch) == (8, 56, EPOCH)
+    stop = 2 * EPOCH
+    whole = trained(job, stop=stop)
+    assert [step for step, _, _ in whole] == [EPOCH, stop]
+    for pause in (2, 5, 7):  # 7: before the smaller last batch
+        *_, (step, state, _) = trained(job, stop=pause)
+        assert step == pause
+        *_, (_, resumed, seen) = trained(job, jax.tree.map(jnp.asarray, state), stop=stop)
+        assert_same(resumed, whole[-1][1])
+        np.testing.assert_array_equal(seen, whole[-1][2][-len(seen) :])
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("one_block")
+def test_eight_devices_train_as_one(small_config, monkeypatch):
+    config = ConfigDict(run.resolve(small_config()))
+    *_, (_, one, seen_by_one) = trained(prepare(config), stop=EPOCH)
+    monkeypatch.setattr(train, "mesh_of", partial(on, 8))
+    *_, (_, eight, seen) = trained(prepare(config), stop=EPOCH)
+    np.testing.assert_allclose(seen, seen_by_one, rtol=1e-3, atol=1e-3)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-2, atol=1e-3), eight.variables, one.variables)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("one_block")
+def test_tickets_pools_and_results_come_of_streamed_images_resumed_or_not(small_config, tmp_path):
+    whole, resumed = tmp_path / "whole", tmp_path / "resumed"
+    job = run.run(small_config(), whole)
+    rows = store.read_results(paths.results(whole))
+    assert {(row.level, row.method) for row in rows} == {(n, m) for n in LEVELS for m in ("ticket", "interpolation")}
+    variables = job.initialise(jax.random.key(1))
+    decoded = job.test._replace(images=jnp.asarray(job.test.images[:]))
+    np.testing.assert_allclose(
+        predict(job, variables, job.test), predict(job, variables, decoded), rtol=1e-5, atol=1e-5
+    )
+    assert len(analyse.averaged_pairs(job, whole, 0)) == 3
+    with pytest.raises(ValueError, match=r"linear paths need test images in memory, these are streamed"):
+        analyse.linear_paths(job, whole, 0)
+    shutil.copytree(whole, resumed)
+    shutil.rmtree(paths.level(resumed, 0, 1))
+    shutil.rmtree(resumed / "seed_0" / "pools")
+    run.run(small_config(), resumed)
+    assert paths.results(resumed).read_bytes() == paths.results(whole).read_bytes()
+
+
+@pytest.mark.slow
+def test_cheap_tickets_come_of_streamed_images(small_config, tmp_path):
+    config = small_config("suptickets_imagenet_resnet50", "set,0.8")
+    config.model = "resnet8"
+    config.train.duration, config.superpose.share, config.superpose.cycle = "4ep", 0.5, "1ep"
+    config.sparse.every = "2it"
+    job = run.run(config, tmp_path)
+    assert job.levels == 3
+    methods = {row.method for row in store.read_results(paths.results(tmp_path))}
+    assert {"ticket", "cia"} <= methods
