@@ -119,6 +119,7 @@ def pool(
       chunk: Candidates evaluated at once: 1 is a loop, more is `jax.vmap` in chunks. A convolution batched over its
         weights is a grouped convolution, which on CPUs is several times slower than the loop.
       over: What maps a function over the grid, called like `lax.map`; another may share the candidates out to devices.
+        The function is a pytree of all the arrays that it holds.
 
     Returns:
       `Pool(init, step, ticket)`.
@@ -192,22 +193,24 @@ def _step(
     chunk: int,
     over: Over,
 ) -> tuple[PoolState, Trial]:
-    def mix(coefficient: jax.Array) -> tuple[Variables, PyTree]:
+    def mix(state: PoolState, newcomer: Variables, coefficient: jax.Array) -> tuple[Variables, PyTree]:
         mixed = lerp(state.variables, newcomer, coefficient)
         return _pruned(mixed, state) if prune == "during" else (mixed, state.mask)
 
-    def trial(proposal: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, PyTree]:
+    def trial(held: tuple[Evaluate, Recalibrate, PoolState, Variables], proposal: Any) -> tuple[jax.Array, PyTree]:
+        evaluate, recalibrate, state, newcomer = held
         coefficient, draw = proposal
         key = jax.random.fold_in(state.key, draw) if fresh else state.key
-        candidate = recalibrate(mix(coefficient)[0], key)
+        candidate = recalibrate(mix(state, newcomer, coefficient)[0], key)
         return evaluate(candidate), candidate.stats
 
     proposals = coefficients, state.tried * coefficients.size + jnp.arange(coefficients.size, dtype=jnp.int32)
-    values, stats = over(trial, proposals, batch_size=chunk if chunk > 1 else None)
+    grid = Partial(trial, (evaluate, recalibrate, state, newcomer))
+    values, stats = over(grid, proposals, batch_size=chunk if chunk > 1 else None)
     best = jnp.argmax(jnp.where(jnp.isnan(values), -jnp.inf, values))
     old_value = state.value.astype(values.dtype)
     accepted = jnp.stack([accept(values[best], old_value) for accept in ACCEPT.values()])[rule]
-    candidate, mask = mix(coefficients[best])
+    candidate, mask = mix(state, newcomer, coefficients[best])
     candidate = candidate._replace(stats=jax.tree.map(lambda s: s[best], stats))
     variables, mask, value = jax.tree.map(
         lambda new, old: jnp.where(accepted, new, old),

@@ -39,14 +39,16 @@ def predict(
     devices = 1 if mesh is None else mesh.size
     batch_size += -batch_size % devices
 
-    def share(batch: jax.Array, axis_name: str | None) -> jax.Array:
+    def share(variables: Variables, batch: jax.Array, axis_name: str | None) -> jax.Array:
         logits = apply(variables, preprocess(batch), train=False)[0]
         return logits if axis_name is None else lax.all_gather(logits, axis_name, tiled=True)
 
+    everyone = spread(Partial(share, variables), mesh)
+
     def logits(batch: jax.Array) -> jax.Array:
         if batch.shape[0] % devices == 0:
-            return spread(share, mesh)(batch)
-        return spread(share, mesh)(fill(batch, devices))[: batch.shape[0]]
+            return everyone(batch)
+        return everyone(fill(batch, devices))[: batch.shape[0]]
 
     bulk = images.shape[0] // batch_size * batch_size
     parts = []

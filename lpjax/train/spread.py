@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
+from jax.tree_util import Partial
 
 from lpjax.train.parallel import AXIS
 
@@ -20,7 +21,8 @@ def spread(function: Callable[[jax.Array, str | None], T], mesh: Mesh | None) ->
 
     Args:
       function: `(batch [B, ...], axis_name) -> result`. Of its share of a batch alone, and the name of the mapped axis,
-        it makes what is the same on every device; `axis_name` is None where it is given the whole batch.
+        it makes what is the same on every device; `axis_name` is None where it is given the whole batch. Arrays that
+        it holds, and that lie on the mesh, are leaves of it as a pytree: a `jax.tree_util.Partial`.
       mesh: One axis, `'data'`; None for the device that the arrays are on.
 
     Returns:
@@ -37,10 +39,12 @@ def spread(function: Callable[[jax.Array, str | None], T], mesh: Mesh | None) ->
     def whole_or_spread(batch: jax.Array) -> T:
         if mesh is None or mesh.size == 1 or batch.shape[0] % mesh.size:
             return function(batch, None)
-        on_share = jax.shard_map(
-            lambda share: function(share, AXIS), mesh=mesh, in_specs=P(AXIS), out_specs=P(), check_vma=False
-        )
-        return on_share(batch)
+
+        def on_share(function: Callable[[jax.Array, str | None], T], share: jax.Array) -> T:
+            return function(share, AXIS)
+
+        spread_out = jax.shard_map(on_share, mesh=mesh, in_specs=(P(), P(AXIS)), out_specs=P(), check_vma=False)
+        return spread_out(as_pytree(function), batch)
 
     return whole_or_spread
 
@@ -57,7 +61,8 @@ def deal(mesh: Mesh) -> Callable[..., Any]:
 
     Returns:
       `map(function, xs, *, batch_size=None) -> ys`, like `lax.map`, with `ys` on every device; `lax.map` itself where
-      there is one device.
+      there is one device. Arrays that the function holds, and that lie on the mesh, are leaves of it as a pytree: a
+      `jax.tree_util.Partial`.
 
     Example:
       >>> deal(Mesh(jax.devices(), ('data',)))(lambda x: x * x, jnp.arange(3)).tolist()
@@ -67,15 +72,34 @@ def deal(mesh: Mesh) -> Callable[..., Any]:
         return lax.map
 
     def mapped(function: Callable[[Any], T], xs: Any, *, batch_size: int | None = None) -> T:
-        def hand(xs: Any) -> T:
+        def hand(function: Callable[[Any], T], xs: Any) -> T:
             ys = lax.map(function, xs, batch_size=batch_size)
             return lax.all_gather(ys, AXIS, tiled=True)
 
         size = len(jax.tree.leaves(xs)[0])
-        ys = jax.shard_map(hand, mesh=mesh, in_specs=P(AXIS), out_specs=P(), check_vma=False)(fill(xs, mesh.size))
-        return jax.tree.map(lambda y: y[:size], ys)
+        shared_out = jax.shard_map(hand, mesh=mesh, in_specs=(P(), P(AXIS)), out_specs=P(), check_vma=False)
+        return jax.tree.map(lambda y: y[:size], shared_out(as_pytree(function), fill(xs, mesh.size)))
 
     return mapped
+
+
+def as_pytree(function: Callable[..., T]) -> Callable[..., T]:
+    """Turns a function into an argument of mapped functions; what a `Partial` holds are its leaves.
+
+    What they close over instead is unknown to `shard_map`, and lies on another mesh as far as JAX can tell: a gather
+    from it is refused.
+
+    Args:
+      function: Any.
+
+    Returns:
+      The `Partial` that it is, or one without leaves.
+
+    Example:
+      >>> jax.tree.leaves(as_pytree(Partial(max, 3))), jax.tree.leaves(as_pytree(max))
+      ([3], [])
+    """
+    return function if isinstance(function, Partial) else Partial(function)
 
 
 def fill(tree: T, multiple: int) -> T:
