@@ -101,7 +101,7 @@ def lasted(seconds: float) -> str:
 
     Example:
       >>> lasted(4.4), lasted(190), lasted(7500), lasted(200_000)
-      ('4 s', '3 min', '2 h 5 min', '2 d 7 h')
+      ('4.4 s', '3 min', '2 h 5 min', '2 d 7 h')
     """
     for small, large, names in ((_HOUR, _DAY, ("d", "h")), (_MINUTE, _HOUR, ("h", "min"))):
         if seconds >= large:
