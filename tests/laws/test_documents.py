@@ -17,7 +17,7 @@ FOLDERS = ("lpjax", "configs", "tests", "experiments", ".ci", ".github")
 FILES = sorted(
     path
     for path in [*(p for folder in FOLDERS for p in (ROOT / folder).rglob("*")), *ROOT.glob("*")]
-    if path.suffix in {".py", ".md", ".txt", ".toml", ".cfg", ".yml", ".lock", ".jinja", ".csv", ".json"}
+    if path.suffix in {".py", ".sh", ".md", ".txt", ".toml", ".cfg", ".yml", ".lock", ".jinja", ".csv", ".json"}
     or path.name in {"Makefile", "run", ".gitignore"}
     if path.is_file() and path != Path(__file__)
 )
@@ -43,7 +43,7 @@ def code(text):
 def test_commands_of_a_document_exist(path):
     text = code(path.read_text())
     assert set(re.findall(r"\bmake ([a-z-]+)", text)) <= TARGETS
-    for module in re.findall(r"python3? -m (lpjax[\w.]*)", text):
+    for module in re.findall(r"python3? -m ((?:lpjax|experiments)[\w.]*)", text):
         assert importlib.util.find_spec(module), module
     for config in re.findall(r"--config=([\w./]+\.py)", text):
         assert (ROOT / config).is_file(), config
