@@ -101,7 +101,8 @@ def clean(directory: Path) -> None:
     """Removes what processes that were killed while they wrote left beside a directory."""
     if jax.process_index() == 0:
         backup = [_beside(directory, "old")] if directory.exists() else []
-        for left in (*backup, *directory.parent.glob(f"{fresh(directory).name}*")):
+        begun = [fresh(directory), *directory.parent.glob(f"{fresh(directory).name}.*")]  # Orbax adds an ending
+        for left in (*backup, *begun):
             shutil.rmtree(left, ignore_errors=True)
 
 
