@@ -66,6 +66,7 @@ def _taken(path: Path, workdir: Path) -> TextIO:
                 ) from error
         except OSError as error:
             if error.errno not in _UNKNOWN:
+                file.close()
                 raise
         if _lies_at(file, path):
             _sign(file)

@@ -45,7 +45,7 @@ def save_progress(directory: Path, **items: PyTree) -> Future[None]:
       {'state': {'step': array(7, dtype=int32)}}
     """
     directory = Path(directory).absolute()
-    arrays = {name: _plain(tree) for name, tree in items.items() if tree is not None}
+    arrays = {name: jax.tree.map(_everybodys, _plain(tree)) for name, tree in items.items() if tree is not None}
     checkpointer = ocp.AsyncCheckpointer(ocp.PyTreeCheckpointHandler(type_handler_registry=_ARRAYS))
     whole.clean(directory)
     with whole.written(directory):
@@ -91,6 +91,12 @@ def _plain(tree: PyTree) -> PyTree:
         return jax.random.key_data(leaf) if _is_key(leaf) else leaf
 
     return jax.tree.map(plain, tree)
+
+
+def _everybodys(leaf: jax.Array | np.ndarray) -> jax.Array | np.ndarray:
+    # Of an array that each process has for itself, Orbax writes the first's only if it is on the host.
+    own = jax.process_count() > 1 and isinstance(leaf, jax.Array) and leaf.is_fully_addressable
+    return np.asarray(leaf) if own else leaf
 
 
 def _typed(leaf: np.ndarray, like: jax.Array) -> jax.Array | np.ndarray:
