@@ -3,8 +3,12 @@
 import contextlib
 import os
 import signal
+import subprocess
+import sys
 import threading
+import time
 from functools import partial
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -23,6 +27,7 @@ from lpjax.run.progress import Progress
 from lpjax.run.sparse import train_arms
 from lpjax.store import paths
 
+ROOT = Path(__file__).parents[2]
 KEYS = SeedKeys.of(0)
 STEPS = range(1, 10)  # three epochs of three; the rewind point, step 4, splits the second
 
@@ -312,3 +317,39 @@ def test_a_ticket_deleted_amid_an_arm_is_made_again(sparse_job, whole_arms, tmp_
     store.remove(paths.ticket(paths.level(tmp_path, 0, 1)))
     train_arms(sparse_job, tmp_path, 0, found)
     assert_same_run(tmp_path, whole)
+
+
+@pytest.mark.slow
+def test_the_command_stopped_by_sigterm_amid_training_goes_on_and_ends_with_the_same_bytes(tmp_path):
+    def start(workdir):
+        flags = {
+            "validation": 64,
+            "train_images": 80,
+            "width": 4,
+            "train.duration": "40ep",
+            "train.batch_size": 32,
+            "train.milestones": "('20ep',)",
+            "imp.levels": 2,
+            "imp.rewind": "4it",
+            "pool.methods": "('uniform',)",
+            "save_every": "50it",
+        }
+        command = [sys.executable, "-m", "lpjax.main", "--config=configs/digits_resnet8.py", f"--workdir={workdir}"]
+        command += [f"--config.{name}={value}" for name, value in flags.items()]
+        environment = os.environ | {"XLA_FLAGS": ""}
+        return subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    assert start(whole).wait(300) == 0
+    child = start(cut)
+    while len(store.read_jsonl(paths.metrics(paths.level(cut, 0, 1)))) < 5:
+        assert child.poll() is None
+        time.sleep(0.01)
+    child.send_signal(signal.SIGTERM)
+    _, said = child.communicate(timeout=300)
+    assert child.returncode == 143
+    assert said.splitlines()[-1] == "lpjax: stopped by SIGTERM; the same command goes on where this one was"
+    assert "Traceback" not in said
+    assert store.exists(paths.progress(paths.level(cut, 0, 1)))
+    assert start(cut).wait(300) == 0
+    assert_same_run(cut, whole)

@@ -2,8 +2,10 @@
 
 import contextlib
 import errno
+import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -203,3 +205,50 @@ def test_a_killed_process_leaves_whole_progress(tmp_path):
         assert items["number"] >= reported
         assert (items["a"] == items["number"]).all()
         assert (items["b"]["c"] == items["number"]).all()
+
+
+TWO_PROCESSES = """
+import sys, signal, os
+from pathlib import Path
+import jax
+jax.config.update("jax_num_cpu_devices", 2)
+jax.distributed.initialize(sys.argv[1], num_processes=2, process_id=int(sys.argv[2]))
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
+from lpjax import store
+mesh = Mesh(np.array(jax.devices()), ("data",))
+build = jax.jit(
+    lambda v: (jax.numpy.full((4, 4), v), v + jax.numpy.arange(8.0)),
+    out_shardings=(NamedSharding(mesh, P()), NamedSharding(mesh, P("data"))),
+)
+directory, saving = Path(sys.argv[3]), None
+for value in (1.0, 2.0, 3.0):
+    whole, spread = build(value)
+    if saving:
+        saving.result()
+    saving = store.save_progress(directory, whole=whole, spread=spread, value=value)
+    build(value + 10)  # training goes on
+saving.result()
+store.save(directory.with_name("ticket"), whole=whole)  # ends with a barrier
+items = store.restore_progress(directory)
+assert (items["whole"] == 3).all() and (items["spread"] == 3 + np.arange(8)).all() and items["value"] == 3
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_write_one_progress_that_any_reads(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", TWO_PROCESSES, address, str(number), str(tmp_path / "progress")],
+            cwd=ROOT,
+            env={**os.environ, "XLA_FLAGS": ""},
+        )
+        for number in (0, 1)
+    ]
+    assert [process.wait(timeout=240) for process in processes] == [0, 0]
+    items = store.restore_progress(tmp_path / "progress")
+    np.testing.assert_array_equal(items["spread"], 3 + np.arange(8.0, dtype=np.float32))
+    assert {path.name for path in tmp_path.iterdir()} == {"progress", "ticket"}
