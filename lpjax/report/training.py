@@ -27,8 +27,8 @@ def training(epochs: pd.DataFrame) -> Figure:
     for level in levels:
         rows = epochs[epochs["level"] == level]
         kept = rows[rows["kept"]]
-        begun = "." if len(rows) == 1 else ""  # of one epoch there is no line to see
-        axes.plot(rows["epoch"], 100 * rows["validation_accuracy"], begun, ls="-", color=colours(level), linewidth=0.7)
+        (line,) = axes.plot(rows["epoch"], 100 * rows["validation_accuracy"], color=colours(level), linewidth=0.7)
+        line.set(marker="." if len(rows) == 1 else "", markersize=3)  # of one epoch there is no line to see
         axes.plot(kept["epoch"], 100 * kept["validation_accuracy"], ".", color=colours(level), markersize=6)
     axes.set_xlabel("epoch")
     axes.set_ylabel("validation accuracy (%)")

@@ -2,10 +2,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lpjax import store
 from lpjax.report import figures, reading
 from lpjax.report.coefficients import coefficients
 from lpjax.report.density import accuracy, gains
 from lpjax.report.training import training
+from lpjax.store import paths
 
 pytestmark = pytest.mark.slow  # draws
 
@@ -127,3 +129,12 @@ def test_a_run_without_the_papers_pools_shows_those_it_has(workdir, tmp_path):
 
 def test_nothing_measured_and_nothing_trained_draws_nothing(tmp_path):
     assert figures.draw(tmp_path, reading.results(tmp_path), tmp_path / "figures") == {}
+
+
+def test_a_level_of_one_epoch_is_seen(tmp_path):
+    for level, count in ((0, 2), (1, 1)):
+        for epoch in range(1, count + 1):
+            line = {"epoch": float(epoch), "validation_accuracy": 0.5}
+            store.append_jsonl(paths.metrics(paths.level(tmp_path, 0, level)), line)
+    axes, _ = training(reading.epochs(tmp_path)).axes
+    assert [line.get_marker() for line in axes.lines if len(line.get_xdata())] == ["", "."]
