@@ -68,12 +68,28 @@ def initial_state(variables: Variables, optimizer: optax.GradientTransformation,
 
 
 def gather(data: Batch, indices: jax.Array) -> Batch:
-    """Takes images out of a whole split."""
+    """Takes a batch out of a whole split.
+
+    Args:
+      data: The split.
+      indices: `[B]`, which of its images.
+
+    Returns:
+      Those images and their labels.
+    """
     return Batch(data.images[indices], data.labels[indices])
 
 
 def whole(data: Batch, indices: jax.Array) -> Batch:
-    """Takes data for the batch: image `i` of it is the one that `indices[i]` names."""
+    """Takes all data for the batch, as they arrive from a stream.
+
+    Args:
+      data: `B` images and labels.
+      indices: `[B]`, what each is called in its data set; their augmentation depends on it.
+
+    Returns:
+      The data.
+    """
     del indices
     return data
 

@@ -24,7 +24,7 @@ def events(directory):
 
 
 def shown(directory):
-    """The points that TensorBoard shows of every tag: a session's start takes back the steps from its own on."""
+    """The points that TensorBoard shows of every tag: a stretch's start takes back the steps from its own on."""
     points, version = [], ""
     for event in events(directory):
         version = event.file_version or version
