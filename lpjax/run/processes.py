@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
+from jax.sharding import NamedSharding, PartitionSpec
 
-from lpjax import store
+from lpjax import store, train
 
 T = TypeVar("T")
 
@@ -100,6 +102,8 @@ def join(distributed: str) -> None:
             f"the processes of the run do not find each other ({str(error).strip().splitlines()[0]}); give "
             "--config.distributed='HOST:PORT,COUNT,INDEX', or 'none' for a run of one process"
         ) from error
+    if jax.process_count() > 1:
+        _meet()
 
 
 def told(look: Callable[[], T]) -> T:
@@ -148,6 +152,13 @@ def alone(workdir: Path) -> Iterator[None]:
     with ExitStack() as held:
         told(lambda: held.enter_context(store.lock(workdir)))
         yield
+
+
+def _meet() -> None:
+    """Connects all devices now, while all processes are here: on CPUs, JAX waits but half a minute for a late one."""
+    everywhere = NamedSharding(train.mesh_of(), PartitionSpec(train.AXIS))
+    ones = jax.make_array_from_callback((jax.device_count(),), everywhere, lambda _: np.ones(1, np.int32))
+    jax.block_until_ready(jax.jit(jnp.sum)(ones))
 
 
 def _matches(patterns: dict[str, str]) -> bool:

@@ -1,0 +1,287 @@
+"""Runs on two hosts, as two processes that talk over loopback, and compares with one process; then kills one of them.
+
+`python -m experiments.faults.two_hosts` (or `make two-hosts`) tells whether two processes of two devices each come to
+the results of one process of four, write every record once, hold the same numbers on every device, end by themselves
+when one of them is killed, and go on bit for bit when both are started again. `--preset=resnet20` takes a real network
+and minutes.
+"""
+
+import argparse
+import hashlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from experiments.faults.compare import differences, tickets
+from lpjax import run, sparsity, store
+from lpjax.run.imp import SeedKeys
+from lpjax.run.pool import load_ticket
+from lpjax.store import paths
+from lpjax.train import initial_state
+
+ROOT = Path(__file__).parents[2]
+DEVICES = 4
+_LIMIT = 1800  # seconds a start may take
+PRESETS = {
+    "small": {
+        "train_images": 96,
+        "validation": 64,
+        "width": 4,
+        "train.duration": "3ep",
+        "train.milestones": ("2ep",),
+        "train.batch_size": 32,
+        "imp.levels": 2,
+        "imp.rewind": "1it",
+        "pool.coefficients": (0.25, 0.75),
+        "pool.recalibrate": "64",
+        "save_every": "2it",
+    },
+    "resnet20": {"model": "resnet20", "width": 16, "train.duration": "10ep", "imp.levels": 5, "save_every": "7it"},
+}
+_COMMON = {"pool.methods": ("recalibrated", "interpolation")}
+
+
+class Check(NamedTuple):
+    """One line of the table.
+
+    Attributes:
+      what: Was looked at.
+      found: In words.
+      right: Whether it is as it should be.
+    """
+
+    what: str
+    found: str
+    right: bool
+
+
+def start(arguments: Sequence[str], log: Path, devices: int) -> subprocess.Popen[bytes]:
+    """Starts one process of Python.
+
+    Args:
+      arguments: Of `python -m`.
+      log: Where what it says goes, behind what is there.
+      devices: Simulated ones that it has.
+
+    Returns:
+      The process.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    ours = {
+        "JAX_PLATFORMS": "cpu",
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        "JAX_COMPILATION_CACHE_DIR": str(Path.home() / ".cache" / "lpjax" / "faults"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
+    given = {name: os.environ[name] for name in ours if name.startswith("JAX") and name in os.environ}
+    with log.open("ab") as file:
+        command = [sys.executable, "-m", *arguments]
+        return subprocess.Popen(command, cwd=ROOT, env=os.environ | ours | given, stdout=file, stderr=file)
+
+
+def start_both(program: str, arguments: Sequence[str], log: Path) -> list[subprocess.Popen[bytes]]:
+    """Starts two processes of one run.
+
+    Args:
+      program: A module of Python.
+      arguments: Its options; where the processes meet is added.
+      log: Beside it, the processes' own are written.
+
+    Returns:
+      Both, the first first.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    return [
+        start(
+            [program, *arguments, f"--config.distributed=127.0.0.1:{port},2,{process}"],
+            log.with_suffix(f".{process}.log"),
+            DEVICES // 2,
+        )
+        for process in range(2)
+    ]
+
+
+def end(processes: Sequence[subprocess.Popen[bytes]], log: Path) -> None:
+    """Waits until all have ended well.
+
+    Raises:
+      RuntimeError: If one has not, with the last of what it said.
+    """
+    codes = [process.wait(_LIMIT) for process in processes]
+    if any(codes):
+        said = "".join(path.read_text()[-2000:] for path in sorted(log.parent.glob(f"{log.stem}*.log")))
+        raise RuntimeError(f"{log.stem} ended with {codes}: {said}")
+
+
+def compare(one: Path, two: Path, tolerance: float) -> list[Check]:
+    """Compares the run of one process with that of two.
+
+    Args:
+      one: The work directory of one process with all devices.
+      two: That of two.
+      tolerance: By how much measurements may differ: floats are added in another order.
+
+    Returns:
+      What was found.
+    """
+    rows = {_subject(row): row for row in store.read_results(paths.results(one))}
+    others = {_subject(row): row for row in store.read_results(paths.results(two))}
+    apart = max(abs(rows[name].value - others[name].value) for name in rows.keys() & others.keys())
+    bits, total = _masks_apart(one, two)
+    epochs = [len(store.read_jsonl(path)) for path in sorted(one.rglob("metrics.jsonl"))]
+    lines = [len(store.read_jsonl(path)) for path in sorted(two.rglob("metrics.jsonl"))]
+    counts = [name for name in rows.keys() & others.keys() if rows[name].kept != others[name].kept]
+    return [
+        Check("rows of results.csv", f"{len(others)} of {len(rows)}", rows.keys() == others.keys()),
+        Check("farthest apart", f"{apart:.2g} (at most {tolerance:g})", apart <= tolerance),
+        Check("counts of kept weights", f"{len(counts)} differ", not counts),
+        Check("bits of masks", f"{bits} of {total:,} differ", bits <= tolerance * total),
+        Check("lines of metrics.jsonl", f"{sum(lines)} of {sum(epochs)}", lines == epochs),
+        Check("tickets that one process restores", f"{tickets(two)} of {tickets(one)}", tickets(one) == tickets(two)),
+    ]
+
+
+def kill_one(arguments: Sequence[str], workdir: Path, log: Path) -> list[Check]:
+    """Kills the second of two processes while it trains, and waits for the first.
+
+    Args:
+      arguments: The run's.
+      workdir: Its work directory.
+      log: Of the processes.
+
+    Returns:
+      Whether the first ended by itself, and what it said last.
+    """
+    survivor, victim = start_both("lpjax.main", arguments, log)
+    trained = paths.metrics(paths.level(workdir, 0, 1))
+    _wait(lambda: trained.exists() or survivor.poll() is not None)
+    victim.send_signal(signal.SIGKILL)
+    clock = time.monotonic()
+    victim.wait()
+    code = survivor.wait(_LIMIT)
+    seconds = time.monotonic() - clock
+    stopped = code != 0 and not paths.results(workdir).exists()
+    return [Check("the other, after SIGKILL", f"ends with {code} within {seconds:.1f} s", stopped)]
+
+
+def replicas(argv: Sequence[str]) -> None:
+    """Finishes the run of one of two processes, trains a little more, and compares what all devices then hold.
+
+    Args:
+      argv: The command line of a run.
+
+    Raises:
+      RuntimeError: If a device holds other bytes than another.
+    """
+    from jax.experimental import multihost_utils
+
+    from lpjax import main
+
+    main.parse(["lpjax.main", *argv])
+    config, workdir = main._CONFIG.value, Path(main._WORKDIR.value)
+    run.join(config.distributed)
+    job = run.run(config, workdir)
+    ticket = load_ticket(job, paths.level(workdir, 0, 1))
+    state = initial_state(ticket.variables, job.optimizer(ticket.mask))
+    *_, last = job.fit(job.step, state, SeedKeys.of(0).train, stop=3)
+    leaves = jax.tree.leaves((last.state.variables, last.state.opt_state))
+    held = [
+        hashlib.sha256(b"".join(np.asarray(leaf.addressable_shards[i].data).tobytes() for leaf in leaves)).digest()
+        for i in range(jax.local_device_count())
+    ]
+    everywhere = multihost_utils.process_allgather(np.frombuffer(b"".join(held), np.uint8).reshape(len(held), -1))
+    different = len(np.unique(everywhere.reshape(-1, everywhere.shape[-1]), axis=0))
+    if different > 1:
+        raise RuntimeError(f"{different} versions of the training state on {jax.device_count()} devices")
+    jax.distributed.shutdown()
+
+
+def two_hosts(preset: str, tolerance: float, place: Path) -> list[Check]:
+    """Does it all.
+
+    Args:
+      preset: A name of `PRESETS`.
+      tolerance: By how much measurements may differ.
+      place: Where work directories and logs go.
+
+    Returns:
+      What was found.
+    """
+    fields = [f"--config.{name}={value}" for name, value in (PRESETS[preset] | _COMMON).items()]
+    fields.insert(0, f"--config={ROOT}/configs/digits_resnet8.py")
+    one, two, killed = (place / name for name in ("one", "two", "killed"))
+    log = place / "logs"
+    clock = time.monotonic()
+    end(start_both("lpjax.main", [*fields, f"--workdir={two}"], log / "two.log"), log / "two.log")
+    print(f"two processes: {time.monotonic() - clock:.0f} s", flush=True)
+    clock = time.monotonic()
+    end([start(["lpjax.main", *fields, f"--workdir={one}"], log / "one.log", DEVICES)], log / "one.log")
+    print(f"one process: {time.monotonic() - clock:.0f} s", flush=True)
+    checks = compare(one, two, tolerance)
+    checks += kill_one([*fields, f"--workdir={killed}"], killed, log / "killed.log")
+    again = ["experiments.faults.two_hosts", "--replicas", *fields, f"--workdir={killed}"]
+    end(start_both(again[0], again[1:], log / "again.log"), log / "again.log")
+    checks.append(Check("the state of training on all devices", "the same bytes", True))
+    apart = differences(two, killed)
+    checks.append(Check("killed and started again", "; ".join(apart) or "the same bytes", not apart))
+    return checks
+
+
+def _subject(row: store.Result) -> tuple[int, int, str, str, str]:
+    return row.seed, row.level, row.method, row.split, row.metric
+
+
+def _masks_apart(one: Path, two: Path) -> tuple[int, int]:
+    bits = total = 0
+    for ticket in sorted(one.glob("seed_0/level_*/ticket")):
+        masks = [store.restore_mask(at) for at in (ticket, two / ticket.relative_to(one))]
+        bits += sum(int(np.sum(a != b)) for a, b in zip(*map(jax.tree.leaves, masks), strict=True))
+        total += sparsity.total(masks[0])
+    return bits, total
+
+
+def _wait(until: Callable[[], bool]) -> None:
+    limit = time.monotonic() + _LIMIT
+    while not until():
+        if time.monotonic() > limit:
+            raise TimeoutError("training did not begin")
+        time.sleep(0.02)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs it and prints the table.
+
+    Returns:
+      1 if something is not as it should be.
+    """
+    argv = sys.argv[1:] if argv is None else list(argv)
+    if argv[:1] == ["--replicas"]:
+        replicas(argv[1:])
+        return 0
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--preset", choices=PRESETS, default="small", help="what to train")
+    parser.add_argument("--tolerance", type=float, default=0.02, help="by how much measurements may differ")
+    parser.add_argument("--runs", type=Path, help="an empty folder for work directories and logs (default: temporary)")
+    given = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory() as temporary:
+        checks = two_hosts(given.preset, given.tolerance, given.runs or Path(temporary))
+    for check in checks:
+        print(f"{'ok ' if check.right else 'BAD'} {check.what}: {check.found}")
+    return int(not all(check.right for check in checks))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
