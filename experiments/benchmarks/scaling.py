@@ -124,7 +124,7 @@ def main(argv: list[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--utilisation", type=float, nargs="+", default=[0.4, 0.1], help="shares of the peak")
     parser.add_argument("--seconds-per-step", type=float, help="measured on one device, 128 images, instead")
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--keep", action="store_true", help=f"write {REPORT.name}")
     options = parser.parse_args(argv)
     jax.config.update("jax_platforms", "cpu")
