@@ -13,7 +13,7 @@ from lpjax import store, tickets, train
 from lpjax.run.job import Job
 from lpjax.run.processes import told
 from lpjax.run.progress import Progress
-from lpjax.run.saving import NOTHING, Saver
+from lpjax.run.saving import NOTHING, keeping
 from lpjax.store import paths
 from lpjax.types import PyTree, Variables
 
@@ -63,7 +63,7 @@ def train_level(
       ValueError: If the loss is not finite, the saved progress is damaged, or the disk takes no more.
       Preempted: If the machine is taken away; the progress is saved.
     """
-    with Saver(job, paths.progress(directory), f"level {level}") as saver:
+    with keeping(job, paths.progress(directory), f"level {level}") as saver:
         now = saver.resume(_begin(job, level, variables, mask))
         cut(directory, now.lines)
         progress.advance(now.lines, earlier=True)

@@ -1,63 +1,20 @@
-"""When the progress of training is saved: every so many steps, and at the notice that the machine is taken away.
+"""When the progress of training is saved: every so many steps, and at the notice that the machine is taken away."""
 
-SIGTERM is that notice. Of a single process the handler of `on_notice` hears it; of several, JAX's own runtime does, and
-agrees with all of them on the step at which they stop.
-"""
-
-import itertools
-import signal
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import FrameType, SimpleNamespace, TracebackType
 from typing import Any, Protocol, TypeVar, cast
 
-import jax
 import numpy as np
-from jax.experimental import multihost_utils
 
 from lpjax import store, train
 from lpjax.run.job import Job
+from lpjax.run.notice import Preempted, heard_later, noticed
 from lpjax.run.processes import told
 
 NOTHING = np.zeros((1, 3))
 """What a training has seen before its first step: a row of no images, since no empty array is stored."""
-
-_notice = SimpleNamespace(training=False, came=False)
-_calls = itertools.count()  # the runtime wants steps that never fall, from level to level
-
-
-class Preempted(SystemExit):
-    """SIGTERM came; the same command goes on where this one was. Exits with code 143, as the shell has it."""
-
-    def __init__(self) -> None:
-        """Sets the code."""
-        super().__init__(128 + signal.SIGTERM)
-
-
-@contextmanager
-def on_notice() -> Iterator[None]:
-    """Lets SIGTERM stop a run without loss: training is saved first, anything else stops at once.
-
-    Nothing changes outside the main thread, which alone may handle signals, and where JAX's runtime does.
-
-    Yields:
-      Nothing.
-
-    Raises:
-      Preempted: When SIGTERM came.
-    """
-    if threading.current_thread() is not threading.main_thread() or jax.distributed.is_initialized():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, _hear)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
-        _notice.came = False
 
 
 class Record(Protocol):
@@ -69,8 +26,35 @@ class Record(Protocol):
 T = TypeVar("T", bound=Record)
 
 
+@contextmanager
+def keeping(job: Job, directory: Path, what: str) -> Iterator["Saver"]:
+    """Surrounds the loop of a training: a notice waits for it, and what it began to save is written at the end.
+
+    Args:
+      job: How often to save, and the size of its batches.
+      directory: Where the progress lies.
+      what: Is trained, in errors: `'level 3'`.
+
+    Yields:
+      What saves.
+
+    Raises:
+      CannotWrite: If the disk did not take the last progress.
+      Preempted: If a notice came that the loop did not see.
+    """
+    saver = Saver(job, directory, what)
+    with heard_later():
+        try:
+            yield saver
+        except BaseException:
+            with suppress(store.CannotWrite):  # the first error is the one to tell
+                saver.wait()
+            raise
+        saver.wait()
+
+
 class Saver:
-    """Saves the progress of one training while it goes on; used as a context manager around its loop."""
+    """Saves the progress of one training while it goes on; from `keeping`."""
 
     def __init__(self, job: Job, directory: Path, what: str) -> None:
         """Prepares to save; nothing is written yet.
@@ -86,21 +70,6 @@ class Saver:
         self._saved: int | None = None
         self._due = False
         self._writing: Future[None] | None = None
-
-    def __enter__(self) -> "Saver":
-        _notice.training = True
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            with suppress(*(() if kind is None else (store.CannotWrite,))):  # the first error is the one to tell
-                self.wait()
-        finally:
-            _notice.training = False
-        if kind is None and _notice.came:
-            raise Preempted
 
     def resume(self, begun: T) -> T:
         """Goes on where the progress was saved, if it was.
@@ -134,7 +103,7 @@ class Saver:
         Returns:
           Whether a multiple of `save_every` was passed since the last save, or a notice came.
         """
-        self._due = self._due or step // self.every > self._last // self.every or _noticed()
+        self._due = self._due or step // self.every > self._last // self.every or noticed(ask=True)
         return self._due
 
     def keep(self, step: int, training: Record) -> None:
@@ -150,7 +119,7 @@ class Saver:
         """
         if self.due(step) and step != self._saved:
             self.save(step, training)
-        if _notice.came:
+        if noticed():
             self.wait()
             raise Preempted
 
@@ -198,16 +167,3 @@ class Saver:
             f"the loss is {losses[first]} at step {step} of {self.what}; lower train.learning_rate in another work "
             f"directory: from what is kept here, {kept}, the same command would come to the same"
         )
-
-
-def _hear(number: int, frame: FrameType | None) -> None:
-    del number, frame
-    _notice.came = True
-    if not _notice.training:
-        raise Preempted
-
-
-def _noticed() -> bool:
-    if jax.process_count() > 1 and multihost_utils.reached_preemption_sync_point(next(_calls)):
-        _notice.came = True
-    return _notice.came

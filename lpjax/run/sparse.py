@@ -18,7 +18,7 @@ from lpjax.run.job import Job
 from lpjax.run.level import cut, done, evaluate, forget
 from lpjax.run.processes import told
 from lpjax.run.progress import Progress
-from lpjax.run.saving import NOTHING, Saver
+from lpjax.run.saving import NOTHING, Saver, keeping
 from lpjax.store import paths
 from lpjax.types import PyTree, Ticket
 
@@ -75,7 +75,7 @@ def _train(job: Job, seed: int, arm: Arm, missing: Mapping[int, Path]) -> None:
         cut(directory, 0)
     keys, layers, stop = SeedKeys.of(seed), layer_flops(job), arm.ends[max(missing)]
     with (
-        Saver(job, paths.progress(first), f"the {arm.name}") as saver,
+        keeping(job, paths.progress(first), f"the {arm.name}") as saver,
         Progress(f"seed {seed} {arm.name}", -(-stop // job.steps_per_epoch), "epoch") as progress,
     ):
         clock, now = time.monotonic(), saver.resume(_begin(job, arm, keys, layers))
@@ -86,22 +86,23 @@ def _train(job: Job, seed: int, arm: Arm, missing: Mapping[int, Path]) -> None:
             saver.ensure_finite(moment)
             now = now._replace(state=moment.state, seen=np.concatenate([now.seen, moment.seen]))
             if moment.step % job.steps_per_epoch == 0 or moment.step in marks:
-                level = next(level for level, end in arm.ends.items() if moment.step <= end)
                 now = _charge(job, arm, layers, now)
-                line = _line(job, arm, now) if level in missing else {}
-                now = now._replace(seen=NOTHING, lines=now.lines + bool(line))
-                progress.advance(note=f"validation {line['validation_accuracy']:.4f}" if line else "")
-                if line:
+                level = next(level for level, end in arm.ends.items() if moment.step <= end)
+                if level in missing:
+                    now, line = _measure(job, arm, now)
                     store.append_metrics(paths.metrics(missing[level]), line, job.config.tensorboard)
-                if line and moment.step == arm.phases.before and _averages_start(job, level):
-                    saver.wait()
-                    store.save_ticket(paths.start(missing[level]), _ticket(job, now))
-                if line and moment.step == arm.ends[level]:
-                    now = now._replace(lines=0)
-                    summary = _summary(job, level, now, line, time.monotonic() - clock)
-                    _collect(job, level, missing, now, summary, saver)
-                    progress.line(_said(arm, summary))
-                    clock = time.monotonic()
+                    progress.advance(note=f"validation {line['validation_accuracy']:.4f}")
+                    if moment.step == arm.phases.before and _averages_start(job, level):
+                        saver.wait()
+                        store.save_ticket(paths.start(missing[level]), _ticket(job, now))
+                    if moment.step == arm.ends[level]:
+                        now, summary = now._replace(lines=0), _summary(job, level, now, line, time.monotonic() - clock)
+                        _collect(job, level, missing, now, summary, saver)
+                        progress.line(_said(arm, summary))
+                        clock = time.monotonic()
+                else:
+                    now = now._replace(seen=NOTHING)
+                    progress.advance()
             if moment.step < stop:
                 saver.keep(moment.step, now)
 
@@ -134,10 +135,10 @@ def _charge(job: Job, arm: Arm, layers: PyTree, now: Training) -> Training:
     return now._replace(measured=step, share=share, spent=spent)
 
 
-def _line(job: Job, arm: Arm, now: Training) -> dict[str, Any]:
+def _measure(job: Job, arm: Arm, now: Training) -> tuple[Training, dict[str, Any]]:
     mask, explored = _masks(job, now.state)
     seen = train.mean_metrics(now.seen)
-    return {
+    line = {
         "epoch": now.measured / job.steps_per_epoch,
         "step": now.measured,
         "learning_rate": float(arm.learning_rate(now.measured - 1)),
@@ -149,6 +150,7 @@ def _line(job: Job, arm: Arm, now: Training) -> dict[str, Any]:
         "explored": metrics.exploration_rate(explored),
         "flops": now.share,
     }
+    return now._replace(seen=NOTHING, lines=now.lines + 1), line
 
 
 def _masks(job: Job, state: train.TrainState) -> tuple[PyTree, PyTree]:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from ml_collections import ConfigDict
 
 from lpjax import models, run, sparsity, store
-from lpjax.run import level, saving
+from lpjax.run import level, notice, saving
 from lpjax.run.arms import arms
 from lpjax.run.config import resolve
 from lpjax.run.imp import SeedKeys
@@ -39,7 +39,7 @@ class Killed(BaseException):
 @contextlib.contextmanager
 def stopped(at, how="killed"):
     """Ends training when a number of steps is done, as the device reports them."""
-    due, ends = saving.Saver.due, {"killed": Killed, "terminated": saving.Preempted}
+    due, ends = saving.Saver.due, {"killed": Killed, "terminated": notice.Preempted}
 
     def last(self, step):
         if step >= at and how == "killed":
@@ -50,7 +50,7 @@ def stopped(at, how="killed"):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(saving.Saver, "due", last)
-        with pytest.raises(ends[how]), saving.on_notice():
+        with pytest.raises(ends[how]), notice.on_notice():
             yield
 
 
@@ -214,7 +214,7 @@ def test_several_steps_in_one_call_are_saved_once_a_multiple_was_passed(dense_jo
 
 def test_a_notice_outside_training_stops_at_once_and_the_old_handler_comes_back():
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(saving.Preempted) as stop, saving.on_notice():
+    with pytest.raises(notice.Preempted) as stop, notice.on_notice():
         os.kill(os.getpid(), signal.SIGTERM)
     assert stop.value.code == 143
     assert signal.getsignal(signal.SIGTERM) is before
@@ -224,7 +224,7 @@ def test_no_handler_is_asked_for_outside_the_main_thread():
     before, seen = signal.getsignal(signal.SIGTERM), []
 
     def nested():
-        with saving.on_notice(), saving.on_notice():
+        with notice.on_notice(), notice.on_notice():
             seen.append(signal.getsignal(signal.SIGTERM))
 
     thread = threading.Thread(target=nested)
@@ -321,35 +321,31 @@ def test_a_ticket_deleted_amid_an_arm_is_made_again(sparse_job, whole_arms, tmp_
 
 @pytest.mark.slow
 def test_the_command_stopped_by_sigterm_amid_training_goes_on_and_ends_with_the_same_bytes(tmp_path):
-    def start(workdir):
-        flags = {
-            "validation": 64,
-            "train_images": 80,
-            "width": 4,
-            "train.duration": "40ep",
-            "train.batch_size": 32,
-            "train.milestones": "('20ep',)",
-            "imp.levels": 2,
-            "imp.rewind": "4it",
-            "pool.methods": "('uniform',)",
-            "save_every": "50it",
-        }
-        command = [sys.executable, "-m", "lpjax.main", "--config=configs/digits_resnet8.py", f"--workdir={workdir}"]
-        command += [f"--config.{name}={value}" for name, value in flags.items()]
-        environment = os.environ | {"XLA_FLAGS": ""}
-        return subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
-
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
-    assert start(whole).wait(300) == 0
-    child = start(cut)
-    while len(store.read_jsonl(paths.metrics(paths.level(cut, 0, 1)))) < 5:
-        assert child.poll() is None
-        time.sleep(0.01)
-    child.send_signal(signal.SIGTERM)
-    _, said = child.communicate(timeout=300)
+    flags = {
+        "validation": 64,
+        "train_images": 80,
+        "width": 4,
+        "train.duration": "40ep",
+        "train.batch_size": 32,
+        "train.milestones": "('20ep',)",
+        "imp.levels": 1,
+        "imp.rewind": "4it",
+        "pool.methods": "('uniform',)",
+        "save_every": "50it",
+    }
+    command = [sys.executable, "-m", "lpjax.main", "--config=configs/digits_resnet8.py"]
+    command += [f"--config.{name}={value}" for name, value in flags.items()]
+    place = {"cwd": ROOT, "env": os.environ | {"XLA_FLAGS": ""}}
+    whole, cut, said = tmp_path / "whole", tmp_path / "cut", tmp_path / "stderr"
+    subprocess.run([*command, f"--workdir={whole}"], check=True, **place)
+    with said.open("w") as stderr, subprocess.Popen([*command, f"--workdir={cut}"], stderr=stderr, **place) as child:
+        while len(store.read_jsonl(paths.metrics(paths.level(cut, 0, 0)))) < 5:
+            assert child.poll() is None, said.read_text()
+            time.sleep(0.01)
+        child.send_signal(signal.SIGTERM)
     assert child.returncode == 143
-    assert said.splitlines()[-1] == "lpjax: stopped by SIGTERM; the same command goes on where this one was"
-    assert "Traceback" not in said
-    assert store.exists(paths.progress(paths.level(cut, 0, 1)))
-    assert start(cut).wait(300) == 0
+    assert said.read_text().splitlines()[-1].startswith("lpjax: stopped by SIGTERM; the same command goes on")
+    assert "Traceback" not in said.read_text()
+    assert store.exists(paths.progress(paths.level(cut, 0, 0)))
+    subprocess.run([*command, f"--workdir={cut}"], check=True, **place)
     assert_same_run(cut, whole)
