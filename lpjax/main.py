@@ -14,12 +14,12 @@ from ml_collections import config_flags
 
 from lpjax import report
 from lpjax.choices import one_of
-from lpjax.run import default_config, fields, join, on_notice, remember_compilations, run, told
+from lpjax.run import Preempted, default_config, fields, join, on_notice, remember_compilations, run, told
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "A file of configs/, or one like them.", lock_config=True)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Where everything is kept; the same command again resumes.")
 
-USER_MISTAKE, INTERRUPTED, FAILED = 2, 130, 1
+FAILED, USER_MISTAKE, INTERRUPTED, PREEMPTED = 1, 2, 130, 143
 _GOES_ON = "the same command goes on where this one was"
 
 
@@ -52,8 +52,8 @@ def main(argv: Sequence[str]) -> None:
         _end(f"{what}; mend that and run the same command again: what was saved is whole", USER_MISTAKE)
     except KeyboardInterrupt:
         _end(f"stopped; {_GOES_ON}", INTERRUPTED)
-    except SystemExit as stop:  # SIGTERM, heard by all processes
-        _end(f"stopped by SIGTERM; {_GOES_ON}", int(stop.code or 0), together=True)
+    except Preempted:  # all processes heard of it
+        _end(f"stopped by SIGTERM; {_GOES_ON}", PREEMPTED, together=True)
     except Exception as error:
         if not jax.distributed.is_initialized():
             raise

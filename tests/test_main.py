@@ -4,8 +4,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+
+from lpjax import main, store
+from lpjax.run import Preempted, run
 
 ROOT = Path(__file__).parent.parent
 DEMO = "--config=configs/digits_resnet8.py"
@@ -56,3 +60,47 @@ def test_the_demo_shortened_leaves_a_report_and_resumes_at_once(tmp_path):
     again = lpjax(*command)
     assert again.returncode == 0, again.stderr
     assert again.stdout == f"report: {page}\n"
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "said"),
+    [
+        (ValueError("seeds are (); give one"), 2, "lpjax: seeds are (); give one"),
+        (store.CannotWrite(Path("runs/x"), "No space left on device"), 2, "lpjax: cannot write runs/x: No space left"),
+        (OSError(28, "No space left on device", "runs/x"), 2, "lpjax: runs/x: No space left on device; mend that"),
+        (PermissionError(13, "Permission denied", "data"), 2, "lpjax: data: Permission denied; mend that"),
+        (KeyboardInterrupt(), 130, "lpjax: stopped; the same command goes on where this one was"),
+        (Preempted(), 143, "lpjax: stopped by SIGTERM; the same command goes on where this one was"),
+    ],
+)
+def test_whatever_stops_a_run_it_costs_one_line(tmp_path, monkeypatch, capsys, raised, code, said):
+    def stopped(*arguments):
+        raise raised
+
+    monkeypatch.setattr(main, "run", stopped)
+    monkeypatch.setattr(main, "remember_compilations", lambda: None)
+    monkeypatch.setattr(main, "_CONFIG", SimpleNamespace(value={"distributed": "none"}))
+    monkeypatch.setattr(main, "_WORKDIR", SimpleNamespace(value=tmp_path / "work"))
+    with pytest.raises(SystemExit) as end:
+        main.main(["lpjax.main"])
+    assert end.value.code == code
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith(said)
+
+
+def test_what_is_nobody_s_mistake_keeps_its_traceback(tmp_path, monkeypatch):
+    def broken(*arguments):
+        raise TypeError("ours")
+
+    monkeypatch.setattr(main, "run", broken)
+    monkeypatch.setattr(main, "remember_compilations", lambda: None)
+    monkeypatch.setattr(main, "_CONFIG", SimpleNamespace(value={"distributed": "none"}))
+    monkeypatch.setattr(main, "_WORKDIR", SimpleNamespace(value=tmp_path / "work"))
+    with pytest.raises(TypeError, match="ours"):
+        main.main(["lpjax.main"])
+
+
+def test_a_second_run_on_a_work_directory_is_refused(tmp_path, tiny_config):
+    with store.lock(tmp_path / "work"), pytest.raises(ValueError, match=r"work is in use by process \d+ on"):
+        run(tiny_config(), tmp_path / "work")

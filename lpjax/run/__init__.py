@@ -16,7 +16,7 @@ from lpjax.run.evaluate import evaluate_seed, gather
 from lpjax.run.imp import find_tickets
 from lpjax.run.imported import check_source
 from lpjax.run.job import Job, prepare
-from lpjax.run.notice import on_notice
+from lpjax.run.notice import Preempted, on_notice
 from lpjax.run.pool import build_pools, searches
 from lpjax.run.processes import alone, join, told
 from lpjax.run.sparse import train_arms
@@ -24,6 +24,7 @@ from lpjax.run.superposed import ENSEMBLE, superpose_outputs, superpose_tickets,
 from lpjax.store import paths
 
 __all__ = [
+    "Preempted",
     "Preempted",
     "check",
     "default_config",
