@@ -25,7 +25,6 @@ from lpjax.store import paths
 
 __all__ = [
     "Preempted",
-    "Preempted",
     "check",
     "default_config",
     "fields",
