@@ -1,5 +1,6 @@
 """Images that do not fit in memory: read, decoded and cut out while others are trained on."""
 
+import gc
 import os
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,8 @@ from lpjax.data.crop import Crop, centre_crop, random_crop
 from lpjax.data.pictures import Pictures, read_picture
 from lpjax.types import Batch
 
-_THREADS = min(32, os.cpu_count() or 1)  # that read and decode; more than there are cores gain nothing
+THREADS = min(32, os.cpu_count() or 1)
+"""That read and decode; more than there are cores gain nothing."""
 
 
 class Load(NamedTuple):
@@ -72,11 +74,19 @@ def read_ahead(
     if not batches:
         return
     size = len(batches[0])
-    with closing(iter(pipeline(load, np.concatenate(batches), size, workers=workers, prefetch=prefetch))) as parts:
+    try:
+        yield from _cut(pipeline(load, np.concatenate(batches), size, workers=workers, prefetch=prefetch), batches)
+    finally:
+        if workers:  # Grain's iterators are cycles, which keep the last batch in shared memory
+            gc.collect()
+
+
+def _cut(source: Any, batches: Sequence[np.ndarray]) -> Generator[Batch, None, None]:
+    with closing(iter(source)) as parts:
         for rows in batches:
-            # A last batch may be longer, where every process computes it whole.
-            pixels, labels = zip(*(next(parts) for _ in range(0, len(rows), size)), strict=True)
-            yield _batch(*(part[0] if len(part) == 1 else np.concatenate(part) for part in (pixels, labels)))
+            # A last batch may be longer, where every process computes it whole. A copy sets shared memory free.
+            pixels, labels = zip(*(next(parts) for _ in range(0, len(rows), len(batches[0]))), strict=True)
+            yield _batch(np.concatenate(pixels), np.concatenate(labels))
 
 
 def pipeline(load: Load, rows: np.ndarray, size: int, *, workers: int = 0, prefetch: int = 2) -> Any:
@@ -96,7 +106,7 @@ def pipeline(load: Load, rows: np.ndarray, size: int, *, workers: int = 0, prefe
 
     images = grain.MapDataset.source(rows).map(load)
     if not workers:
-        return images.to_iter_dataset(grain.ReadOptions(_THREADS, max(prefetch * size, _THREADS))).batch(size)
+        return images.to_iter_dataset(grain.ReadOptions(THREADS, max(prefetch * size, THREADS))).batch(size)
     _parse_flags()
     ahead = -(-prefetch // workers)
     options = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=ahead)
@@ -123,7 +133,7 @@ def decode(load: Load, rows: Sequence[int]) -> Batch:
     def fill(place: int) -> None:
         images[place], labels[place] = load(rows[place])
 
-    with ThreadPoolExecutor(_THREADS) as threads:
+    with ThreadPoolExecutor(THREADS) as threads:
         for _ in threads.map(fill, range(len(rows))):
             pass
     return _batch(images, labels)

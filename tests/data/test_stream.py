@@ -3,6 +3,8 @@
 import io
 import math
 import multiprocessing
+import subprocess
+import sys
 import threading
 import time
 
@@ -200,7 +202,7 @@ def test_a_stream_started_at_any_step_goes_on_with_the_same_batches(load, step, 
 def test_threads_and_what_is_read_ahead_change_nothing(load, threads, monkeypatch):
     batches = batches_of(np.random.default_rng(2).permutation(SIZE))
     expected = list(data.read_ahead(load, batches))
-    monkeypatch.setattr(stream, "_THREADS", threads)
+    monkeypatch.setattr(stream, "THREADS", threads)
     assert_same(list(data.read_ahead(load, batches, prefetch=threads)), expected)
 
 
@@ -241,6 +243,31 @@ def test_worker_processes_yield_what_threads_yield_and_can_be_stopped(load):
     assert len(multiprocessing.active_children()) == 2
     stopped.close()
     assert not multiprocessing.active_children()
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+import numpy as np
+from lpjax import data
+
+if __name__ == "__main__":
+    load = data.Load(data.open_pictures("many", sys.argv[1])[0], data.Crop(64, 72, (0.1, 1.0), (0.8, 1.25)), (3,))
+    batches = [np.arange(8) + i for i in range(12)]
+    assert sum(len(batch.labels) for batch in data.read_ahead(load, batches, workers=2)) == 96
+    stopped = data.read_ahead(load, batches, workers=2)
+    next(stopped)
+    stopped.close()
+"""
+
+
+@pytest.mark.slow
+def test_worker_processes_leave_no_shared_memory_behind(pictures, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    command = [sys.executable, script, pictures[0].directory.parents[1]]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
+    assert "leaked" not in ended.stderr
 
 
 def test_a_stream_that_is_closed_early_leaves_no_thread_behind(load):

@@ -1,0 +1,165 @@
+"""What reading images while training costs: images a second, and how long a step waits for them.
+
+Writes JPEG files of 500x375 pixels (quality 90) to a temporary TFDS directory and cuts them to 224x224 as ImageNet is
+trained on, in threads and in processes; then trains ResNet-18 on them and tells the time in which nothing but the next
+batch was waited for. The decoders share the cores with the step: beside a GPU, they would not.
+
+Command: python -m experiments.benchmarks.loader --images=256 --batch=32 --width=16
+
+              images/s  first batch s   step s  waiting s  share
+    1 thread        90           0.73    4.900      0.012   0.00
+   2 threads       118           0.16    3.820      0.009   0.00
+   1 process        58          24.81    4.115      0.015   0.00
+ 2 processes        83          28.73    4.944      0.104   0.02
+
+2 cores of an AMD EPYC that other programs shared (load 12 to 20), so rates are a fraction of those of an idle machine;
+Python 3.11.7, jax 0.10.2, grain 0.2.18, Pillow 13.0, float32. The width is a quarter of ResNet-18's own.
+"""
+
+import argparse
+import io
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import numpy as np
+from PIL import Image
+
+from lpjax import data, models, train
+from lpjax.data import stream
+from lpjax.run.streamed import streamed
+
+CROP = data.Crop(224, 256, (0.1, 1.0), (0.8, 1.25))
+READERS = {"1 thread": (1, 0), "2 threads": (2, 0), "1 process": (1, 1), "2 processes": (1, 2)}
+KEY = jax.random.key(0)
+
+
+def main(argv: list[str]) -> None:
+    """Prints one row a way of reading, without and with training.
+
+    Args:
+      argv: Command-line arguments.
+    """
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=256)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--rounds", type=int, default=6, help="how often every image is read; trained on twice")
+    parser.add_argument("--width", type=int, default=16, help="channels of ResNet-18's first stage; its own are 64")
+    options = parser.parse_args(argv)
+
+    print(f"{options.images} JPEG files of 500x375 to 224x224, batches of {options.batch}; {os.cpu_count()} cores")
+    with tempfile.TemporaryDirectory() as home:
+        pictures = written(home, options.images)
+        step, state = network(options.width)
+        print(f"{'':>12} {'images/s':>9} {'first batch s':>14} {'step s':>8} {'waiting s':>10} {'share':>6}")
+        for name, (stream.THREADS, workers) in READERS.items():
+            first, rate = reading(pictures, options, workers)
+            state, computing, waiting = training(pictures, options, workers, step, state)
+            share = waiting / (waiting + computing)
+            print(f"{name:>12} {rate:9.0f} {first:14.2f} {computing:8.3f} {waiting:10.3f} {share:6.2f}", flush=True)
+
+
+def written(home: str, images: int) -> data.Pictures:
+    """Writes the images.
+
+    Args:
+      home: Where TFDS directories lie.
+      images: How many.
+
+    Returns:
+      The training split.
+    """
+    import tensorflow_datasets as tfds
+
+    draw = np.random.default_rng(0)
+
+    def examples(count: int) -> Iterator[dict[str, Any]]:
+        for number in range(count):
+            coarse = Image.fromarray(draw.integers(0, 256, (30, 40, 3), np.uint8)).resize((500, 375))
+            pixels = np.clip(np.asarray(coarse) + draw.normal(0, 12, (375, 500, 3)), 0, 255).astype(np.uint8)
+            buffer = io.BytesIO()
+            Image.fromarray(pixels).save(buffer, "jpeg", quality=90)
+            yield {"image": buffer.getvalue(), "label": number % 10}
+
+    features = tfds.features.FeaturesDict(
+        {"image": tfds.features.Image(shape=(None, None, 3)), "label": tfds.features.ClassLabel(num_classes=10)}
+    )
+    data.write_directory(
+        data.data_home(home), "photographs", "1.0.0", features, {"train": examples(images), "test": examples(1)}, ""
+    )
+    return data.open_pictures("photographs", home)[0]
+
+
+def network(width: int) -> tuple[train.Step, train.TrainState]:
+    """Builds a ResNet-18 for images of 224x224.
+
+    Args:
+      width: Channels of its first stage.
+
+    Returns:
+      Its training step and where it starts.
+    """
+    module = models.build("imagenet_resnet18", classes=10, width=width)
+    variables = models.initialise(module, KEY, (224, 224, 3))
+    optimizer = train.sgd(train.learning_rate("constant", 0.01, 1000))
+    augment = data.augmenter(*data.PUBLISHED["imagenet2012"], crop=0)
+    step = train.train_step(models.bind(module), optimizer, augment, axis_name=train.AXIS, take=train.whole)
+    return train.data_parallel(step, train.mesh_of(), whole=False), train.initial_state(variables, optimizer)
+
+
+def reading(pictures: data.Pictures, options: argparse.Namespace, workers: int) -> tuple[float, float]:
+    """Reads without doing anything else.
+
+    Args:
+      pictures: What is read.
+      options: From the command line.
+      workers: Processes.
+
+    Returns:
+      Seconds to the first batch, images a second from there on.
+    """
+    rows = np.tile(np.arange(pictures.size), options.rounds)
+    batches = [rows[i : i + options.batch] for i in range(0, len(rows), options.batch)]
+    start = time.perf_counter()
+    ready = data.read_ahead(data.Load(pictures, CROP, (0,)), batches, workers=workers)
+    next(ready)
+    first = time.perf_counter()
+    images = sum(len(batch.labels) for batch in ready)
+    return first - start, images / (time.perf_counter() - first)
+
+
+def training(
+    pictures: data.Pictures, options: argparse.Namespace, workers: int, step: train.Step, state: train.TrainState
+) -> tuple[train.TrainState, float, float]:
+    """Trains, and waits for every step and every batch by itself.
+
+    Args:
+      pictures: What is trained on.
+      options: From the command line.
+      workers: Processes.
+      step: The training step.
+      state: Where it starts.
+
+    Returns:
+      The state, and the mean seconds a step computes and waits for the next batch; the first batch is not counted.
+    """
+    rows = np.tile(np.arange(pictures.size, dtype=np.int32), 2)
+    feed = streamed(pictures, CROP, train.mesh_of(), options.batch, workers=workers)(rows, KEY)
+    computing, waiting = [], []
+    asked = time.perf_counter()
+    for batch, indices in feed:
+        came = time.perf_counter()
+        state, metrics = step(state, batch, indices, KEY)
+        jax.block_until_ready(metrics)
+        waiting.append(came - asked)
+        asked = time.perf_counter()
+        computing.append(asked - came)
+    return state, float(np.mean(computing[1:])), float(np.mean(waiting[1:]))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
