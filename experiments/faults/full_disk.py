@@ -21,6 +21,10 @@ from experiments.faults.starts import finish
 
 _NAMESPACE = ["unshare", "--user", "--map-root-user", "--mount"]
 _INSIDE = "--inside"
+_RUNS = {
+    **RUNS,  # progress, which needs the most room, is what full disks stop first; without it, it is tickets and records
+    "iterative pruning, no progress saved": (*RUNS["iterative pruning"], "--config.save_every=10000it"),
+}
 
 
 class Stop(NamedTuple):
@@ -38,13 +42,18 @@ class Stop(NamedTuple):
 
 
 def fill(
-    arguments: Sequence[str], workdir: Path, run: Callable[[Sequence[str], Path, int], int], sizes: Sequence[int]
+    arguments: Sequence[str],
+    workdir: Path,
+    logs: Path,
+    run: Callable[[Sequence[str], Path, int], int],
+    sizes: Sequence[int],
 ) -> list[Stop]:
     """Gives a command again and again, on a disk of growing size, until it finishes.
 
     Args:
       arguments: Of the command line, without `--workdir`.
       workdir: Where it runs.
+      logs: Where its errors go: another disk.
       run: `(arguments, log, size) -> exit code`, on a disk of so many bytes.
       sizes: Of the disk, in bytes.
 
@@ -57,7 +66,7 @@ def fill(
     """
     stops: list[Stop] = []
     for start, size in enumerate(sizes):
-        log = workdir.parent / f"{workdir.name}_{start:02d}.log"
+        log = logs / f"start_{start:02d}.log"
         code = run([*arguments, f"--workdir={workdir}"], log, size)
         if code == 0:
             return stops
@@ -128,8 +137,8 @@ def main(argv: Sequence[str]) -> int:
     given = parser.parse_args(argv)
     shutil.rmtree(given.runs, ignore_errors=True)
     failed = False
-    for name, arguments in RUNS.items():
-        scratch = given.runs.absolute() / name.replace(" ", "_")
+    for name, arguments in _RUNS.items():
+        scratch = given.runs.absolute() / re.sub(r"\W+", "_", name)
         calm, log = scratch / "undisturbed", scratch / "undisturbed.log"
         if finish([*arguments, f"--workdir={calm}"], log):
             raise RuntimeError(f"the undisturbed run failed; see {log}")
@@ -137,7 +146,7 @@ def main(argv: Sequence[str]) -> int:
             run, workdir, sizes = tmpfs(scratch / "disk"), scratch / "disk" / "run", growing(8192, given.factor, 40)
         else:
             run, workdir, sizes = finish, scratch / "limited", growing(256, given.factor, 40)
-        stops = fill(arguments, workdir, run, sizes)
+        stops = fill(arguments, workdir, scratch / "logs", run, sizes)
         different = differences(calm, workdir)
         failed |= bool(different)
         print(f"{name}, {'a disk' if given.inside else 'no file'} larger than")

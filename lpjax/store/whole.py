@@ -10,9 +10,11 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -134,7 +136,14 @@ def _unsaid(record: logging.LogRecord) -> bool:
     return not (record.exc_info and _refusal(record.exc_info[1]))
 
 
+def _unraised(error: Any, say: Callable[[Any], Any] = sys.unraisablehook) -> None:
+    """Passes over what tensorstore still reports to Orbax, of further arrays, when Orbax has given up at the first."""
+    if str(error.exc_value) != "Event loop is closed":
+        say(error)
+
+
 logging.getLogger("absl").addFilter(_unsaid)
+sys.unraisablehook = _unraised
 
 
 def _write_seal(directory: Path) -> None:
