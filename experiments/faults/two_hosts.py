@@ -37,12 +37,12 @@ PRESETS = {
         "train_images": 96,
         "validation": 64,
         "width": 4,
-        "train.duration": "3ep",
-        "train.milestones": ("2ep",),
+        "train.duration": "2ep",
+        "train.milestones": ("1ep",),
         "train.batch_size": 32,
         "imp.levels": 2,
         "imp.rewind": "1it",
-        "pool.coefficients": (0.25, 0.75),
+        "pool.coefficients": (0.5,),
         "pool.recalibrate": "64",
         "save_every": "2it",
     },
@@ -235,7 +235,7 @@ def two_hosts(preset: str, tolerance: float, place: Path) -> list[Check]:
     again = ["experiments.faults.two_hosts", "--replicas", *fields, f"--workdir={killed}"]
     end(start_both(again[0], again[1:], log / "again.log"), log / "again.log")
     checks.append(Check("the state of training on all devices", "the same bytes", True))
-    apart = differences(two, killed)
+    apart = [found for found in differences(two, killed) if not found.startswith("config.json")]  # it names the port
     checks.append(Check("killed and started again", "; ".join(apart) or "the same bytes", not apart))
     return checks
 

@@ -8,6 +8,8 @@ file to one of them later than to another. So only the first process looks.
 import json
 import os
 import re
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -23,9 +25,11 @@ from lpjax import store, train
 
 T = TypeVar("T")
 
-HEARTBEAT = 60
+HEARTBEAT = 30
 """Seconds without a sign of life after which a process counts as dead and JAX stops the others; JAX's own are 100."""
 
+_PATIENCE = 20.0  # seconds
+_WAITING = "lpjax: the other processes of the run are not there yet; JAX waits for five minutes"
 _ADDRESS = re.compile(r"(?P<address>[^,\s]+:\d+),(?P<count>\d+),(?P<index>\d+)")
 _ALONE = {"SLURM_NTASKS": "1", "OMPI_COMM_WORLD_SIZE": "1"}
 _OWN_HOST = {"SLURM_STEP_TASKS_PER_NODE": r"1(\(x\d+\))?", "OMPI_COMM_WORLD_LOCAL_SIZE": "1"}
@@ -93,6 +97,8 @@ def join(distributed: str) -> None:
         given["cluster_detection_method"] = "deactivate"
     elif _matches(_OWN_HOST) and "JAX_LOCAL_DEVICE_IDS" not in os.environ:
         given = {"local_device_ids": []}  # no restriction; by default JAX would take the first GPU alone
+    waiting = threading.Timer(_PATIENCE, print, [_WAITING], {"file": sys.stderr, "flush": True})
+    waiting.start()
     try:
         jax.distributed.initialize(**given, heartbeat_timeout_seconds=HEARTBEAT)
     except Exception as error:  # of detection, names, sockets, time: kinds differ from version to version
@@ -102,6 +108,8 @@ def join(distributed: str) -> None:
             f"the processes of the run do not find each other ({str(error).strip().splitlines()[0]}); give "
             "--config.distributed='HOST:PORT,COUNT,INDEX', or 'none' for a run of one process"
         ) from error
+    finally:
+        waiting.cancel()
     if jax.process_count() > 1:
         _meet()
 
