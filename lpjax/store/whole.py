@@ -148,8 +148,14 @@ sys.unraisablehook = _unraised
 
 def _write_seal(directory: Path) -> None:
     files = sorted(path for path in directory.rglob("*") if path.is_file())
+    for path in files:
+        with path.open("rb") as file:
+            os.fsync(file.fileno())  # some disks say only now that they are full, or wait for the power to fail
     seal = {path.relative_to(directory).as_posix(): _digest(path) for path in files}
-    (directory / _SEAL).write_text(json.dumps(seal, indent=1), encoding="utf-8")
+    with (directory / _SEAL).open("w", encoding="utf-8") as file:
+        json.dump(seal, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _digest(path: Path) -> str:

@@ -65,8 +65,8 @@ def test_whatever_else_differs_is_named(change, said, two):
 
 @pytest.mark.slow
 def test_a_run_killed_at_random_moments_leaves_the_same_bits(tmp_path):
-    outcome = kill.kill_until_done(TINY, tmp_path, kills=6, seed=1)
-    assert outcome.killed + outcome.stopped >= 6
+    outcome = kill.kill_until_done(TINY, tmp_path, kills=20, seed=1)
+    assert outcome.killed + outcome.stopped >= 20
     assert outcome.starts == outcome.killed + outcome.stopped + outcome.runs
     assert outcome.different == ()
 
