@@ -47,6 +47,10 @@ def with_noise(keys, images):
 
 @pytest.fixture(scope="session")
 def tiny():
+    return make_tiny()
+
+
+def make_tiny():
     rng = np.random.default_rng(0)
     params = {
         "conv": jnp.asarray(rng.normal(size=(3, 3, 1, 4)), jnp.float32),
