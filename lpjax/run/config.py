@@ -129,9 +129,10 @@ def resolve(config: ConfigDict) -> dict[str, Any]:
       config: As the user wrote it.
 
     Returns:
-      A dictionary that JSON can hold; it identifies the work.
+      A dictionary that JSON can hold; it identifies the work, whichever process asks.
     """
     plain = config.to_dict()
+    plain.pop("distributed", None)
     if plain["dtype"] == "auto":
         plain["dtype"] = "float32" if jax.default_backend() == "cpu" else "bfloat16"
     return plain

@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 
 from lpjax import data, metrics, store, train
 from lpjax.run.job import Job
+from lpjax.run.notice import heed
 from lpjax.run.pool import load_ticket
 from lpjax.run.processes import told
 from lpjax.run.progress import Progress
@@ -113,6 +114,7 @@ def evaluate_seed(job: Job, workdir: Path, seed: int, methods: Sequence[str]) ->
             logits = (predict(job, variables, split) for split in (job.validation, job.test))
             store.write_json(paths.evaluation(directory), evaluate(job, *logits))
             progress.advance(note=f"{method}, level {level}")
+            heed()
 
 
 def evaluate(job: Job, validation: jax.Array, test: jax.Array) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from lpjax import pools, sparsity, store, train
 from lpjax.run.imp import SeedKeys
 from lpjax.run.job import Job
 from lpjax.run.level import done, evaluate, forget
+from lpjax.run.notice import heed
 from lpjax.run.processes import told
 from lpjax.run.progress import Progress
 from lpjax.store import paths
@@ -142,6 +143,7 @@ def _build(
         state, trial = method.step(state, load_ticket(job, paths.level(workdir, seed, newcomer)).variables)
         trials.append({"newcomer": newcomer, **_plain(trial)})
         progress.advance(note=f"{name}, anchor {anchor}")
+        heed()
     ticket, directory = method.ticket(state), paths.pool(workdir, seed, name, anchor)
     kept, total = int(sparsity.kept(ticket.mask)), sparsity.total(ticket.mask)
     counts = {"method": name, "seed": seed, "anchor": anchor, "kept": kept, "total": total}

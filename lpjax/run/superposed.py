@@ -14,6 +14,7 @@ from lpjax.run.costs import layer_flops
 from lpjax.run.imp import SeedKeys
 from lpjax.run.job import Job
 from lpjax.run.level import done, evaluate, forget
+from lpjax.run.notice import heed
 from lpjax.run.pool import load_ticket
 from lpjax.run.processes import told
 from lpjax.run.progress import Progress
@@ -79,6 +80,7 @@ def _superpose(
             overlap = None if before is None else float(metrics.mask_overlap(before, ticket.mask))
             before = ticket.mask
             progress.advance()
+            heed()
             if level not in missing:
                 continue
             average = superposition.ticket(state)
