@@ -27,6 +27,7 @@ def start(arguments: Sequence[str], log: Path, largest: int | None = None) -> Fo
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path.home() / ".cache" / "lpjax" / "faults"))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")  # starts are many here
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+    os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")  # killed starts leave semaphores for it to free
     context = get_context("forkserver")
     context.set_forkserver_preload(_IMPORTED)
     process = context.Process(target=_command, args=(list(arguments), log, largest), daemon=True)

@@ -1,5 +1,6 @@
 """All figures of a report, drawn from whatever a work directory holds by now."""
 
+import io
 from pathlib import Path
 
 import matplotlib
@@ -90,7 +91,12 @@ def save(figure: Figure, directory: Path, name: str) -> Path:
     """
     directory.mkdir(parents=True, exist_ok=True)
     # Without dates and versions the same figure is the same bytes.
-    figure.savefig(directory / f"{name}.pdf", metadata={"Creator": None, "Producer": None, "CreationDate": None})
-    path = directory / f"{name}.png"
-    figure.savefig(path, dpi=200, metadata={"Software": None})
-    return path
+    written = {
+        "pdf": {"metadata": {"Creator": None, "Producer": None, "CreationDate": None}},
+        "png": {"metadata": {"Software": None}, "dpi": 200},
+    }
+    for kind, options in written.items():
+        drawn = io.BytesIO()  # a full disk in the middle of drawing is not what Matplotlib would say it was
+        figure.savefig(drawn, format=kind, **options)
+        (directory / f"{name}.{kind}").write_bytes(drawn.getvalue())
+    return directory / f"{name}.png"
