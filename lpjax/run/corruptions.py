@@ -4,9 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
-
 from lpjax import data, store, train
 from lpjax.run.evaluate import Network, measure, networks, predict
 from lpjax.run.job import Job
@@ -15,7 +12,6 @@ from lpjax.run.pool import load_ticket
 from lpjax.run.processes import told
 from lpjax.run.progress import Progress
 from lpjax.store import paths
-from lpjax.types import Batch
 
 MEASURES = {"none": (), "benchmark": data.BENCHMARK, "all": (*data.BENCHMARK, *data.EXTRA)}
 _TOGETHER = 32  # networks in memory; corrupted images are made once for so many
@@ -107,7 +103,7 @@ def evaluate_corruptions(job: Job, workdir: Path, seeds: Sequence[int], methods:
                 those = [directory for directory in group if (name, severity) in missing[directory]]
                 if not those:
                     continue
-                batch = _placed(job, source.read(name, severity))
+                batch = train.replicate(source.read(name, severity), job.mesh)
                 for directory in those:
                     logits = predict(job, variables[directory], batch)
                     accuracy = measure(logits, batch.labels)["accuracy"]
@@ -178,10 +174,6 @@ def _missing(directory: Path, cells: Sequence[Cell], label: str) -> list[Cell]:
         )
     known = {(cell["name"], cell["severity"]) for cell in measured}
     return [cell for cell in cells if cell not in known]
-
-
-def _placed(job: Job, batch: Batch) -> Batch:
-    return train.replicate(jax.tree.map(jnp.asarray, batch), job.mesh)
 
 
 def _results(seed: int, network: Network) -> list[store.Result]:

@@ -2,8 +2,6 @@
 
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
@@ -65,7 +63,7 @@ def _resident(config: ConfigDict, mesh: Mesh) -> Images:
         config.dataset, data_dir=config.data_dir, validation=config.validation, train_images=config.train_images
     )
     splits = (dataset.train, dataset.validation, dataset.test)
-    training, validation, test = (_everywhere(split, mesh) for split in splits)
+    training, validation, test = (train.replicate(split, mesh) for split in splits)
     height, width, channels = dataset.train.images.shape[1:]
     return Images(
         size=len(dataset.train.labels),
@@ -95,7 +93,8 @@ def _streamed(config: ConfigDict, mesh: Mesh) -> Images:
     mean, std = data.PUBLISHED.get(config.dataset.partition(":")[0]) or data.channel_statistics(
         np.asarray(data.decode(data.Load(training, crop), _spaced(rows, _SAMPLE)).images)
     )
-    test_images: Any = data.OnDemand(test, crop)
+    on_demand: Any = data.OnDemand(test, crop)
+    test_labels: Any = data.read_labels(test)
     reading = {"workers": settings.workers, "prefetch": settings.prefetch}
     return Images(
         size=len(rows),
@@ -103,9 +102,9 @@ def _streamed(config: ConfigDict, mesh: Mesh) -> Images:
         shape=(settings.size, settings.size, training.channels),
         streamed=True,
         feed=streamed(training, crop, mesh, config.train.batch_size, **reading),
-        known=_everywhere(known, mesh),
-        validation=_everywhere(data.decode(data.Load(training, crop), held_out), mesh),
-        test=Batch(test_images, _everywhere(data.read_labels(test), mesh)),
+        known=train.replicate(known, mesh),
+        validation=train.replicate(data.decode(data.Load(training, crop), held_out), mesh),
+        test=Batch(on_demand, train.replicate(test_labels, mesh)),
         augment=data.augmenter(mean, std, crop=0, flip=config.augment.flip),
         preprocess=data.preprocessor(mean, std),
     )
@@ -114,7 +113,3 @@ def _streamed(config: ConfigDict, mesh: Mesh) -> Images:
 def _spaced(rows: range, count: int) -> list[int]:
     """Takes rows at equal distances: from all classes, even where a split is stored class by class."""
     return [rows[i * len(rows) // count] for i in range(count)] if count < len(rows) else list(rows)
-
-
-def _everywhere(tree: Any, mesh: Mesh) -> Any:
-    return train.replicate(jax.tree.map(jnp.asarray, tree), mesh)
