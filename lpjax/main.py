@@ -14,7 +14,7 @@ from ml_collections import config_flags
 
 from lpjax import report
 from lpjax.choices import one_of
-from lpjax.run import Preempted, default_config, fields, join, on_notice, remember_compilations, run, told
+from lpjax.run import Agreed, Preempted, default_config, fields, join, on_notice, remember_compilations, run, told
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "A file of configs/, or one like them.", lock_config=True)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Where everything is kept; the same command again resumes.")
@@ -44,16 +44,15 @@ def main(argv: Sequence[str]) -> None:
             run(_CONFIG.value, workdir, command)
             page = told(lambda: str(report.write(workdir, command)))
     except ValueError as error:
-        # Of the config, all processes say the same, and end together; of disks and data, each has its own to say.
-        together = type(error) is ValueError
-        _end(str(error), USER_MISTAKE, together=together)
+        _end(str(error), USER_MISTAKE, together=isinstance(error, Agreed))
     except OSError as error:
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         _end(f"{what}; mend that and run the same command again: what was saved is whole", USER_MISTAKE)
     except KeyboardInterrupt:
         _end(f"stopped; {_GOES_ON}", INTERRUPTED)
-    except Preempted:  # all processes heard of it
-        _end(f"stopped by SIGTERM; {_GOES_ON}", PREEMPTED, together=True)
+    except Preempted as stop:  # all processes heard of it
+        by = " by SIGTERM" if stop.code == PREEMPTED else ""
+        _end(f"stopped{by}; {_GOES_ON}", int(stop.code or FAILED), together=True)
     except Exception as error:
         if not jax.distributed.is_initialized():
             raise

@@ -70,6 +70,7 @@ def test_the_demo_shortened_leaves_a_report_and_resumes_at_once(tmp_path):
         (OSError(28, "No space left on device", "runs/x"), 2, "lpjax: runs/x: No space left on device; mend that"),
         (PermissionError(13, "Permission denied", "data"), 2, "lpjax: data: Permission denied; mend that"),
         (KeyboardInterrupt(), 130, "lpjax: stopped; the same command goes on where this one was"),
+        (Preempted(2), 130, "lpjax: stopped; the same command goes on where this one was"),
         (Preempted(), 143, "lpjax: stopped by SIGTERM; the same command goes on where this one was"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import pandas as pd
@@ -91,7 +92,7 @@ def save(figure: Figure, directory: Path, name: str) -> Path:
     """
     directory.mkdir(parents=True, exist_ok=True)
     # Without dates and versions the same figure is the same bytes.
-    written = {
+    written: dict[str, dict[str, Any]] = {
         "pdf": {"metadata": {"Creator": None, "Producer": None, "CreationDate": None}},
         "png": {"metadata": {"Software": None}, "dpi": 200},
     }

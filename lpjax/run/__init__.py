@@ -18,12 +18,13 @@ from lpjax.run.imported import check_source
 from lpjax.run.job import Job, prepare
 from lpjax.run.notice import Preempted, on_notice
 from lpjax.run.pool import build_pools, searches
-from lpjax.run.processes import alone, join, told
+from lpjax.run.processes import Agreed, alone, ensure_alike, join, told
 from lpjax.run.sparse import train_arms
 from lpjax.run.superposed import ENSEMBLE, superpose_outputs, superpose_tickets, superpositions
 from lpjax.store import paths
 
 __all__ = [
+    "Agreed",
     "Preempted",
     "check",
     "default_config",
@@ -51,8 +52,9 @@ def run(config: ConfigDict, workdir: Path, command: str = "") -> Job:
     Raises:
       ValueError: On a user's mistake, in one line.
     """
-    check(config)
+    told(lambda: check(config))
     resolved = resolve(config)
+    ensure_alike(resolved, "config")
     job = prepare(ConfigDict(resolved))
     sparse_arms = arms(job) if config.sparse.method != "none" else []
     for seed in config.seeds if config.imp.tickets_from and not sparse_arms else ():

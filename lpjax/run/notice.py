@@ -1,7 +1,7 @@
-"""SIGTERM: the notice that the machine is about to be taken away.
+"""The notice to stop: SIGTERM, as a machine is about to be taken away, or Ctrl-C.
 
-Of a single process the handler of `on_notice` hears it; of several, JAX's own runtime does, and agrees with all of them
-on the step at which they stop.
+Of a process by itself the handler of `on_notice` hears it; of several, JAX's own runtime hears SIGTERM, and agrees with
+all of them on the step at which they stop.
 """
 
 import itertools
@@ -10,43 +10,50 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType, SimpleNamespace
+from typing import NoReturn
 
 import jax
 from jax.experimental import multihost_utils
 
-_notice = SimpleNamespace(training=False, came=False)
+_notice = SimpleNamespace(training=False, came=0)  # the signal's number
 _calls = itertools.count()  # the runtime wants steps that never fall, from level to level
 
 
 class Preempted(SystemExit):
-    """SIGTERM came; the same command goes on where this one was. Exits with code 143, as the shell has it."""
+    """A notice came; the same command goes on where this one was. Exits as the shell has it: 143, after Ctrl-C 130."""
 
-    def __init__(self) -> None:
-        """Sets the code."""
-        super().__init__(128 + signal.SIGTERM)
+    def __init__(self, number: int = signal.SIGTERM) -> None:
+        """Sets the code.
+
+        Args:
+          number: Of the signal.
+        """
+        super().__init__(128 + number)
 
 
 @contextmanager
 def on_notice() -> Iterator[None]:
-    """Lets SIGTERM stop a run without loss: training is saved first, anything else stops at once.
+    """Lets SIGTERM and Ctrl-C stop a run without loss: training is saved first, anything else stops at once.
 
-    Nothing changes outside the main thread, which alone may handle signals, and where JAX's runtime does.
+    A second Ctrl-C does not wait. Nothing changes outside the main thread, which alone may handle signals, and where
+    JAX's runtime does.
 
     Yields:
       Nothing.
 
     Raises:
-      Preempted: When SIGTERM came.
+      Preempted: When one came.
     """
     if threading.current_thread() is not threading.main_thread() or jax.distributed.is_initialized():
         yield
         return
-    before = signal.signal(signal.SIGTERM, _hear)
+    before = {number: signal.signal(number, _hear) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
-        _notice.came = False
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        _notice.came = 0
 
 
 @contextmanager
@@ -65,7 +72,7 @@ def heard_later() -> Iterator[None]:
     finally:
         _notice.training = False
     if _notice.came:
-        raise Preempted
+        raise Preempted(_notice.came)
 
 
 def noticed(*, ask: bool = False) -> bool:
@@ -77,9 +84,9 @@ def noticed(*, ask: bool = False) -> bool:
     Returns:
       Whether to stop.
     """
-    if ask and jax.process_count() > 1 and multihost_utils.reached_preemption_sync_point(next(_calls)):
-        _notice.came = True
-    return _notice.came
+    if ask and multihost_utils.reached_preemption_sync_point(next(_calls)):
+        _notice.came = signal.SIGTERM
+    return bool(_notice.came)
 
 
 def heed() -> None:
@@ -89,11 +96,22 @@ def heed() -> None:
       Preempted: If so.
     """
     if noticed(ask=True):
-        raise Preempted
+        stop()
+
+
+def stop() -> NoReturn:
+    """Stops for the notice that came.
+
+    Raises:
+      Preempted: Always.
+    """
+    raise Preempted(_notice.came)
 
 
 def _hear(number: int, frame: FrameType | None) -> None:
-    del number, frame
-    _notice.came = True
+    del frame
+    if number == signal.SIGINT and _notice.came:
+        raise KeyboardInterrupt
+    _notice.came = number
     if not _notice.training:
-        raise Preempted
+        raise Preempted(number)

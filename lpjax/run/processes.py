@@ -35,6 +35,10 @@ _ALONE = {"SLURM_NTASKS": "1", "OMPI_COMM_WORLD_SIZE": "1"}
 _OWN_HOST = {"SLURM_STEP_TASKS_PER_NODE": r"1(\(x\d+\))?", "OMPI_COMM_WORLD_LOCAL_SIZE": "1"}
 
 
+class Agreed(ValueError):  # noqa: N818 ("Error" would add nothing)
+    """What stops every process at once, and for the same reason; one of them says it."""
+
+
 class Place(NamedTuple):
     """Where a process stands among those of its run.
 
@@ -140,8 +144,28 @@ def told(look: Callable[[], T]) -> T:
             answer = {"refused": str(error)}
     answer = json.loads(_broadcast(json.dumps(answer).encode()))
     if "refused" in answer:
-        raise ValueError(answer["refused"])
+        raise Agreed(answer["refused"])
     return answer["saw"]
+
+
+def ensure_alike(value: Any, what: str) -> None:
+    """Refuses to go on where processes were given different things; each of them must ask.
+
+    Args:
+      value: JSON values.
+      what: They are, for people.
+
+    Raises:
+      ValueError: On every process whose value is not the first one's.
+
+    Example:
+      >>> ensure_alike({'seeds': (0, 1)}, 'config')
+    """
+    ours = json.loads(json.dumps(value))
+    if json.loads(json.dumps(told(lambda: value))) != ours:
+        raise ValueError(
+            f"process {jax.process_index()} was given another {what} than the first; give all of them the same"
+        )
 
 
 @contextmanager

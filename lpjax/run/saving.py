@@ -6,12 +6,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from lpjax import store, train
 from lpjax.run.job import Job
-from lpjax.run.notice import Preempted, heard_later, noticed
-from lpjax.run.processes import told
+from lpjax.run.notice import heard_later, noticed, stop
+from lpjax.run.processes import Agreed, told
+from lpjax.types import Variables
 
 NOTHING = np.zeros((1, 3))
 """What a training has seen before its first step: a row of no images, since no empty array is stored."""
@@ -121,7 +124,7 @@ class Saver:
             self.save(step, training)
         if noticed():
             self.wait()
-            raise Preempted
+            stop()
 
     def save(self, step: int, training: Record) -> None:
         """Begins to save; see `keep`."""
@@ -155,15 +158,24 @@ class Saver:
           moment: Of the training.
 
         Raises:
-          ValueError: If a loss is not finite, naming the first step (of several in one call of the device, the last).
+          ValueError: If a loss or a weight is not finite, naming the first step whose loss is not (of several steps in
+            one call of the device, the last).
         """
         images, losses, _ = moment.seen.T
-        if np.isfinite(losses).all():
+        step, found = moment.step, "a weight is not finite after"
+        if not np.isfinite(losses).all():
+            first = int(np.argmin(np.isfinite(losses)))
+            step -= int(np.sum(-(-images[first + 1 :] // self.batch_size)))
+            found = f"the loss is {losses[first]} at"
+        elif _all_finite(moment.state.variables):
             return
-        first = int(np.argmin(np.isfinite(losses)))
-        step = moment.step - int(np.sum(-(-images[first + 1 :] // self.batch_size)))
         kept = f"the start of {self.what}" if self._saved is None else f"the progress of step {self._saved}"
-        raise ValueError(
-            f"the loss is {losses[first]} at step {step} of {self.what}; lower train.learning_rate in another work "
+        raise Agreed(
+            f"{found} step {step} of {self.what}; lower train.learning_rate in another work "
             f"directory: from what is kept here, {kept}, the same command would come to the same"
         )
+
+
+@jax.jit
+def _all_finite(variables: Variables) -> jax.Array:
+    return jnp.all(jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(variables)]))
