@@ -113,6 +113,8 @@ def read_json(path: Path) -> Any:
 def append_jsonl(path: Path, record: Any) -> None:
     """Adds one line to a file of JSON lines, after removing what an interrupted write left behind.
 
+    The line is on the disk when this returns: no progress saved later outlives it when the power fails.
+
     Args:
       path: Created with its directory if need be.
       record: As for `write_json`.
@@ -126,6 +128,8 @@ def append_jsonl(path: Path, record: Any) -> None:
         file.seek(0)
         file.truncate(file.read().rfind(b"\n") + 1)
         file.write(json.dumps(record, default=_plain).encode() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def write_jsonl(path: Path, records: Iterable[Any]) -> None:

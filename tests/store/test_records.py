@@ -80,6 +80,14 @@ def test_lines_are_read_in_the_order_of_writing(tmp_path):
     assert store.read_jsonl(path) == [{"epoch": epoch, "loss": 0.5} for epoch in range(3)]
 
 
+def test_a_line_is_on_the_disk_when_it_is_said_to_be_written(tmp_path, monkeypatch):
+    path, synced = tmp_path / "metrics.jsonl", []
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", lambda file: synced.append((os.fstat(file).st_ino, path.read_text())))
+        store.append_jsonl(path, {"epoch": 1})
+    assert synced == [(path.stat().st_ino, '{"epoch": 1}\n')]
+
+
 @pytest.mark.parametrize("torn", ['{"ep', '{"epoch": 2}'])
 def test_a_torn_last_line_is_left_out_and_written_over(torn, tmp_path):
     path = tmp_path / "metrics.jsonl"
