@@ -6,10 +6,10 @@ import json
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO
 
 from lpjax.store import paths
 
@@ -40,55 +40,54 @@ def lock(workdir: Path) -> Iterator[None]:
       >>> paths.lock(workdir).exists()
       False
     """
-    path = paths.lock(workdir)
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        file = _taken(path, workdir)
+        held = _taken(paths.lock(workdir), workdir)
     except OSError as error:
         raise ValueError(f"cannot use {workdir} as work directory: {error.strerror}; choose another") from error
-    with file:
-        try:
-            yield
-        finally:
-            with suppress(OSError):
-                path.unlink()  # while it is held, so that nobody's lock but ours goes
+    with held:
+        yield
 
 
-def _taken(path: Path, workdir: Path) -> TextIO:
+def _taken(path: Path, workdir: Path) -> ExitStack:
+    """Takes the lock; leaving what it returns, or failing midway, removes the file and closes it."""
     while True:
-        file = path.open("a+", encoding="utf-8")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            with file:
+        with ExitStack() as held:
+            file = held.enter_context(path.open("ab+", buffering=0))
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
                 raise ValueError(
                     f"{workdir} is in use by {_holder(file)}; wait for it or stop it, or choose another work directory"
                 ) from error
-        except OSError as error:
-            if error.errno not in _UNKNOWN:
-                file.close()
-                raise
-        if _lies_at(file, path):
-            _sign(file)
-            return file
-        file.close()  # the run before removed it between our opening and our locking it
+            except OSError as error:
+                if error.errno not in _UNKNOWN:
+                    raise
+            if _lies_at(file, path):  # else the run before removed it between our opening and our locking it
+                held.callback(_remove, path)  # while it is held, so that nobody's lock but ours goes
+                _sign(file)
+                return held.pop_all()
 
 
-def _lies_at(file: TextIO, path: Path) -> bool:
+def _remove(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink()
+
+
+def _lies_at(file: BinaryIO, path: Path) -> bool:
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:
         return False
 
 
-def _sign(file: TextIO) -> None:
+def _sign(file: BinaryIO) -> None:
     since = datetime.now(UTC).isoformat(sep=" ", timespec="seconds")
     file.truncate(0)
-    file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": since}))
-    file.flush()
+    file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": since}).encode())
 
 
-def _holder(file: TextIO) -> str:
+def _holder(file: BinaryIO) -> str:
     file.seek(0)
     try:
         return "process {pid} on {host} since {since}".format(**json.load(file))

@@ -1,7 +1,9 @@
 """One run at a time in a work directory, whatever becomes of it."""
 
+import errno
 import fcntl
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -76,6 +78,31 @@ def test_other_troubles_of_locking_are_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(fcntl, "flock", failing)
     with pytest.raises(ValueError, match="Input/output error; choose another"), store.lock(tmp_path):
         pass
+
+
+def test_a_disk_without_room_for_a_name_is_one_line_and_nothing_stays_held(tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))  # files may be made, but take no byte
+    try:
+        with pytest.raises(ValueError, match="File too large; choose another") as refusal, store.lock(tmp_path):
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "\n" not in str(refusal.value)
+    assert not list(tmp_path.iterdir())
+    with store.lock(tmp_path):
+        assert paths.lock(tmp_path).exists()
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.ENOENT])
+def test_a_place_where_nothing_can_be_made_is_one_line(number, tmp_path, monkeypatch):
+    def refuse(path, *args, **kwargs):
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr(type(tmp_path), "open", refuse)
+    with pytest.raises(ValueError, match=rf"cannot use .*: {os.strerror(number)}; choose another") as refusal:
+        store.lock(tmp_path).__enter__()
+    assert "\n" not in str(refusal.value)
 
 
 def test_a_file_in_the_way_is_one_line(tmp_path):
