@@ -60,8 +60,7 @@ def restore(directory: Path, *names: str, like: Mapping[str, PyTree] | None = No
       DamagedTicket: If the directory does not hold exactly what was saved.
       ValueError: If an item does not have the structure, shapes and dtypes of its `like`.
     """
-    directory = whole.newest(Path(directory).absolute())
-    whole.check(directory)
+    directory = whole.found(Path(directory).absolute())
     with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
         stored = checkpointer.metadata(directory).item_metadata.tree
         absent = [name for name in names if name not in stored]

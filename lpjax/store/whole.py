@@ -11,8 +11,10 @@ import os
 import re
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from lpjax.store.trouble import CannotWrite, writing
 
 COMMIT = "commit_success.txt"
 _SEAL = "seal.json"
+_PATIENCE, _PAUSE = 10.0, 0.2  # seconds
 _SYSTEM_ERROR = re.compile(r"os_error_code='(\d+)'")
 
 
@@ -32,6 +35,7 @@ class DamagedTicket(ValueError):  # noqa: N818 (the word says what is wrong; "Er
 
     def __init__(self, directory: Path, reason: str) -> None:
         self.reason = reason
+        directory = newest(directory)  # what a user is told to delete is there
         super().__init__(
             f"damaged {self.what} {directory}: {reason}; delete that folder and run the same command again: {self.lost}"
         )
@@ -65,6 +69,27 @@ def settle(directory: Path) -> None:
     written.rename(directory)
     (old / COMMIT).unlink(missing_ok=True)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def found(directory: Path) -> Path:
+    """Names where a directory lies whole, checked.
+
+    To further processes, on other hosts, a shared disk may show late what the first has written: they look again.
+
+    Raises:
+      DamagedTicket: Naming the first file that differs.
+    """
+    until = time.monotonic() + (_PATIENCE if jax.process_index() else 0)
+    while True:
+        place = newest(directory)
+        try:
+            check(place)
+        except DamagedTicket:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(_PAUSE)
+        else:
+            return place
 
 
 def check(directory: Path) -> None:
@@ -115,6 +140,7 @@ def written(directory: Path) -> Iterator[None]:
     Raises:
       CannotWrite: Where the system refused.
     """
+    _hush()
     try:
         yield
     except Exception as error:  # Orbax's storage has errors of many kinds for what the system refused
@@ -131,19 +157,22 @@ def _refusal(error: BaseException | None) -> str | None:
     return os.strerror(int(code[1])) if code else None
 
 
+@cache
+def _hush() -> None:
+    """Leaves to us, from the first save on, what is said of failed ones; threads may say it when a save has ended."""
+    logging.getLogger("absl").addFilter(_unsaid)
+    sys.unraisablehook = partial(_unraised, say=sys.unraisablehook)
+
+
 def _unsaid(record: logging.LogRecord) -> bool:
     """Keeps Orbax from printing tracebacks of what is going to be said in one line."""
     return not (record.exc_info and _refusal(record.exc_info[1]))
 
 
-def _unraised(error: Any, say: Callable[[Any], Any] = sys.unraisablehook) -> None:
+def _unraised(error: Any, say: Callable[[Any], Any]) -> None:
     """Passes over what tensorstore still reports to Orbax, of further arrays, when Orbax has given up at the first."""
     if str(error.exc_value) != "Event loop is closed":
         say(error)
-
-
-logging.getLogger("absl").addFilter(_unsaid)
-sys.unraisablehook = _unraised
 
 
 def _write_seal(directory: Path) -> None:

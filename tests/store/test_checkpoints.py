@@ -1,11 +1,15 @@
 import contextlib
+import logging
 import os
+import runpy
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -124,6 +128,53 @@ def test_where_no_ticket_is_the_error_says_so_in_one_line(directory, tmp_path):
     )
 
 
+@pytest.fixture
+def late(saved, tmp_path, monkeypatch):
+    """Makes a ticket that a process sees whole only after it has looked and slept a few times."""
+
+    def make(process, part):
+        directory, naps = tmp_path / "ticket", []
+        shutil.copytree(saved, directory)
+        (directory / part).rename(tmp_path / "unseen")
+
+        def sleep(seconds):
+            naps.append(seconds)
+            if len(naps) == 3:
+                (tmp_path / "unseen").rename(directory / part)
+
+        monkeypatch.setattr(jax, "process_index", lambda: process)
+        monkeypatch.setattr(whole.time, "sleep", sleep)
+        return directory, naps
+
+    return make
+
+
+@pytest.mark.parametrize("part", [".", "commit_success.txt", "seal.json", "_METADATA", "d"])
+def test_a_further_process_waits_for_what_a_shared_disk_shows_it_late(part, late):
+    directory, naps = late(1, part)
+    assert_equal(store.restore_ticket(directory), ticket_of(2.0))
+    assert len(naps) == 3
+
+
+@pytest.mark.parametrize("part", [".", "commit_success.txt", "seal.json", "_METADATA", "d"])
+def test_the_first_process_does_not_wait(part, late):
+    directory, naps = late(0, part)
+    with pytest.raises(store.DamagedTicket):
+        store.restore(directory)
+    assert not naps
+
+
+def test_a_further_process_does_not_wait_for_ever(saved, tmp_path, monkeypatch):
+    shutil.copytree(saved, tmp_path / "ticket")
+    (tmp_path / "ticket" / "_METADATA").write_text("")
+    monkeypatch.setattr(jax, "process_index", lambda: 1)
+    monkeypatch.setattr(whole, "_PATIENCE", 0.5)
+    start = time.monotonic()
+    with pytest.raises(store.DamagedTicket, match="its file _METADATA is missing or not what was saved"):
+        store.restore(tmp_path / "ticket")
+    assert 0.5 <= time.monotonic() - start < 3
+
+
 def test_a_missing_item_is_named(saved):
     with pytest.raises(store.DamagedTicket, match="holds mask, params, stats, but no start"):
         store.restore(saved, "mask", "start")
@@ -181,6 +232,27 @@ def test_flipped_bits_of_the_arrays_never_come_back_as_numbers(saved, tmp_path):
         with pytest.raises(store.DamagedTicket):
             store.restore_ticket(broken)
         shutil.rmtree(broken)
+
+
+def test_who_never_saves_keeps_the_interpreter_s_own_words():
+    said, filters = sys.unraisablehook, list(logging.getLogger("absl").filters)
+    runpy.run_path(whole.__file__)
+    assert sys.unraisablehook is said
+    assert logging.getLogger("absl").filters == filters
+
+
+def test_who_saves_hears_all_but_what_a_failed_save_is_told_in_one_line(tmp_path, monkeypatch):
+    heard = []
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "unraisablehook", heard.append)
+        whole._hush.cache_clear()
+        for _ in range(2):
+            store.save(tmp_path / "ticket", a=np.ones(3))
+        for reason in ("Event loop is closed", "no memory"):
+            sys.unraisablehook(SimpleNamespace(exc_value=RuntimeError(reason)))
+    whole._hush.cache_clear()
+    assert [str(error.exc_value) for error in heard] == ["no memory"]
+    assert logging.getLogger("absl").filters.count(whole._unsaid) == 1
 
 
 class Killed(BaseException):

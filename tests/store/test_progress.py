@@ -141,6 +141,19 @@ def test_damaged_progress_is_refused_by_name(damage, tmp_path):
         shutil.rmtree(tmp_path / "broken")
 
 
+def test_damaged_progress_between_two_renames_is_named_where_it_lies(tmp_path):
+    store.save_progress(tmp_path / "p", state=state_of(1.0)).result()
+    old = (tmp_path / "p").rename(tmp_path / ".p.old")
+    assert_equal(restored(tmp_path / "p"), state_of(1.0))
+    (old / "seal.json").unlink()
+    with pytest.raises(store.DamagedProgress) as refusal:
+        store.restore_progress(tmp_path / "p")
+    assert str(refusal.value).startswith(f"damaged progress {old}: its seal.json cannot be read; delete that folder")
+    assert str(store.DamagedProgress(tmp_path / "p", "")).startswith(f"damaged progress {old}: ")
+    shutil.rmtree(old)
+    assert not store.exists(tmp_path / "p")
+
+
 class Killed(BaseException):
     """Stands for the end of the process: nothing catches it."""
 
