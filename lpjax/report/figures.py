@@ -3,7 +3,6 @@
 import io
 from pathlib import Path
 from typing import Any
-from typing import Any
 
 import matplotlib
 import pandas as pd
