@@ -35,8 +35,8 @@ class Preempted(SystemExit):
 def on_notice() -> Iterator[None]:
     """Lets SIGTERM and Ctrl-C stop a run without loss: training is saved first, anything else stops at once.
 
-    A second Ctrl-C does not wait. Nothing changes outside the main thread, which alone may handle signals, and where
-    JAX's runtime does.
+    A second Ctrl-C does not wait. Nothing changes outside the main thread, which alone may handle signals, where JAX's
+    runtime does, and for a signal that whoever started this process had ignored.
 
     Yields:
       Nothing.
@@ -47,7 +47,8 @@ def on_notice() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread() or jax.distributed.is_initialized():
         yield
         return
-    before = {number: signal.signal(number, _hear) for number in (signal.SIGTERM, signal.SIGINT)}
+    asked = [number for number in (signal.SIGTERM, signal.SIGINT) if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, _hear) for number in asked}
     try:
         yield
     finally:
