@@ -1,5 +1,6 @@
 """What the command runs: the only loops, clocks and prints."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,22 @@ def _write_results(workdir: Path, levels: int) -> None:
 
 def _claim(workdir: Path, resolved: dict[str, Any], command: str) -> None:
     store.claim(workdir, resolved, growing=GROWING, free=FREE, defaults=default_config().to_dict())
-    if not paths.environment(workdir).exists():
-        store.write_json(paths.environment(workdir), store.environment())
+    here = store.environment()
+    if paths.environment(workdir).exists():
+        _tell_moved(workdir, store.read_json(paths.environment(workdir)), here)
+    else:
+        store.write_json(paths.environment(workdir), here)
     if command:
         store.write_text(paths.command(workdir), command + "\n")
+
+
+def _tell_moved(workdir: Path, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
+    """Says once what rounds sums otherwise than where the run began."""
+    names = [name for name in ("devices", "processes", "jax") if there.get(name, here[name]) != here[name]]
+    if names:
+        changes = "; ".join(f"{name} {_words(there[name])} there, {_words(here[name])} here" for name in names)
+        print(f"lpjax: {workdir} was begun elsewhere ({changes}): numbers may differ in their last digits", flush=True)
+
+
+def _words(value: Any) -> str:
+    return ", ".join(f"{count} x {kind}" for kind, count in value.items()) if isinstance(value, dict) else str(value)

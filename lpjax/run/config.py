@@ -157,7 +157,7 @@ FREE = (
     "superpose.base",
     "superpose.ensemble",
 )
-"""Fields that change no ticket: where data lie, how fast, what else is made."""
+"""Fields that change nothing but the order of floating-point sums: where data lie, how fast, what else is made."""
 
 
 def fields(config: ConfigDict, prefix: str = "") -> list[str]:

@@ -37,14 +37,15 @@ class Killed(BaseException):
 
 
 @contextlib.contextmanager
-def stopped(at, how="killed"):
-    """Ends training when a number of steps is done, as the device reports them."""
+def stopped(at, how="killed", what=""):
+    """Ends training, of anything or of `what`, when a number of steps is done; fails if that never comes."""
     due, ends = saving.Saver.due, {"killed": Killed, "terminated": notice.Preempted}
 
     def last(self, step):
-        if step >= at and how == "killed":
+        here = step >= at and what in ("", self.what)
+        if here and how == "killed":
             raise Killed
-        if step >= at:
+        if here:
             os.kill(os.getpid(), signal.SIGTERM)
         return due(self, step)
 
@@ -108,6 +109,11 @@ def trained(job, directory, number):
     return jax.device_get(result), paths.metrics(directory).read_bytes()
 
 
+def steps_saved(directory):
+    place = paths.progress(directory)
+    return int(store.restore_progress(place)["state"]["step"]) if store.exists(place) else 0
+
+
 def assert_same(got, wanted):
     jax.tree.map(np.testing.assert_array_equal, got[0], wanted[0])
     assert got[1] == wanted[1]
@@ -116,7 +122,7 @@ def assert_same(got, wanted):
 @pytest.mark.parametrize(
     ("number", "dense", "at", "how", "saved"),
     [
-        (0, "whole", 1, "killed", None),  # before anything was saved
+        (0, "whole", 1, "killed", 0),  # before anything was saved
         (0, "whole", 2, "terminated", 2),  # before the rewind point, amid an epoch
         (0, "whole", 5, "killed", 4),  # after it
         (0, "rewound", 3, "terminated", 3),  # amid the pretraining, at the end of an epoch
@@ -130,9 +136,7 @@ def test_a_level_cut_off_anywhere_ends_with_the_same_bytes(number, dense, at, ho
     job = with_settings(dense_job, imp__dense=dense)
     with stopped(at, how):
         trained(job, tmp_path, number)
-    assert store.exists(paths.progress(tmp_path)) == (saved is not None)
-    if saved:
-        assert store.restore_progress(paths.progress(tmp_path))["state"]["step"] == saved
+    assert steps_saved(tmp_path) == saved
     assert_same(trained(job, tmp_path, number), wholes(number, dense))
 
 
@@ -149,8 +153,9 @@ def test_a_level_cut_off_again_and_again_ends_with_the_same_bytes(
 ):
     job, directory = with_settings(dense_job, imp__dense=dense, save_every=f"{every}it"), tmp_path_factory.mktemp("cut")
     for at, how in ends:
-        with contextlib.suppress(pytest.fail.Exception), stopped(at, how):  # it may be past that step already
-            trained(job, directory, number)
+        if steps_saved(directory) < STEPS[-1]:  # else nothing is left to interrupt
+            with stopped(at, how):
+                trained(job, directory, number)
     assert_same(trained(job, directory, number), wholes(number, dense))
 
 
@@ -250,6 +255,22 @@ def assert_same_run(got, wanted):
     assert not [p for p in got.rglob("*") if p.name.startswith((".progress", "progress", ".ticket"))]
 
 
+def test_a_run_that_goes_on_elsewhere_says_what_differs_in_one_line(tiny_config, tmp_path, monkeypatch, capsys):
+    there, resolved = store.environment(), resolve(tiny_config())
+    run._claim(tmp_path, resolved, "")
+    run._claim(tmp_path, resolved, "")
+    assert capsys.readouterr().out == ""
+    monkeypatch.setattr(store, "environment", lambda: there | {"devices": {"gpu H200": 2}, "processes": 2})
+    for _ in range(2):
+        run._claim(tmp_path, resolved, "")
+        (said,) = capsys.readouterr().out.splitlines()
+        assert "(devices 8 x cpu cpu there, 2 x gpu H200 here; processes 1 there, 2 here): numbers may differ" in said
+    assert store.read_json(paths.environment(tmp_path)) == there
+    store.write_json(paths.environment(tmp_path), {"lpjax": "of an older version"})
+    run._claim(tmp_path, resolved, "")
+    assert capsys.readouterr().out == ""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["killed", "terminated"])
 @pytest.mark.parametrize("dense", ["whole", "rewound"])
@@ -259,8 +280,8 @@ def test_a_run_cut_off_in_every_level_ends_with_the_same_bytes(how, dense, tiny_
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     job = run.run(config, whole)
     monkeypatch.setattr(run, "prepare", lambda _: job)  # spares compiling it again
-    for at in (3, 7, 5, 8, 6):
-        with contextlib.suppress(pytest.fail.Exception), stopped(at, how):
+    for number, at in ((0, 3), (0, 7), (1, 5), (1, 8), (2, 6)):
+        with stopped(at, how, f"level {number}"):
             run.run(config, cut)
     run.run(config, cut)
     assert_same_run(cut, whole)
@@ -303,7 +324,7 @@ def test_an_arm_cut_off_anywhere_ends_with_the_same_bytes(at, how, sparse_job, w
     whole, found = whole_arms
     assert found[0].phases == (10, 4, 2)
     for step in at:
-        with contextlib.suppress(pytest.fail.Exception), stopped(step, how):
+        with stopped(step, how):
             train_arms(sparse_job, tmp_path, 0, found)
     train_arms(sparse_job, tmp_path, 0, found)
     assert_same_run(tmp_path, whole)

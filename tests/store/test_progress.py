@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import jax
@@ -171,11 +172,14 @@ def test_an_interrupted_save_leaves_the_old_progress_or_the_new(survived, tmp_pa
 
         return call
 
-    with monkeypatch.context() as patch, contextlib.suppress(Killed):
+    ready, settle = threading.Event(), whole.settle
+    with monkeypatch.context() as patch:
+        patch.setattr(whole, "settle", lambda directory: ready.wait() and settle(directory))
         saving = store.save_progress(tmp_path / "p", state=state_of(2.0))
         for place, name in ((whole, "_write_seal"), (Path, "rename"), (Path, "unlink"), (whole.shutil, "rmtree")):
             patch.setattr(place, name, mortal(getattr(place, name)))
-        saving.result()
+        ready.set()
+        assert isinstance(saving.exception(), Killed)
     assert store.exists(tmp_path / "p")
     value = float(restored(tmp_path / "p")[1]["w"][0, 0])
     assert value in (1.0, 2.0)
