@@ -1,5 +1,7 @@
 """Pictures that lie prepared as TFDS directories, of whatever sizes, read one by one."""
 
+import errno
+import os
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -73,17 +75,14 @@ def read_picture(pictures: Pictures, row: int) -> tuple[Image.Image, int]:
       The image, of mode `'L'` or `'RGB'`, and its label.
 
     Raises:
-      DataError: If the record or the image is broken.
+      DataError: If the record or the image is broken, or could not be read.
     """
     try:
         stored, (image, label) = _opened(pictures.directory, pictures.split)
         example = stored[row]
         return open_image(example[image], pictures.channels), int(example[label])
     except Exception as error:  # of ArrayRecord, protocol buffers, TFDS, and Pillow, which raises half a dozen kinds
-        raise DataError(
-            f"{pictures.directory} is broken at image {row} of {pictures.split} "
-            f"({' '.join(str(error).split())}); remove it and prepare it again"
-        ) from error
+        raise _trouble(pictures, f" at image {row} of {pictures.split}", error) from error
 
 
 def read_labels(pictures: Pictures) -> np.ndarray:
@@ -96,14 +95,23 @@ def read_labels(pictures: Pictures) -> np.ndarray:
       `[N]`, int32.
 
     Raises:
-      DataError: If the data are broken.
+      DataError: If the data are broken, or could not be read.
     """
     try:
         stored, (_, label) = _opened(pictures.directory, pictures.split)
         spans = (range(i, min(i + _CHUNK, pictures.size)) for i in range(0, pictures.size, _CHUNK))
         return np.array([example[label] for span in spans for example in stored.__getitems__(span)], np.int32)
     except Exception as error:
-        raise DataError(f"{pictures.directory} is broken ({error}); remove it and prepare it again") from error
+        raise _trouble(pictures, "", error) from error
+
+
+def _trouble(pictures: Pictures, place: str, error: Exception) -> DataError:
+    """Tells damaged content from a system that was short of something."""
+    said = " ".join(str(error).split()) or type(error).__name__
+    refused = isinstance(error, MemoryError) or getattr(error, "errno", None) or "() failed: " in said  # ArrayRecord's
+    if refused and os.strerror(errno.ENOENT) not in said:
+        return DataError(f"{pictures.directory} could not be read{place} ({said}); run the same command again")
+    return DataError(f"{pictures.directory} is broken{place} ({said}); remove it and prepare it again")
 
 
 @cache

@@ -2,15 +2,17 @@
 
 import gc
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from lpjax.data.crop import Crop, centre_crop, random_crop
+from lpjax.data.directory import DataError
 from lpjax.data.pictures import Pictures, read_picture
+from lpjax.data.workers import deaf, end_with_parent
 from lpjax.types import Batch
 
 THREADS = min(32, os.cpu_count() or 1)
@@ -52,8 +54,9 @@ def read_ahead(
 
     Which images come when is decided by the caller, and what becomes of an image by its row: a stream started anew at
     the batch where another stopped goes on with the same bits, whatever `workers`. Nothing runs on after the generator
-    was closed. Processes are started afresh (spawned), so a script that asks for some needs the guard
-    `if __name__ == '__main__'`.
+    was closed, or after this process was killed. Processes are started afresh (spawned) by every call, which waits for
+    them 7 to 20 seconds: they pay only where a call reads for many minutes. A script that asks for some needs the guard
+    `if __name__ == '__main__'`. Threads use all cores too, as Pillow and ArrayRecord set the interpreter free.
 
     Args:
       load: Rows to pixels and labels.
@@ -65,7 +68,7 @@ def read_ahead(
       Images `[B, size, size, C]`, uint8, and labels `[B]`, int32; numpy arrays.
 
     Raises:
-      DataError: If a record or an image is broken.
+      DataError: If a record or an image is broken, or reading failed, as when the system killed a process.
 
     Example:
       >>> next(read_ahead(Load(None, None), []), None) is None
@@ -75,17 +78,29 @@ def read_ahead(
         return
     size = len(batches[0])
     try:
-        yield from _cut(pipeline(load, np.concatenate(batches), size, workers=workers, prefetch=prefetch), batches)
+        source = pipeline(load, np.concatenate(batches), size, workers=workers, prefetch=prefetch)
+        yield from _cut(source, batches, deaf if workers else nullcontext)
+    except DataError:
+        raise
+    except Exception as error:
+        said = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        raise DataError(
+            f"images cannot be read ahead ({said}); if memory ran out, give fewer stream.workers or a smaller "
+            "stream.prefetch; run the same command again"
+        ) from error
     finally:
         if workers:  # Grain's iterators are cycles, which keep the last batch in shared memory
             gc.collect()
 
 
-def _cut(source: Any, batches: Sequence[np.ndarray]) -> Generator[Batch, None, None]:
+def _cut(
+    source: Any, batches: Sequence[np.ndarray], starting: Callable[[], AbstractContextManager[None]]
+) -> Generator[Batch, None, None]:
     with closing(iter(source)) as parts:
         for rows in batches:
-            # A last batch may be longer, where every process computes it whole. A copy sets shared memory free.
-            pixels, labels = zip(*(next(parts) for _ in range(0, len(rows), len(batches[0]))), strict=True)
+            with starting():  # Grain starts processes when it is first asked
+                # A last batch may be longer, where every process computes it whole. A copy sets shared memory free.
+                pixels, labels = zip(*(next(parts) for _ in range(0, len(rows), len(batches[0]))), strict=True)
             yield _batch(np.concatenate(pixels), np.concatenate(labels))
 
 
@@ -111,7 +126,7 @@ def pipeline(load: Load, rows: np.ndarray, size: int, *, workers: int = 0, prefe
     ahead = -(-prefetch // workers)
     options = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=ahead)
     # A worker is given whole batches, or their order would depend on the number of workers.
-    return images.batch(size).to_iter_dataset(grain.ReadOptions(1, 1)).mp_prefetch(options)
+    return images.batch(size).to_iter_dataset(grain.ReadOptions(1, 1)).mp_prefetch(options, end_with_parent)
 
 
 def decode(load: Load, rows: Sequence[int]) -> Batch:
