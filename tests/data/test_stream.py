@@ -1,5 +1,6 @@
 """Streams: crops as torchvision's, the same batches for whoever reads them, and nothing left behind."""
 
+import errno
 import io
 import math
 import multiprocessing
@@ -319,6 +320,49 @@ def test_files_that_lack_are_told(tmp_path):
         data.decode(data.Load(training, CROP), range(1))
     with pytest.raises(data.DataError, match=r"gone/1\.0\.0 is broken"):
         data.read_labels(test)
+
+
+def raising(error):
+    def opened(*_):
+        raise error
+
+    return opened
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.EIO, "Input/output error"), r"\(\[Errno 5\] Input/output error\)"),
+        (
+            RuntimeError("open() failed: Too many open files; opening x"),
+            r"\(open\(\) failed: Too many open files; opening x",
+        ),
+        (MemoryError(), r"\(MemoryError\)"),
+    ],
+)
+def test_a_system_that_fails_breaks_no_data(load, monkeypatch, error, said):
+    monkeypatch.setattr("lpjax.data.pictures._opened", raising(error))
+    with pytest.raises(data.DataError, match=rf"could not be read at image 3 of train {said}.*; run the same command"):
+        next(data.read_ahead(load, [np.arange(3, 4)]))
+    with pytest.raises(data.DataError, match=rf"could not be read {said}.*; run the same command again"):
+        data.read_labels(load.pictures)
+
+
+def test_what_the_system_says_through_array_record_is_heard(tmp_path):
+    training, _ = write_pictures(tmp_path, "shut", {"train": [encoded(Image.new("RGB", (40, 30)))] * 2, "test": []})
+    (file,) = training.directory.glob("*train*array_record*")
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(data.DataError, match=r"could not be read at image 0 .*Is a directory.*; run the same command"):
+        data.decode(data.Load(training, CROP), range(1))
+
+
+def test_whatever_else_fails_while_reading_ahead_is_one_line(load):
+    with pytest.raises(
+        data.DataError, match=r"images cannot be read ahead \(.+\); if memory ran out, give fewer"
+    ) as seen:
+        next(data.read_ahead(load._replace(crop=None), batches_of(range(4))))
+    assert isinstance(seen.value.__cause__, AttributeError)
 
 
 # What lies in memory
