@@ -1,9 +1,9 @@
 """The runs of an experiment: their tickets, found or made, and the pools that it asks for."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,10 @@ from lpjax.run import default_config, run, write_results
 from lpjax.run.evaluate import evaluate_seed, gather, load_right, networks
 from lpjax.run.job import Job
 from lpjax.run.pool import Search, build_pools, search
+from lpjax.run.processes import alone
 from lpjax.store import Result, paths
+
+T = TypeVar("T")
 
 NO_REWINDING = "0it"
 
@@ -37,10 +40,16 @@ class Run(NamedTuple):
 
     def build(self, searches: Mapping[str, Search]) -> None:
         """Builds and evaluates pools, those that are not there yet."""
-        for seed in self.seeds:
-            build_pools(self.job, self.workdir, seed, searches)
-            evaluate_seed(self.job, self.workdir, seed, tuple(searches))
-        write_results(self.workdir, self.levels)
+        with alone(self.workdir):
+            for seed in self.seeds:
+                build_pools(self.job, self.workdir, seed, searches)
+                evaluate_seed(self.job, self.workdir, seed, tuple(searches))
+            write_results(self.workdir, self.levels)
+
+    def analyse(self, analysis: Callable[[Job, Path, int], T]) -> dict[int, T]:
+        """Measures something of every seed, where it is not there yet; gives it by seed."""
+        with alone(self.workdir):
+            return {seed: analysis(self.job, self.workdir, seed) for seed in self.seeds}
 
     def results(self, methods: Sequence[str]) -> pd.DataFrame:
         """Reads what was measured of tickets and pools."""

@@ -10,8 +10,9 @@ import pytest
 
 from experiments import keeping, options
 from experiments.lottery_pools import __main__ as everything
+from experiments.lottery_pools import runs
 from experiments.lottery_pools.paper import PAPER, PRESETS
-from lpjax import run
+from lpjax import run, store
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "experiments" / "lottery_pools"
@@ -72,6 +73,18 @@ def test_what_is_kept_goes_between_the_marks_of_the_readme_and_nowhere_else(tmp_
     assert (tmp_path / "figure0" / "demo" / "table.csv").read_text() == "a\n1\n"
     with pytest.raises(ValueError, match="has no place for the preset 'paper'"):
         keeping.write(given._replace(preset="paper"), "figure0", {}, {}, "new")
+
+
+def test_nothing_is_built_or_analysed_where_another_run_is(tmp_path):
+    mine = runs.Run("tiny", None, tmp_path, (0, 1), 3)
+    assert mine.analyse(lambda job, workdir, seed: (seed, store.paths.lock(workdir).exists())) == {
+        0: (0, True),
+        1: (1, True),
+    }
+    with store.lock(tmp_path):
+        for write in (mine.build, mine.analyse):
+            with pytest.raises(ValueError, match="is in use by process"):
+                write({})
 
 
 @pytest.mark.slow

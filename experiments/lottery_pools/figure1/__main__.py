@@ -29,8 +29,7 @@ def make(options: Options) -> None:
 
 
 def _pairs(run: Run) -> pd.DataFrame:
-    rows = [pd.DataFrame(averaged_pairs(run.job, run.workdir, seed)).assign(seed=seed) for seed in run.seeds]
-    return pd.concat(rows)
+    return pd.concat([pd.DataFrame(rows).assign(seed=seed) for seed, rows in run.analyse(averaged_pairs).items()])
 
 
 def _gains(pairs: pd.DataFrame) -> pd.DataFrame:

@@ -40,8 +40,7 @@ def make(options: Options) -> None:
 
 
 def _paths(run: Run) -> pd.DataFrame:
-    rows = [pd.DataFrame(linear_paths(run.job, run.workdir, seed)).assign(seed=seed) for seed in run.seeds]
-    return pd.concat(rows)
+    return pd.concat([pd.DataFrame(rows).assign(seed=seed) for seed, rows in run.analyse(linear_paths).items()])
 
 
 def _barriers(measured: pd.DataFrame) -> pd.DataFrame:

@@ -18,6 +18,7 @@ from lpjax import data
 from lpjax.report import panels, tables
 from lpjax.run.corruptions import evaluate_corruptions, find_corruptions, gather_corruptions, mean_over
 from lpjax.run.pool import search
+from lpjax.run.processes import alone
 from lpjax.store import Result
 
 POOLS = ("interpolation", "average")
@@ -47,7 +48,8 @@ def make(options: Options) -> None:
 def _measured(run: Run) -> tuple[str, list[Result]]:
     """Measures every cell, under a title that says what the images are."""
     run.build({method: search(run.job, method) for method in POOLS})
-    evaluate_corruptions(_of_everything(run), run.workdir, run.seeds, POOLS)
+    with alone(run.workdir):
+        evaluate_corruptions(_of_everything(run), run.workdir, run.seeds, POOLS)
     cells = gather_corruptions(run.workdir, run.seeds, run.levels, POOLS)
     return f"{run.title}: {find_corruptions(run.job).label}", cells
 

@@ -3,6 +3,8 @@
 Command: python -m experiments.lottery_pools.figure7 --preset=demo
 """
 
+from functools import partial
+
 from experiments.lottery_pools.comparison import comparison
 from experiments.lottery_pools.paper import main
 from experiments.lottery_pools.runs import tickets
@@ -24,8 +26,7 @@ def make(options: Options) -> None:
     runs = [tickets(options, panel) for panel in options.panels]
     for run in runs:
         run.build({POOL: search(run.job, "interpolation", newcomers=MEMBERS - 1)})
-        for seed in run.seeds:
-            evaluate_ensembles(run.job, run.workdir, seed, ENSEMBLES, MEMBERS)
+        run.analyse(partial(evaluate_ensembles, methods=ENSEMBLES, members=MEMBERS))
     questions = [(POOL, ensemble) for ensemble in ENSEMBLES]
     comparison(options, "figure7", runs, ("ticket", POOL, *ENSEMBLES), questions=questions)
 

@@ -16,6 +16,7 @@ from experiments.sup_tickets.runs import BASE, SUP, Run, find
 from lpjax import pools
 from lpjax.report import style
 from lpjax.run.evaluate import evaluate_seed
+from lpjax.run.processes import alone
 from lpjax.run.superposed import superpose_tickets
 
 DECAYS = (0.9, 0.8, 0.5, 0.2, 0.1)
@@ -60,9 +61,10 @@ def _superpose(run: Run) -> None:
     choices = {"prune": settings.prune, "scope": settings.scope}
     ways = {f"cima_{decay}": pools.superpose("cima", decay=decay, **choices) for decay in DECAYS}
     ways |= {kind: pools.superpose(kind, **choices) for kind in (SUP, "caa")}
-    for seed in run.seeds:
-        superpose_tickets(run.job, run.workdir, seed, ways)
-        evaluate_seed(run.job, run.workdir, seed, tuple(ways))
+    with alone(run.workdir):
+        for seed in run.seeds:
+            superpose_tickets(run.job, run.workdir, seed, ways)
+            evaluate_seed(run.job, run.workdir, seed, tuple(ways))
 
 
 def _points(runs: Sequence[Run]) -> pd.DataFrame:
