@@ -28,6 +28,15 @@ def check_stream(config: ConfigDict) -> None:
             f"train.steps_per_dispatch is {config.train.steps_per_dispatch}, but streamed images come a batch at a "
             "time; give 1"
         )
+    if config.pool.recalibrate == "full":
+        raise ValueError(
+            "pool.recalibrate is 'full', but streamed images do not fit in memory; give a number of them, as '4096'"
+        )
+    if "reference" in config.pool.methods:
+        raise ValueError(
+            "pool method 'reference' recalibrates on all training images in their stored order, which streamed ones do "
+            "not come in; leave it out of pool.methods"
+        )
     if config.corruptions.measure != "none":
         raise ValueError(
             f"corruptions.measure is {config.corruptions.measure!r}, but corruptions are those of images of 32x32 in "

@@ -23,7 +23,7 @@ class Images(NamedTuple):
       shape: `(H, W, C)` as the network sees them.
       streamed: Whether `feed` yields the images of a batch, in its order, and not all of them.
       feed: Training images for `train.fit`.
-      known: Training images on the devices, for recalibration: all, if they are.
+      known: Training images on the devices, for recalibration: all, if not streamed.
       validation: What selects, on the devices.
       test: What reports; where images are streamed, `images` is `data.OnDemand`.
       augment: Keys and `known` images to normalised floats, with augmentation.
@@ -88,8 +88,7 @@ def _streamed(config: ConfigDict, mesh: Mesh) -> Images:
     crop = data.Crop(settings.size, settings.resize, tuple(settings.area), tuple(settings.ratio))
     training, test = data.open_pictures(config.dataset, config.data_dir)
     rows, held_out = data.divide(config.dataset, training.size, config.validation, config.train_images)
-    budget = len(rows) if config.pool.recalibrate == "full" else int(config.pool.recalibrate)
-    known = data.decode(data.Load(training, crop, (_FIXED,)), _spaced(rows, budget))
+    known = data.decode(data.Load(training, crop, (_FIXED,)), _spaced(rows, int(config.pool.recalibrate)))
     mean, std = data.PUBLISHED.get(config.dataset.partition(":")[0]) or data.channel_statistics(
         np.asarray(data.decode(data.Load(training, crop), _spaced(rows, _SAMPLE)).images)
     )

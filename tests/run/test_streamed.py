@@ -176,6 +176,8 @@ def test_a_batch_is_placed_before_it_is_asked_for_and_not_more(pictures, monkeyp
         ("stream.area", (0.5, 2.0), r"stream\.area is \(0\.5, 2\.0\)"),
         ("stream.ratio", (0.0, 1.0), r"stream\.ratio is \(0\.0, 1\.0\)"),
         ("train.steps_per_dispatch", 2, r"steps_per_dispatch is 2, but streamed images come a batch at a time; give 1"),
+        ("pool.recalibrate", "full", r"pool\.recalibrate is 'full', but streamed images do not fit .*; give a number"),
+        ("pool.methods", ("reference",), r"'reference' recalibrates on all training images in their stored order"),
         ("corruptions.measure", "all", r"corruptions\.measure is 'all', but"),
     ],
 )
@@ -216,9 +218,9 @@ def test_images_are_held_out_counted_and_normalised_as_those_in_memory(small_con
     assert_same(*(jax.device_get(load_images(config, on(1)).known) for _ in range(2)))
 
 
-def test_recalibration_may_ask_for_all_images(small_config):
+def test_recalibration_may_ask_for_more_images_than_there_are(small_config):
     config = small_config()
-    config.pool.recalibrate = "full"
+    config.pool.recalibrate = "500"
     assert len(load_images(config, on(1)).known.labels) == 56
 
 
