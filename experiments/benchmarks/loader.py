@@ -7,13 +7,14 @@ batch was waited for. The decoders share the cores with the step: beside a GPU, 
 Command: python -m experiments.benchmarks.loader --images=256 --batch=32 --width=16
 
               images/s  first batch s   step s  waiting s  share
-    1 thread        90           0.73    4.900      0.012   0.00
-   2 threads       118           0.16    3.820      0.009   0.00
-   1 process        58          24.81    4.115      0.015   0.00
- 2 processes        83          28.73    4.944      0.104   0.02
+    1 thread       217           0.27    2.734      0.017   0.01
+   2 threads       275           0.14    1.527      0.002   0.00
+   1 process       176           9.98    1.520      0.003   0.00
+ 2 processes       200          19.85    0.702      0.004   0.01
 
-2 cores of an AMD EPYC that other programs shared (load 12 to 20), so rates are a fraction of those of an idle machine;
-Python 3.11.7, jax 0.10.2, grain 0.2.18, Pillow 13.0, float32. The width is a quarter of ResNet-18's own.
+2 cores of an AMD EPYC that other programs shared (load 5 to 9, which differed from row to row: of the steps' times above
+all), so rates are a fraction of those of an idle machine; Python 3.11.7, jax 0.10.2, grain 0.2.18, Pillow 13.0, float32.
+The width is a quarter of ResNet-18's own. Processes start anew at every epoch, which costs the time of some 5,000 images here.
 """
 
 import argparse
