@@ -12,9 +12,10 @@ Command: python -m experiments.benchmarks.loader --images=256 --batch=32 --width
    1 process       176           9.98    1.520      0.003   0.00
  2 processes       200          19.85    0.702      0.004   0.01
 
-2 cores of an AMD EPYC that other programs shared (load 5 to 9, which differed from row to row: of the steps' times above
-all), so rates are a fraction of those of an idle machine; Python 3.11.7, jax 0.10.2, grain 0.2.18, Pillow 13.0, float32.
-The width is a quarter of ResNet-18's own. Processes start anew at every epoch, which costs the time of some 5,000 images here.
+2 cores of an AMD EPYC that other programs shared: load 5 to 9, which differed from row to row, as the times of the same
+step show. Rates are a fraction of those of an idle machine. Python 3.11.7, jax 0.10.2, grain 0.2.18, Pillow 13.0,
+float32; the width is a quarter of ResNet-18's own. Processes start anew at every epoch: here, the time of 2,000 to 5,000
+images.
 """
 
 import argparse
