@@ -7,15 +7,14 @@ batch was waited for. The decoders share the cores with the step: beside a GPU, 
 Command: python -m experiments.benchmarks.loader --images=256 --batch=32 --width=16
 
               images/s  first batch s   step s  waiting s  share
-    1 thread       217           0.27    2.734      0.017   0.01
-   2 threads       275           0.14    1.527      0.002   0.00
-   1 process       176           9.98    1.520      0.003   0.00
- 2 processes       200          19.85    0.702      0.004   0.01
+    1 thread       449           0.19    0.736      0.009   0.01
+   2 threads       815           0.10    1.121      0.012   0.01
+   1 process       281           5.12    0.923      0.000   0.00
+ 2 processes       301          12.82    0.501      0.023   0.04
 
-2 cores of an AMD EPYC that other programs shared: load 5 to 9, which differed from row to row, as the times of the same
-step show. Rates are a fraction of those of an idle machine. Python 3.11.7, jax 0.10.2, grain 0.2.18, Pillow 13.0,
-float32; the width is a quarter of ResNet-18's own. Processes start anew at every epoch: here, the time of 2,000 to 5,000
-images.
+2 cores of an AMD EPYC that other programs shared: load 2 to 4, which differed from row to row, as the times of the same
+step show. Python 3.11.7, jax 0.10.2, grain 0.2.18, Pillow 13.0, float32; the width is a quarter of ResNet-18's own.
+Processes start anew at every epoch: here, the time of some 4,000 to 10,000 images read in threads.
 """
 
 import argparse

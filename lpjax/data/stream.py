@@ -55,7 +55,7 @@ def read_ahead(
     Which images come when is decided by the caller, and what becomes of an image by its row: a stream started anew at
     the batch where another stopped goes on with the same bits, whatever `workers`. Nothing runs on after the generator
     was closed, or after this process was killed. Processes are started afresh (spawned) by every call, which waits for
-    them 7 to 20 seconds: they pay only where a call reads for many minutes. A script that asks for some needs the guard
+    them 5 to 20 seconds: they pay only where a call reads for many minutes. A script that asks for some needs the guard
     `if __name__ == '__main__'`. Threads use all cores too, as Pillow and ArrayRecord set the interpreter free.
 
     Args:

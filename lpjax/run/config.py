@@ -43,7 +43,7 @@ def default_config() -> ConfigDict:
                 "resize": 256,  # pixels of the shorter side, before the centre is cut out for validation and test
                 "area": (0.1, 1.0),  # share of a training image that is cut out, at random
                 "ratio": (0.8, 1.25),  # its width by its height
-                "workers": 0,  # processes a host that decode, started anew every epoch (7 to 20 s); 0: threads
+                "workers": 0,  # processes a host that decode, started anew every epoch (5 to 20 s); 0: threads
                 "prefetch": 2,  # batches read ahead
             },
             "train": {
