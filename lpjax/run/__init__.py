@@ -101,7 +101,7 @@ def _write_results(workdir: Path, levels: int) -> None:
 
 
 def _claim(workdir: Path, resolved: dict[str, Any], command: str) -> None:
-    store.claim(workdir, resolved, growing=GROWING, free=FREE, defaults=default_config().to_dict())
+    store.claim(workdir, resolved, growing=GROWING, free=FREE, defaults=resolve(default_config()))
     here = store.environment()
     if paths.environment(workdir).exists():
         _tell_moved(workdir, store.read_json(paths.environment(workdir)), here)

@@ -196,9 +196,12 @@ class Count:
     def __init__(self):
         self.epochs = 0
 
-    def advance(self, units=1, note=""):
-        del note
+    def advance(self, units=1, note="", *, earlier=False):
+        del note, earlier
         self.epochs += units
+
+    def alive(self, ask):
+        return ask
 
 
 def trained(config, directory, number=0):
