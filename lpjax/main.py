@@ -1,6 +1,7 @@
 """The command: `python -m lpjax.main --config=configs/digits_resnet8.py --workdir=runs/demo`."""
 
 import os
+import re
 import shlex
 import sys
 import traceback
@@ -21,6 +22,7 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "Where everything is kept; the s
 
 FAILED, USER_MISTAKE, INTERRUPTED, PREEMPTED = 1, 2, 130, 143
 _GOES_ON = "the same command goes on where this one was"
+_STATUS = re.compile(r"[A-Z_]{5,}: ")  # how what JAX's runtime says begins, whatever the kind of error
 
 
 def main(argv: Sequence[str]) -> None:
@@ -44,6 +46,8 @@ def main(argv: Sequence[str]) -> None:
             run(_CONFIG.value, workdir, command)
             page = told(lambda: str(report.write(workdir, command)))
     except ValueError as error:
+        if jax.distributed.is_initialized() and _STATUS.match(str(error)):
+            _cannot_go_on(error)
         _end(str(error), USER_MISTAKE, together=isinstance(error, Agreed))
     except OSError as error:
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
@@ -58,11 +62,7 @@ def main(argv: Sequence[str]) -> None:
             raise
         if not isinstance(error, jax.errors.JaxRuntimeError):
             traceback.print_exc()
-        said = str(error).strip().splitlines()[0]
-        _end(
-            f"process {jax.process_index()} cannot go on: {said}; if another one stopped, it says why; {_GOES_ON}",
-            FAILED,
-        )
+        _cannot_go_on(error)
     if jax.process_index() == 0:
         print(f"report: {page}")
     jax.distributed.shutdown()
@@ -109,6 +109,11 @@ def _reason(error: Exception) -> str:
     return last.partition("Error: ")[2] or last
 
 
+def _cannot_go_on(error: Exception) -> NoReturn:
+    said = str(error).strip().splitlines()[0]
+    _end(f"process {jax.process_index()} cannot go on: {said}; if another one stopped, it says why; {_GOES_ON}", FAILED)
+
+
 def _refuse(message: str) -> NoReturn:
     _end(message, USER_MISTAKE)
 
@@ -126,4 +131,11 @@ def _end(message: str, code: int, *, together: bool = False) -> NoReturn:
 
 
 if __name__ == "__main__":
-    app.run(main, flags_parser=parse)
+    try:
+        app.run(main, flags_parser=parse)
+    except SystemExit as end:
+        if not end.code:
+            raise
+        # Threads that were writing when the run stopped would complain, line after line, of the end of the interpreter.
+        sys.stdout.flush()
+        os._exit(int(end.code))

@@ -148,7 +148,7 @@ def check_rewind(config: ConfigDict, steps_per_epoch: int) -> None:
     end = train.steps(config.train.duration, steps_per_epoch)
     if point >= end:
         raise ValueError(
-            f"imp.rewind {config.imp.rewind!r} is step {point}, beyond training: train.duration "
+            f"imp.rewind {config.imp.rewind!r} is step {point}, not before the end of training: train.duration "
             f"{config.train.duration!r} ends at step {end}; rewind to an earlier point"
         )
 

@@ -20,9 +20,8 @@ def check_stream(config: ConfigDict) -> None:
     for field, most in {"area": 1.0, "ratio": float("inf")}.items():
         bounds = tuple(settings[field])
         if len(bounds) != 2 or not 0 < bounds[0] <= bounds[1] <= most:
-            raise ValueError(
-                f"stream.{field} is {bounds}; give two numbers, the least first, above 0 and at most {most}"
-            )
+            limit = " and at most 1" if field == "area" else ""
+            raise ValueError(f"stream.{field} is {bounds}; give two numbers, the least first, above 0{limit}")
     if config.train.steps_per_dispatch > 1:
         raise ValueError(
             f"train.steps_per_dispatch is {config.train.steps_per_dispatch}, but streamed images come a batch at a "

@@ -30,7 +30,7 @@ HEARTBEAT = 30
 
 _PATIENCE = 20.0  # seconds
 _WAITING = "lpjax: the other processes of the run are not there yet; JAX waits for five minutes"
-_ADDRESS = re.compile(r"(?P<address>[^,\s]+:\d+),(?P<count>\d+),(?P<index>\d+)")
+_ADDRESS = re.compile(r"(?P<address>[^,\s]+:(?P<port>\d+)),(?P<count>\d+),(?P<index>\d+)")
 _ALONE = {"SLURM_NTASKS": "1", "OMPI_COMM_WORLD_SIZE": "1"}
 _OWN_HOST = {"SLURM_STEP_TASKS_PER_NODE": r"1(\(x\d+\))?", "OMPI_COMM_WORLD_LOCAL_SIZE": "1"}
 
@@ -72,7 +72,7 @@ def place(distributed: str) -> Place | None:
     if distributed in ("auto", "none"):
         return None
     found = _ADDRESS.fullmatch(distributed)
-    if found and int(found["index"]) < int(found["count"]):
+    if found and int(found["port"]) < 1 << 16 and int(found["index"]) < int(found["count"]):
         return Place(found["address"], int(found["count"]), int(found["index"]))
     raise ValueError(
         f"distributed is {distributed!r}; give 'auto', 'none' or 'HOST:PORT,COUNT,INDEX' with the first process's "

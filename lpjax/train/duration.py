@@ -24,6 +24,8 @@ def steps(duration: str, steps_per_epoch: int) -> int:
     """
     match = _FORM.fullmatch(str(duration))
     if match is None:
-        raise ValueError(f"duration {duration!r} has no unit; write epochs as '182ep' or iterations as '500it'")
+        raise ValueError(
+            f"duration {duration!r} is none; write a whole number of epochs as '182ep', of iterations as '500it'"
+        )
     number, unit = match.groups()
     return int(number) * (steps_per_epoch if unit == "ep" else 1)
