@@ -110,9 +110,9 @@ def stop() -> NoReturn:
 
 
 def _hear(number: int, frame: FrameType | None) -> None:
-    del frame
     if number == signal.SIGINT and _notice.came:
         raise KeyboardInterrupt
     _notice.came = number
-    if not _notice.training:
+    # What is raised while JAX's callback collects garbage is printed and lost: there, the next `heed` stops instead.
+    if not _notice.training and not (frame and frame.f_code.co_name == "_xla_gc_callback"):
         raise Preempted(number)
