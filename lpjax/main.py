@@ -15,12 +15,13 @@ from ml_collections import config_flags
 
 from lpjax import report
 from lpjax.choices import one_of
+from lpjax.command import USER_MISTAKE
 from lpjax.run import Agreed, Preempted, default_config, fields, join, on_notice, remember_compilations, run, told
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "A file of configs/, or one like them.", lock_config=True)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Where everything is kept; the same command again resumes.")
 
-FAILED, USER_MISTAKE, INTERRUPTED, PREEMPTED = 1, 2, 130, 143
+FAILED, INTERRUPTED, PREEMPTED = 1, 130, 143
 _GOES_ON = "the same command goes on where this one was"
 _STATUS = re.compile(r"[A-Z_]{5,}: ")  # how what JAX's runtime says begins, whatever the kind of error
 

@@ -1,15 +1,12 @@
 """The command that prepares data: `python -m lpjax.data.prepare cifar10`."""
 
-import argparse
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
 from lpjax.choices import one_of
+from lpjax.command import OneLineParser
 from lpjax.data.archives import ARCHIVES, prepare_archive
 from lpjax.data.folders import prepare_folder
-
-_USER_MISTAKE = 2
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -18,10 +15,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     Args:
       argv: The arguments; None for those of the command line.
     """
-    parser = _OneLineParser(
+    parser = OneLineParser(
         prog="python -m lpjax.data.prepare",
         description="Writes a TFDS directory without TensorFlow.",
-        allow_abbrev=False,
     )
     parser.add_argument("what", help="cifar10, cifar100, or folder")
     parser.add_argument("--data_dir", default="", help="where TFDS directories lie (default: TFDS's own)")
@@ -41,11 +37,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     except ValueError as error:
         parser.error(str(error))
     sys.stdout.write(f"{directory}\n")
-
-
-class _OneLineParser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(_USER_MISTAKE, f"lpjax: {' '.join(message.split())}\n")
 
 
 if __name__ == "__main__":

@@ -4,16 +4,15 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from lpjax import data
+from lpjax.command import OneLineParser
 from lpjax.interop.convert import MASKS
 from lpjax.interop.exporting import export_ticket
 from lpjax.interop.importing import import_tickets
 from lpjax.interop.layout import FORMS
 from lpjax.store import paths
 
-_USER_MISTAKE = 2
 _IMPORT, _EXPORT = ("model", "mask", "seed", "level"), ("form", "dataset")
 
 
@@ -23,10 +22,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     Args:
       argv: The arguments; None for those of the command line.
     """
-    parser = _OneLineParser(
+    parser = OneLineParser(
         prog="python -m lpjax.interop.torch",
         description="Turns tickets of the PyTorch implementations into tickets of lpjax, or one of these into a .pth.",
-        allow_abbrev=False,
     )
     parser.add_argument("src", type=Path, help="folder or file of PyTorch tickets; or a level or pool of lpjax")
     parser.add_argument("dst", type=Path, help="folder for tickets of lpjax; or a .pth file")
@@ -55,11 +53,6 @@ def _count(text: str) -> int:
     if not text.isdigit():
         raise argparse.ArgumentTypeError(f"{text!r} is no integer from 0 on")
     return int(text)
-
-
-class _OneLineParser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(_USER_MISTAKE, f"lpjax: {' '.join(message.split())}\n")
 
 
 if __name__ == "__main__":

@@ -1,17 +1,14 @@
 """The command that writes the page of a run at any time: `python -m lpjax.report runs/demo`."""
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
+from lpjax.command import OneLineParser
 from lpjax.report import so_far
 from lpjax.report.page import write
 from lpjax.report.reading import json_or_empty
 from lpjax.store import paths
-
-_USER_MISTAKE = 2
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -20,10 +17,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     Args:
       argv: The arguments; None for those of the command line.
     """
-    parser = _OneLineParser(
+    parser = OneLineParser(
         prog="python -m lpjax.report",
         description="Writes the page of a run that has finished, is at work, or was cut off.",
-        allow_abbrev=False,
     )
     parser.add_argument("workdir", help="what --workdir was given")
     parser.add_argument("--out", default="", help="where the page goes (default: report/ in the work directory)")
@@ -54,11 +50,6 @@ def _command(workdir: Path) -> str:
         return ""
     except (OSError, ValueError) as error:
         raise ValueError(f"cannot read {paths.command(workdir)} ({error}); delete it") from error
-
-
-class _OneLineParser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(_USER_MISTAKE, f"lpjax: {' '.join(message.split())}\n")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
@@ -82,17 +82,11 @@ class _Status:
             beside.write_text(json.dumps(self.record, indent=2, default=float) + "\n", encoding="utf-8")
             beside.replace(self.path)
         except OSError:  # what is told of the work is not worth the work
-            _forget(beside)
+            with suppress(OSError):
+                beside.unlink(missing_ok=True)
 
 
 _WATCHED: ContextVar[_Status | None] = ContextVar("lpjax_watched", default=None)
-
-
-def _forget(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError:
-        return
 
 
 def _now() -> str:

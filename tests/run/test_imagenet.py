@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
-from PIL import Image
 
 from lpjax import data, models, run, sparsity, store, tickets, train
 from lpjax.report import reading
@@ -70,16 +69,10 @@ def test_the_configs_have_openlth_s_rates_and_counts(depth, total, last, monkeyp
 
 
 @pytest.fixture(scope="module")
-def small_config(tmp_path_factory):
+def small_config(tmp_path_factory, paint):
     """Makes the config of the paper's ResNet-18, for 48 images in four colours and three short levels."""
     folder, home = tmp_path_factory.mktemp("images"), tmp_path_factory.mktemp("tfds")
-    draw = np.random.default_rng(0)
-    for split, each in (("train", 16), ("test", 4)):
-        for label, colour in enumerate(draw.integers(60, 196, (4, 3))):
-            (folder / split / f"class{label}").mkdir(parents=True)
-            for number in range(each):
-                pixels = np.clip(colour + draw.normal(0, 60, (32, 32, 3)), 0, 255).astype(np.uint8)
-                Image.fromarray(pixels).save(folder / split / f"class{label}" / f"{number}.png")
+    paint(folder, {"train": 16, "test": 4}, lambda draw: (32, 32), "png")
     data.prepare_folder("colours", folder, home)
 
     def make():

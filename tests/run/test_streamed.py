@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
-from PIL import Image
 
 from lpjax import data, models, run, store, train
 from lpjax.run import analyse
@@ -35,17 +34,10 @@ def config_of(name, *argument):
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory):
+def home(tmp_path_factory, paint):
     """A data set of 72 + 20 pictures in four colours and as many sizes, prepared from a folder."""
     folder, home = tmp_path_factory.mktemp("pictures"), tmp_path_factory.mktemp("tfds")
-    draw = np.random.default_rng(0)
-    for split, each in (("train", 18), ("test", 5)):
-        for label, colour in enumerate(draw.integers(60, 196, (4, 3))):
-            (folder / split / f"class{label}").mkdir(parents=True)
-            for number in range(each):
-                height, width = draw.integers(30, 70, 2)
-                pixels = np.clip(colour + draw.normal(0, 60, (height, width, 3)), 0, 255).astype(np.uint8)
-                Image.fromarray(pixels).save(folder / split / f"class{label}" / f"{number}.jpg")
+    paint(folder, {"train": 18, "test": 5}, lambda draw: draw.integers(30, 70, 2), "jpg")
     data.prepare_folder("pictures", folder, home, any_size=True)
     return home
 

@@ -3,7 +3,6 @@ import logging
 import os
 import runpy
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -317,20 +316,9 @@ for number in itertools.count():
 
 
 @pytest.mark.slow
-def test_a_killed_process_leaves_a_whole_ticket(tmp_path):
+def test_a_killed_process_leaves_a_whole_ticket(tmp_path, killed):
     directory = tmp_path / "progress"
-    random = np.random.default_rng(0)
-    for _ in range(4):
-        child = subprocess.Popen(
-            [sys.executable, "-c", SAVE_FOREVER, str(directory)], cwd=ROOT, stdout=subprocess.PIPE, text=True
-        )
-        for _ in range(int(random.integers(3, 9))):
-            reported = int(child.stdout.readline())
-        try:
-            child.wait(timeout=random.uniform(0, 0.1))
-        except subprocess.TimeoutExpired:
-            child.send_signal(signal.SIGKILL)
-        child.communicate()
+    for reported in killed(SAVE_FOREVER, directory, times=4, saves=(3, 9), within=0.1):
         items = store.restore(directory)
         assert items["a"][0] >= reported
         assert (items["a"] == items["a"][0]).all()

@@ -1,10 +1,8 @@
 """Progress on disk: what is saved while training goes on is the old or the new, whole."""
 
-import contextlib
 import errno
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -205,19 +203,9 @@ for number in itertools.count(1):
 
 
 @pytest.mark.slow
-def test_a_killed_process_leaves_whole_progress(tmp_path):
+def test_a_killed_process_leaves_whole_progress(tmp_path, killed):
     directory = tmp_path / "progress"
-    random = np.random.default_rng(0)
-    for _ in range(5):
-        child = subprocess.Popen(
-            [sys.executable, "-c", SAVE_FOREVER, str(directory)], cwd=ROOT, stdout=subprocess.PIPE, text=True
-        )
-        for _ in range(int(random.integers(2, 6))):
-            reported = int(child.stdout.readline())
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            child.wait(timeout=random.uniform(0, 0.15))
-        child.send_signal(signal.SIGKILL)
-        child.communicate()
+    for reported in killed(SAVE_FOREVER, directory, times=5, saves=(2, 6), within=0.15):
         items = store.restore_progress(directory)
         assert items["number"] >= reported
         assert (items["a"] == items["number"]).all()
