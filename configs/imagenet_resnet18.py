@@ -10,7 +10,7 @@ Data: imagenet2012 as TFDS prepares it (ArrayRecord), read while training; or a 
 The paper's Table 2 gives epochs, rewind point and number of tickets; everything else is OpenLTH's default. The search
 validates on 10,000 training images held out, so an epoch has 1,242 steps where OpenLTH's has 1,252; the official
 validation split reports. Pictures are cut as OpenLTH cuts them (area 0.1 to 1, ratio 0.8 to 1.25), and measured on the
-centre of 256 pixels. Departs from the paper: statistics are recalibrated on 4,096 images, each cut out once and for
+center of 256 pixels. Departs from the paper: statistics are recalibrated on 4,096 images, each cut out once and for
 all. See experiments/lottery_pools/imagenet.
 """
 

@@ -60,8 +60,8 @@ class Apply(Protocol):
 
         Args:
           variables: Parameters and statistics.
-          images: `[B, H, W, C]`, floating point, normalised.
-          train: Normalise with the batch's own statistics.
+          images: `[B, H, W, C]`, floating point, normalized.
+          train: Normalize with the batch's own statistics.
           axis_name: The mapped axis over which the batch is spread; statistics are then the global batch's.
 
         Returns:
@@ -71,7 +71,7 @@ class Apply(Protocol):
 
 
 Preprocess = Callable[[jax.Array], jax.Array]
-"""Images uint8 `[B, H, W, C]` to normalised floating point."""
+"""Images uint8 `[B, H, W, C]` to normalized floating point."""
 
 Augment = Callable[[jax.Array, jax.Array], jax.Array]
-"""One key an image `[B]` and images uint8 `[B, H, W, C]`, to augmented and normalised floating point."""
+"""One key an image `[B]` and images uint8 `[B, H, W, C]`, to augmented and normalized floating point."""

@@ -105,7 +105,7 @@ def network(width: int) -> tuple[train.Step, train.TrainState]:
       Its training step and where it starts.
     """
     module = models.build("imagenet_resnet18", classes=10, width=width)
-    variables = models.initialise(module, KEY, (224, 224, 3))
+    variables = models.initialize(module, KEY, (224, 224, 3))
     optimizer = train.sgd(train.learning_rate("constant", 0.01, 1000))
     augment = data.augmenter(*data.PUBLISHED["imagenet2012"], crop=0)
     step = train.train_step(models.bind(module), optimizer, augment, axis_name=train.AXIS, take=train.whole)

@@ -157,7 +157,7 @@ def programs(options: argparse.Namespace) -> Iterator[tuple[str, Any]]:
     """
     module = models.build(options.model, classes=10)
     apply, key = models.bind(module), jax.eval_shape(lambda: jax.random.key(0))
-    variables = jax.eval_shape(lambda key: models.initialise(module, key, SHAPE), key)
+    variables = jax.eval_shape(lambda key: models.initialize(module, key, SHAPE), key)
     mask = jax.eval_shape(lambda: jax.tree.map(jnp.asarray, sparsity.full_mask(variables.params)))
     preprocess = data.preprocessor((0.5,) * 3, (0.25,) * 3)
     augment = data.augmenter((0.5,) * 3, (0.25,) * 3)

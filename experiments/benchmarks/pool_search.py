@@ -50,7 +50,7 @@ def main(argv: list[str]) -> None:
 
     evaluate = train.evaluator(apply, preprocess, batch, options.batch)
     recalibrate = train.recalibrator(apply, augment, batch, images=options.images, batch_size=options.batch)
-    anchor, newcomer = (models.initialise(module, key, shape) for key in keys[2:])
+    anchor, newcomer = (models.initialize(module, key, shape) for key in keys[2:])
     dense = sparsity.full_mask(anchor.params)
     mask = sparsity.select(sparsity.magnitude(anchor.params), dense, sparsity.total(dense) // 5)
     ticket = Ticket(anchor._replace(params=sparsity.apply_mask(anchor.params, mask)), mask)

@@ -85,7 +85,7 @@ def training(model: str, batch: int) -> tuple[train.TrainState, Callable[[train.
       The initial state, and a step that donates it.
     """
     module, keys = models.build(model, classes=10), jax.random.split(jax.random.key(0), 3)
-    variables = models.initialise(module, keys[0], (32, 32, 3))
+    variables = models.initialize(module, keys[0], (32, 32, 3))
     images = jax.random.randint(keys[1], (batch, 32, 32, 3), 0, 256).astype(jnp.uint8)
     data = Batch(images, jax.random.randint(keys[2], (batch,), 0, 10))
     optimizer = hold(train.sgd(lambda step: jnp.float32(0.01)), sparsity.full_mask(variables.params))

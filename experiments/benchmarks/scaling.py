@@ -50,7 +50,7 @@ def case(name: str, side: int, batch: int, devices: int) -> Case:
     """Builds a network's step on the first devices; nothing is computed."""
     module, optimizer = models.build(name, classes=1000, dtype="float32"), train.sgd(optax.constant_schedule(0.1))
     apply, key = models.bind(module), jax.eval_shape(lambda: jax.random.key(0))
-    variables = jax.eval_shape(lambda key: models.initialise(module, key, (side, side, 3)), key)
+    variables = jax.eval_shape(lambda key: models.initialize(module, key, (side, side, 3)), key)
     state = jax.eval_shape(lambda variables: train.initial_state(variables, optimizer), variables)
     images, labels = (jax.ShapeDtypeStruct((batch, *s), jnp.uint8) for s in ((side, side, 3), ()))
     one = train.train_step(apply, optimizer, to_unit, axis_name=train.AXIS)
@@ -80,17 +80,17 @@ def predict(machine: Machine, n: int, compute: float, sent: Traffic) -> dict[str
     return dict(zip(PARTS, (compute, gradients, statistics, step, step - min(gradients, 2 / 3 * compute)), strict=True))
 
 
-def efficiencies(flops: float, sent: Traffic, utilisations: list[float], measured: float | None) -> str:
+def efficiencies(flops: float, sent: Traffic, utilizations: list[float], measured: float | None) -> str:
     """Tabulates what is predicted; `measured` seconds of 128 images on one device replace the FLOPs."""
     rows = [f"| machine | of its peak | devices | images a device | {', ms | '.join(PARTS)}, ms | efficiency |"]
     rows += ["|" + "---|" * (len(PARTS) + 5)]
-    for machine, utilisation in itertools.product(MACHINES, utilisations[: 1 if measured else None]):
-        image = measured / 128 if measured else 3 * flops / (utilisation * machine.peak)
+    for machine, utilization in itertools.product(MACHINES, utilizations[: 1 if measured else None]):
+        image = measured / 128 if measured else 3 * flops / (utilization * machine.peak)
         for n, batch in [(n, 128) for n in DEVICES] + [(n, 1024 // n) for n in DEVICES[1:]]:
             seconds = predict(machine, n, batch * image, sent)
             cells = " | ".join(f"{1e3 * seconds[part]:.2f}" for part in PARTS)
             shares = " to ".join(f"{seconds['compute'] / seconds[way]:.2f}" for way in ("step", "overlapped"))
-            rows.append(f"| {machine.name} | {utilisation} | {n} | {batch} | {cells} | {shares} |")
+            rows.append(f"| {machine.name} | {utilization} | {n} | {batch} | {cells} | {shares} |")
     return "\n".join(rows)
 
 
@@ -122,7 +122,7 @@ def again(model: Case) -> Callable[[], Any]:
 def main(argv: list[str]) -> None:
     """Prints the tables, and puts them into their place in `scaling.md` if asked to."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--utilisation", type=float, nargs="+", default=[0.4, 0.1], help="shares of the peak")
+    parser.add_argument("--utilization", type=float, nargs="+", default=[0.4, 0.1], help="shares of the peak")
     parser.add_argument("--seconds-per-step", type=float, help="measured on one device, 128 images, instead")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--keep", action="store_true", help=f"write {REPORT.name}")
@@ -138,7 +138,7 @@ def main(argv: list[str]) -> None:
 ResNet-50: {size:,} parameters, {model.flops / 1e9:.3f}e9 FLOPs forward an image. A step of 8 devices exchanges
 {sent.end / 1e6:.1f} MB at its end, and {sum(sent.inside) / 1e6:.2f} MB of statistics in {len(sent.inside)} all-reduces.
 
-{efficiencies(model.flops, sent, options.utilisation, options.seconds_per_step)}
+{efficiencies(model.flops, sent, options.utilization, options.seconds_per_step)}
 
 {simulated(options.rounds)}"""
     print(text)

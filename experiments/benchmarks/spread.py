@@ -88,7 +88,7 @@ def search(options: argparse.Namespace, devices: int, way: str) -> tuple[Any, tu
         ),
     )
     over: dict[str, Callable[..., Any]] = {"over": train.deal(mesh)} if way == "grid" else {}
-    anchor, newcomer = (models.initialise(module, key, shape) for key in keys[2:])
+    anchor, newcomer = (models.initialize(module, key, shape) for key in keys[2:])
     dense = sparsity.full_mask(anchor.params)
     mask = sparsity.select(sparsity.magnitude(anchor.params), dense, sparsity.total(dense) // 5)
     ticket = Ticket(anchor._replace(params=sparsity.apply_mask(anchor.params, mask)), mask)

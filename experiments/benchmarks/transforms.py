@@ -1,9 +1,9 @@
-"""What sparse training costs on top of the plain optimiser: steps between changes, steps with one, the change alone.
+"""What sparse training costs on top of the plain optimizer: steps between changes, steps with one, the change alone.
 
-Whole steps (forward, backward, optimiser) of every method are timed in turn with those of plain SGD with momentum; the
+Whole steps (forward, backward, optimizer) of every method are timed in turn with those of plain SGD with momentum; the
 average weighs one step with a change against `every - 1` without. On a busy machine whole steps scatter more than the
 transforms cost, so `update` is also timed alone: `by updates` adds to a plain step what `update` takes beyond the plain
-optimiser's, on the same average. A change is the difference of `update` with and without one; its share of an epoch
+optimizer's, on the same average. A change is the difference of `update` with and without one; its share of an epoch
 takes 50,000 images at the measured time of a plain step.
 
 Command: python -m experiments.benchmarks.transforms --model=resnet20 --batch=128
@@ -55,7 +55,7 @@ def main(argv: list[str]) -> None:
 
     module = models.build(options.model, classes=10, dtype=options.dtype)
     keys = jax.random.split(jax.random.key(0), 3)
-    variables = models.initialise(module, keys[0], (32, 32, 3))
+    variables = models.initialize(module, keys[0], (32, 32, 3))
     images = jax.random.randint(keys[1], (options.batch, 32, 32, 3), 0, 256).astype(jnp.uint8)
     data = Batch(images, jax.random.randint(keys[2], (options.batch,), 0, 10))
     rows, apply = jnp.arange(options.batch), models.bind(module)
@@ -83,7 +83,7 @@ def main(argv: list[str]) -> None:
     )
     print(f"{jax.devices()[0].device_kind}, jax {jax.__version__}")
     print(" ".join(f"{column:>11}" for column in COLUMNS))
-    print(f"the plain optimiser's update takes {1e3 * update['plain']:.2f} ms")
+    print(f"the plain optimizer's update takes {1e3 * update['plain']:.2f} ms")
 
     def average(seconds: dict[str, float], name: str) -> float:
         return ((options.every - 1) * seconds[name] + seconds[name + "!"]) / options.every
@@ -97,11 +97,11 @@ def main(argv: list[str]) -> None:
 
 
 def method(name: str, plain: optax.GradientTransformation, every: int) -> optax.GradientTransformation:
-    """Builds a method of the table around the plain optimiser.
+    """Builds a method of the table around the plain optimizer.
 
     Args:
       name: One of `METHODS`.
-      plain: The optimiser.
+      plain: The optimizer.
       every: Steps between changes.
 
     Returns:

@@ -46,7 +46,7 @@ class Run(NamedTuple):
                 evaluate_seed(self.job, self.workdir, seed, tuple(searches))
             write_results(self.workdir, self.levels)
 
-    def analyse(self, analysis: Callable[[Job, Path, int], T]) -> dict[int, T]:
+    def analyze(self, analysis: Callable[[Job, Path, int], T]) -> dict[int, T]:
         """Measures something of every seed, where it is not there yet; gives it by seed."""
         with alone(self.workdir):
             return {seed: analysis(self.job, self.workdir, seed) for seed in self.seeds}

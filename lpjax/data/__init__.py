@@ -1,4 +1,4 @@
-"""Images and labels: where they come from, how they are prepared, loaded, augmented and normalised."""
+"""Images and labels: where they come from, how they are prepared, loaded, augmented and normalized."""
 
 from lpjax.data.archives import ARCHIVES, Archive, prepare_archive
 from lpjax.data.augment import PADS, augmenter, preprocessor

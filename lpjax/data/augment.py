@@ -1,4 +1,4 @@
-"""Augmentation and normalisation, inside the jitted step."""
+"""Augmentation and normalization, inside the jitted step."""
 
 from collections.abc import Sequence
 
@@ -27,10 +27,10 @@ def preprocessor(mean: Sequence[float], std: Sequence[float]) -> Preprocess:
       >>> preprocess(jnp.array([[[[0]], [[255]]]], jnp.uint8)).ravel().tolist()
       [-2.0, 2.0]
     """
-    centre, scale = np.asarray(mean, np.float32), np.asarray(std, np.float32)
+    center, scale = np.asarray(mean, np.float32), np.asarray(std, np.float32)
 
     def preprocess(images: jax.Array) -> jax.Array:
-        return (images.astype(jnp.float32) / 255 - centre) / scale
+        return (images.astype(jnp.float32) / 255 - center) / scale
 
     return preprocess
 
@@ -38,9 +38,9 @@ def preprocessor(mean: Sequence[float], std: Sequence[float]) -> Preprocess:
 def augmenter(
     mean: Sequence[float], std: Sequence[float], *, crop: int = 4, flip: bool = True, pad: str = "zero"
 ) -> Augment:
-    """Returns random crops and mirror images, normalised.
+    """Returns random crops and mirror images, normalized.
 
-    An image is padded with `crop` pixels on every side **before** it is normalised, cut back to its size at a
+    An image is padded with `crop` pixels on every side **before** it is normalized, cut back to its size at a
     uniformly drawn place, and mirrored with probability 1/2. What happens to an image depends on its key alone, so
     batches spread over devices get the numbers of one device.
 

@@ -19,7 +19,7 @@ def corrupt(images: np.ndarray, name: str, severity: int, *, seed: int = 0) -> n
     there are, on threads, or on what was drawn elsewhere. Work is done in float64, clipped to [0, 1] and truncated.
 
     Args:
-      images: `[N, H, W, C]`, uint8, C 1 or 3; the published parameters are meant for 32x32. A grey image stays grey: it
+      images: `[N, H, W, C]`, uint8, C 1 or 3; the published parameters are meant for 32x32. A gray image stays gray: it
         takes the mean of what its channels would become.
       name: A name of `BENCHMARK` or `EXTRA`, but not `'frost'`.
       severity: 1 (weak) to 5.
@@ -43,8 +43,8 @@ def corrupt(images: np.ndarray, name: str, severity: int, *, seed: int = 0) -> n
 
     Departs from the authors' code:
       Random numbers are seeded, so single pixels differ wherever chance plays. Motion blur and snow follow
-      ImageMagick's description without calling it; drops of water are shaded nearly as by OpenCV. A grey image stays
-      grey. Accuracies on these images are not those on the published ones.
+      ImageMagick's description without calling it; drops of water are shaded nearly as by OpenCV. A gray image stays
+      gray. Accuracies on these images are not those on the published ones.
     """
     if images.ndim != 4 or images.dtype != np.uint8 or images.shape[-1] not in (1, 3) or 0 in images.shape[1:]:
         raise ValueError(f"images are {images.dtype} {list(images.shape)}; give uint8 [N, H, W, C] with C 1 or 3")

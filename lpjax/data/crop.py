@@ -1,4 +1,4 @@
-"""Images of many sizes, cut to one: at random to train on, from the centre to measure."""
+"""Images of many sizes, cut to one: at random to train on, from the center to measure."""
 
 import math
 from typing import NamedTuple
@@ -14,7 +14,7 @@ class Crop(NamedTuple):
 
     Attributes:
       size: Pixels of a side of the square.
-      resize: Pixels of the shorter side before the centre is cut out, at least `size`.
+      resize: Pixels of the shorter side before the center is cut out, at least `size`.
       area: Least and greatest share of the image that is cut out at random.
       ratio: Least and greatest width of that by its height.
     """
@@ -88,8 +88,8 @@ def random_crop(image: Image.Image, crop: Crop, draw: np.random.Generator) -> np
     return _pixels(image.crop(box).resize((crop.size, crop.size), Image.Resampling.BILINEAR))
 
 
-def centre_crop(image: Image.Image, crop: Crop) -> np.ndarray:
-    """Resizes an image, bilinearly with antialiasing, and cuts out its centre.
+def center_crop(image: Image.Image, crop: Crop) -> np.ndarray:
+    """Resizes an image, bilinearly with antialiasing, and cuts out its center.
 
     Args:
       image: Of any size, mode `'L'` or `'RGB'`.
@@ -99,7 +99,7 @@ def centre_crop(image: Image.Image, crop: Crop) -> np.ndarray:
       `[size, size, C]`, uint8.
 
     Example:
-      >>> centre_crop(Image.new('L', (20, 10)), Crop(8, 9, (0.1, 1.0), (0.8, 1.25))).shape
+      >>> center_crop(Image.new('L', (20, 10)), Crop(8, 9, (0.1, 1.0), (0.8, 1.25))).shape
       (8, 8, 1)
 
     References:

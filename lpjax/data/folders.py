@@ -29,7 +29,7 @@ def prepare_folder(name: str, source: str | Path, data_dir: str | Path = "", *, 
       name: Of the new data set: lower-case letters, digits and underscores.
       source: A folder with `train/<class>/` and `test/<class>/`, each full of images (PNG, JPEG, ...) of one size.
       data_dir: Where TFDS directories lie; empty for TFDS's own default.
-      any_size: They may have many sizes, and are to be streamed: colour and grey may be mixed, and count as colour.
+      any_size: They may have many sizes, and are to be streamed: color and gray may be mixed, and count as color.
 
     Returns:
       The directory `data_dir/name/1.0.0`, images stored as PNG; of any size, JPEG files as they are.
@@ -79,7 +79,7 @@ def _pixels(path: Path) -> np.ndarray:
                 return np.asarray(image.convert("L"))[..., None]
             if image.mode in _COLOUR:
                 return np.asarray(image.convert("RGB"))
-            raise DataError(f"{path} has mode {image.mode!r}; convert it to grey or RGB of 8 bits")
+            raise DataError(f"{path} has mode {image.mode!r}; convert it to gray or RGB of 8 bits")
     except (UnidentifiedImageError, OSError) as error:
         raise DataError(f"{path} cannot be read as an image; repair or remove it") from error
 

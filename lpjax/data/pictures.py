@@ -24,7 +24,7 @@ class Pictures(NamedTuple):
       directory: Of the data set.
       split: Its name.
       size: Number of images.
-      channels: 1 (grey) or 3 (colour): images are converted.
+      channels: 1 (gray) or 3 (color): images are converted.
       classes: Number of classes.
     """
 
@@ -46,7 +46,7 @@ def open_pictures(name: str, data_dir: str = "") -> tuple[Pictures, Pictures]:
       The training split, what is to be held out included, and the test split (or else `validation`).
 
     Raises:
-      DataError: If the data are not there and cannot be had, or are no labelled images.
+      DataError: If the data are not there and cannot be had, or are no labeled images.
       ValueError: If the name is unknown, or means images that are in memory already.
 
     Example:

@@ -13,7 +13,7 @@ def open_image(encoded: bytes, channels: int) -> Image.Image:
 
     Args:
       encoded: The bytes of its file.
-      channels: 1 (grey), 3 (colour) or 4 (with opacity); the image is converted if it has others.
+      channels: 1 (gray), 3 (color) or 4 (with opacity); the image is converted if it has others.
 
     Returns:
       The image, of mode `'L'`, `'RGB'` or `'RGBA'`.
@@ -31,7 +31,7 @@ def decode_image(encoded: bytes, channels: int) -> np.ndarray:
 
     Args:
       encoded: The bytes of its file.
-      channels: 1 (grey), 3 (colour) or 4 (with opacity); the image is converted if it has others.
+      channels: 1 (gray), 3 (color) or 4 (with opacity); the image is converted if it has others.
 
     Returns:
       `[H, W, channels]`, uint8.

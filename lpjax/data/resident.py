@@ -14,11 +14,11 @@ PUBLISHED = {
     "imagenet2012": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
 }
 """Mean and standard deviation of each channel, of pixels in [0, 1]: of CIFAR as the originals' networks have them built
-in, of ImageNet as everybody, OpenLTH too, normalises its images."""
+in, of ImageNet as everybody, OpenLTH too, normalizes its images."""
 
 
 class Dataset(NamedTuple):
-    """Labelled images in memory, in three splits.
+    """Labeled images in memory, in three splits.
 
     Attributes:
       name: Of the data set.
@@ -64,7 +64,7 @@ def load(name: str, *, data_dir: str = "", validation: int = 5000, train_images:
       ((800, 8, 8, 1), 200, 797)
 
     References:
-      The originals' CIFAR hold-out and normalisation: the last 5,000 training images of the official archive;
+      The originals' CIFAR hold-out and normalization: the last 5,000 training images of the official archive;
       Yin et al., Lottery Pools, AAAI 2023.
     """
     source = open_source(name, data_dir)

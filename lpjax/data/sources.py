@@ -26,7 +26,7 @@ def open_source(name: str, data_dir: str = "") -> Source:
       The source.
 
     Raises:
-      DataError: If the data are not there and cannot be had, or are no labelled images.
+      DataError: If the data are not there and cannot be had, or are no labeled images.
       ValueError: If the name is unknown.
 
     Example:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lpjax.data.crop import Crop, centre_crop, random_crop
+from lpjax.data.crop import Crop, center_crop, random_crop
 from lpjax.data.directory import DataError
 from lpjax.data.pictures import Pictures, read_picture
 from lpjax.data.workers import deaf, end_with_parent
@@ -25,7 +25,7 @@ class Load(NamedTuple):
     Attributes:
       pictures: What rows are of.
       crop: How images are cut.
-      key: Integers that decide, with the row alone, what is cut out; None for the centre.
+      key: Integers that decide, with the row alone, what is cut out; None for the center.
     """
 
     pictures: Pictures
@@ -43,7 +43,7 @@ class Load(NamedTuple):
         """
         image, label = read_picture(self.pictures, int(row))
         if self.key is None:
-            return centre_crop(image, self.crop), np.int32(label)
+            return center_crop(image, self.crop), np.int32(label)
         return random_crop(image, self.crop, np.random.default_rng((*self.key, int(row)))), np.int32(label)
 
 
@@ -155,7 +155,7 @@ def decode(load: Load, rows: Sequence[int]) -> Batch:
 
 
 class OnDemand:
-    """Images of a split that are decoded, from the centre, every time that a slice of them is taken."""
+    """Images of a split that are decoded, from the center, every time that a slice of them is taken."""
 
     dtype = np.dtype(np.uint8)
 

@@ -2,12 +2,12 @@
 
 from lpjax.interop.layout import from_state_dict, ticket_from_state_dict, to_state_dict, torch_keys
 from lpjax.interop.masks import split_masks
-from lpjax.interop.recognise import Architecture, recognise
+from lpjax.interop.recognize import Architecture, recognize
 
 __all__ = [
     "Architecture",
     "from_state_dict",
-    "recognise",
+    "recognize",
     "split_masks",
     "ticket_from_state_dict",
     "to_state_dict",

@@ -8,7 +8,7 @@ from lpjax.choices import one_of
 from lpjax.interop.files import Contents
 from lpjax.interop.layout import ticket_from_state_dict
 from lpjax.interop.masks import masked, split_masks
-from lpjax.interop.recognise import Architecture, dataset_of, recognise, template
+from lpjax.interop.recognize import Architecture, dataset_of, recognize, template
 from lpjax.types import Ticket
 
 MASKS = ("stored", "nonzero")
@@ -19,7 +19,7 @@ class Origin(NamedTuple):
 
     Attributes:
       architecture: The network.
-      dataset: Whose normalisation is built into the network; None if none is.
+      dataset: Whose normalization is built into the network; None if none is.
       prunable: The weights that may be pruned, by plain names.
       total: How many numbers these weights hold.
     """
@@ -47,7 +47,7 @@ def origin(last: Contents, model: str = "") -> Origin:
     convolutions = [name for name, array in weights.items() if array.ndim == 4]
     prunable = frozenset(masks or convolutions)
     total = sum(weights[name].size for name in prunable)
-    return Origin(recognise(weights, model), dataset_of(last.state), prunable, total)
+    return Origin(recognize(weights, model), dataset_of(last.state), prunable, total)
 
 
 def convert(contents: Contents, wanted: Origin, mask: str = "stored") -> Ticket:

@@ -8,7 +8,7 @@ from lpjax.interop import files
 from lpjax.interop.destination import RECORD
 from lpjax.interop.layout import to_state_dict
 from lpjax.interop.masks import split_masks
-from lpjax.interop.recognise import recognise
+from lpjax.interop.recognize import recognize
 from lpjax.store import paths
 
 
@@ -19,7 +19,7 @@ def export_ticket(source: Path, destination: Path, *, form: str = "", dataset: s
       source: A directory that holds `ticket/`.
       destination: A file to be.
       form: See `to_state_dict`; by default `'pruned'` for the networks of the Lottery Pools code, `'plain'` for others.
-      dataset: Whose normalisation to build in, or `'none'`; by default that of the work directory, where the original
+      dataset: Whose normalization to build in, or `'none'`; by default that of the work directory, where the original
         network has one.
 
     Yields:
@@ -33,12 +33,12 @@ def export_ticket(source: Path, destination: Path, *, form: str = "", dataset: s
         raise ValueError(f"{destination} {taken}; give a new file such as ticket.pth")
     ticket = store.restore_ticket(paths.ticket(source))
     weights, _ = split_masks(to_state_dict(ticket, form="plain"))
-    model = recognise(weights).model
+    model = recognize(weights).model
     openlth = model.startswith("imagenet_")
-    bare = openlth or model.startswith(("suptickets_", "wide_"))  # whose code keeps masks and normalisation elsewhere
+    bare = openlth or model.startswith(("suptickets_", "wide_"))  # whose code keeps masks and normalization elsewhere
     known = dataset or ("none" if bare else _dataset(source))
     state = to_state_dict(
-        ticket, form=form or ("plain" if bare else "pruned"), normalise=data.PUBLISHED.get(known.partition(":")[0])
+        ticket, form=form or ("plain" if bare else "pruned"), normalize=data.PUBLISHED.get(known.partition(":")[0])
     )
     files.save(destination, {f"model.{name}": array for name, array in state.items()} if openlth else state)
     kept = int(sparsity.kept(ticket.mask))

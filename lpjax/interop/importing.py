@@ -61,7 +61,7 @@ def import_tickets(
             notes["sources"] |= {_name(path, source): files.digest(path) for path in (one.weights, one.mask) if path}
             yield f"seed {one.seed} level {one.level:2d}: kept {summary['kept']:,} ({summary['density']:.4f})"
     network, classes, width, _ = common.architecture
-    built_in = f"{common.dataset or 'no'} normalisation built in"
+    built_in = f"{common.dataset or 'no'} normalization built in"
     late = {one.seed for one in sources} - {one.seed for one in sources if one.level == 0}
     lacking = f"; lpjax.main needs level 0 of seed {min(late)} too" if late else ""
     yield f"{network}, {classes} classes, width {width}, {built_in}: {destination}{lacking}"

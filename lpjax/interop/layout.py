@@ -50,7 +50,7 @@ def from_state_dict(variables: Variables, state: Arrays) -> Variables:
     """Fills a network with the arrays of a state dict.
 
     Convolutions turn from OIHW to HWIO, linear layers are transposed. Prefixes `module.` and `model.` are stripped;
-    normalisation constants and batch counters are ignored; pruned weights are multiplied by their masks.
+    normalization constants and batch counters are ignored; pruned weights are multiplied by their masks.
 
     Args:
       variables: A network of the same architecture, or its shapes.
@@ -118,7 +118,7 @@ def ticket_from_state_dict(variables: Variables, state: Arrays, *, prunable: Pru
 
 
 def to_state_dict(
-    ticket: Ticket, *, form: str = "pruned", normalise: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    ticket: Ticket, *, form: str = "pruned", normalize: tuple[tuple[float, ...], tuple[float, ...]] | None = None
 ) -> dict[str, np.ndarray]:
     """Writes a ticket as a state dict.
 
@@ -126,7 +126,7 @@ def to_state_dict(
       ticket: Of a network in `lpjax.models`.
       form: `'pruned'` has `X_orig` and `X_mask` for what may be pruned, as `torch.nn.utils.prune` leaves a network;
         `'plain'` has the weights alone. A dense ticket is plain in both.
-      normalise: Mean and standard deviation a channel, for networks that normalise by themselves; None for others.
+      normalize: Mean and standard deviation a channel, for networks that normalize by themselves; None for others.
 
     Returns:
       Arrays by name, in PyTorch's layout and order; a wide ResNet's convolutions come before its BatchNorm.
@@ -151,9 +151,9 @@ def to_state_dict(
     for name in [name for name in arrays if name.endswith(".running_var")]:
         arrays[name.replace("running_var", "num_batches_tracked")] = np.zeros((), np.int64)
     ordered = {name: arrays[name] for name in sorted(arrays, key=_place)}
-    if normalise is None:
+    if normalize is None:
         return ordered
-    mean, std = (np.asarray(values, np.float32) for values in normalise)
+    mean, std = (np.asarray(values, np.float32) for values in normalize)
     constants = {"normalize.mean": mean, "normalize.std": std}
     return ordered | constants if "features.0.bias" in ordered else constants | ordered  # VGG registers them last
 

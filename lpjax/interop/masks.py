@@ -18,7 +18,7 @@ def split_masks(state: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], dict[s
       state: Arrays by name; pruned weights as `X_orig` and `X_mask`, which need not be zero under the mask.
 
     Returns:
-      `(weights, masks)` by plain names: prefixes `module.` and `model.` are stripped, normalisation constants and
+      `(weights, masks)` by plain names: prefixes `module.` and `model.` are stripped, normalization constants and
       batch counters left out; weights are zero under their masks, which are bool.
 
     Raises:

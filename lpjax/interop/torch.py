@@ -28,14 +28,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("src", type=Path, help="folder or file of PyTorch tickets; or a level or pool of lpjax")
     parser.add_argument("dst", type=Path, help="folder for tickets of lpjax; or a .pth file")
-    parser.add_argument("--model", help="import: the architecture, if it should not be recognised")
+    parser.add_argument("--model", help="import: the architecture, if it should not be recognized")
     parser.add_argument(
         "--mask", choices=MASKS, help="import: where files have no masks, nonzero takes zeros as pruned"
     )
     parser.add_argument("--seed", type=_count, help="import: what to call the replicate (default 0)")
     parser.add_argument("--level", type=_count, help="import: level of a lone state dict, or the first of a folder")
     parser.add_argument("--form", choices=FORMS, help="export: with masks, or the weights alone (default for ImageNet)")
-    parser.add_argument("--dataset", choices=(*data.PUBLISHED, "none"), help="export: normalisation to build in")
+    parser.add_argument("--dataset", choices=(*data.PUBLISHED, "none"), help="export: normalization to build in")
     given = vars(parser.parse_args(argv))
     src, dst = given.pop("src").expanduser(), given.pop("dst").expanduser()
     options = {name: value for name, value in given.items() if value is not None}

@@ -21,8 +21,8 @@ def layer_flops(function: Callable[..., Any], params: PyTree, *inputs: Any) -> P
 
     A kernel of a convolution costs `2 * size * H_out * W_out`, of a linear layer `2 * size`: one multiplication and one
     addition per weight and place. The program is not run. Calls, `lax.scan` and `lax.cond` (its costliest branch) are
-    followed; a parameter is recognised after changes of its values, shape or order, such as a mask or a dtype. Biases,
-    normalisation and whatever meets no input in a convolution or a matrix product cost nothing here.
+    followed; a parameter is recognized after changes of its values, shape or order, such as a mask or a dtype. Biases,
+    normalization and whatever meets no input in a convolution or a matrix product cost nothing here.
 
     Args:
       function: `function(params, *inputs)` of any library. What is neither parameter nor input (a mask, BatchNorm

@@ -41,7 +41,7 @@ def exploration_rate(explored: PyTree) -> float:
     """Tells the share of prunable weights that have ever lived: `R_s = |union_t m_t| / total`; outside jit.
 
     Args:
-      explored: The union of all masks so far, as `lpjax.transforms.explored_of` reads it from an optimiser's state.
+      explored: The union of all masks so far, as `lpjax.transforms.explored_of` reads it from an optimizer's state.
 
     Returns:
       A fraction in [0, 1].

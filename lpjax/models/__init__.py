@@ -1,8 +1,8 @@
 """Networks. The only room that knows Flax; the others see an `apply` callable and `Variables`."""
 
-from lpjax.models.registry import MODELS, NAMES, bind, build, initialise
+from lpjax.models.registry import MODELS, NAMES, bind, build, initialize
 from lpjax.models.resnet import ResNet
 from lpjax.models.vgg import VGG
 from lpjax.models.wide_resnet import WideResNet
 
-__all__ = ["MODELS", "NAMES", "VGG", "ResNet", "WideResNet", "bind", "build", "initialise"]
+__all__ = ["MODELS", "NAMES", "VGG", "ResNet", "WideResNet", "bind", "build", "initialize"]

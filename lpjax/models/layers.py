@@ -60,7 +60,7 @@ def batch_norm(
     """Builds BatchNorm whose new statistics are the batch's own: momentum 0, who trains or recalibrates averages.
 
     Args:
-      train: Normalise with the batch's statistics.
+      train: Normalize with the batch's statistics.
       axis_name: Mapped axis to average statistics over.
       dtype: Of the computation; parameters and statistics are float32.
       name: Of the submodule.

@@ -67,7 +67,7 @@ def build(name: str, *, classes: int, dtype: str = "float32", **options: Any) ->
       **options: Further fields of the module, such as `width`.
 
     Returns:
-      A Flax module; see `bind` and `initialise`.
+      A Flax module; see `bind` and `initialize`.
 
     Raises:
       ValueError: If the name, the dtype or an option is unknown.
@@ -83,7 +83,7 @@ def build(name: str, *, classes: int, dtype: str = "float32", **options: Any) ->
     return constructor(classes=classes, dtype=jnp.dtype(dtype), **options)
 
 
-def initialise(module: nn.Module, key: jax.Array, image_shape: tuple[int, int, int]) -> Variables:
+def initialize(module: nn.Module, key: jax.Array, image_shape: tuple[int, int, int]) -> Variables:
     """Draws initial variables.
 
     Args:

@@ -60,8 +60,8 @@ class ResNet(nn.Module):
         """Computes logits.
 
         Args:
-          x: `[B, H, W, C]`, normalised.
-          train: Normalise with the batch's statistics.
+          x: `[B, H, W, C]`, normalized.
+          train: Normalize with the batch's statistics.
 
         Returns:
           `[B, classes]`, float32.

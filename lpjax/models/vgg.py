@@ -14,7 +14,7 @@ CONFIGURATION_D = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512
 
 
 class VGG(nn.Module):
-    """Convolutions with bias, each normalised, five max-pools, and one or two linear layers on the average.
+    """Convolutions with bias, each normalized, five max-pools, and one or two linear layers on the average.
 
     Submodules carry torchvision's numbers: `features_0` is a convolution, `features_1` its BatchNorm. With a hidden
     layer the head is Linear, ReLU, BatchNorm, Linear: `classifier_0`, `classifier_2`, `classifier_3`.
@@ -48,8 +48,8 @@ class VGG(nn.Module):
         """Computes logits.
 
         Args:
-          x: `[B, H, W, C]`, normalised; H and W at least 32.
-          train: Normalise with the batch's statistics.
+          x: `[B, H, W, C]`, normalized; H and W at least 32.
+          train: Normalize with the batch's statistics.
 
         Returns:
           `[B, classes]`, float32.

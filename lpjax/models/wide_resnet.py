@@ -1,4 +1,4 @@
-"""Wide residual networks, normalised and activated before each convolution."""
+"""Wide residual networks, normalized and activated before each convolution."""
 
 from collections.abc import Callable
 from functools import partial
@@ -40,8 +40,8 @@ class WideResNet(nn.Module):
         """Computes logits.
 
         Args:
-          x: `[B, H, W, C]`, normalised.
-          train: Normalise with the batch's statistics.
+          x: `[B, H, W, C]`, normalized.
+          train: Normalize with the batch's statistics.
 
         Returns:
           `[B, classes]`, float32.

@@ -1,4 +1,4 @@
-"""Lottery Pools: a ticket grows stronger by mixing in its neighbours, at its own density.
+"""Lottery Pools: a ticket grows stronger by mixing in its neighbors, at its own density.
 
 One engine tries newcomers one at a time. For each it mixes the anchor with the newcomer at every coefficient, prunes
 the mixes to the anchor's count, measures them on validation, and takes the best if it is good enough. Every method of

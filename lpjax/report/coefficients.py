@@ -21,7 +21,7 @@ def coefficients(trials: pd.DataFrame) -> Figure:
       trials: One method's, as `reading.trials` gives them; at least one.
 
     Returns:
-      The figure: accepted in colour, rejected by every seed in grey with a cross, not tried white.
+      The figure: accepted in color, rejected by every seed in gray with a cross, not tried white.
     """
     levels = range(int(trials[["anchor", "newcomer"]].max().max()) + 1)
     accepted = _by_pair(trials[trials["accepted"].astype(bool)], levels)

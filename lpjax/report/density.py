@@ -76,7 +76,7 @@ def dense_line(axes: Axes, values: pd.DataFrame) -> None:
     """
     if "ticket" in values and 0 in values.index.get_level_values("level"):
         dense = values["ticket"].xs(0, level="level").mean()
-        axes.axhline(dense, color=style.look("ticket").colour, linewidth=0.7, linestyle=(0, (1, 2)), label="dense")
+        axes.axhline(dense, color=style.look("ticket").color, linewidth=0.7, linestyle=(0, (1, 2)), label="dense")
 
 
 def density_axis(axes: Axes, densities: pd.Series, width: float) -> None:
@@ -85,7 +85,7 @@ def density_axis(axes: Axes, densities: pd.Series, width: float) -> None:
     Args:
       axes: Whose.
       densities: By level.
-      width: Of the panel, in inches: as many ticks are labelled as fit.
+      width: Of the panel, in inches: as many ticks are labeled as fit.
     """
     every = math.ceil(len(densities) / (_LABELS_PER_INCH * width))
     axes.set_xscale("log")

@@ -20,12 +20,12 @@ _DARK = 0.5
 
 @matplotlib.rc_context(style.SETTINGS)
 def pairs(panels: Sequence[tuple[str, pd.DataFrame]], *, lowest: float | None = None) -> Figure:
-    """Draws the test accuracy of every averaged pair, mean over seeds, in one colour scale; framed, the tickets.
+    """Draws the test accuracy of every averaged pair, mean over seeds, in one color scale; framed, the tickets.
 
     Args:
       panels: Title and pairs of every panel, one or two. Columns: `seed`; `first`, `second`, levels with
         `first <= second`, where both are one the ticket itself; `accuracy`, a fraction; perhaps `density` of the
-        second, by which the axes are then labelled instead of by level.
+        second, by which the axes are then labeled instead of by level.
       lowest: Accuracy, a fraction, at and below which all is equally dark. By default as far below the poorest ticket
         as the best pair is above it, so that collapsed pairs do not use up the scale.
 

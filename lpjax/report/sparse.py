@@ -19,7 +19,7 @@ _MASKS = {
     "explored": "exploration rate $R_s$\n(share of weights alive so far)",
     "flops": "FLOPs of a forward pass\n(share of the dense network's)",
 }
-_SPREAD = 0.07  # how far apart dots of neighbouring methods lie, in tickets
+_SPREAD = 0.07  # how far apart dots of neighboring methods lie, in tickets
 _PALE = 0.1
 _DECADE = 10
 
@@ -63,8 +63,8 @@ def superposed(test: pd.DataFrame) -> Figure:
         values = 100 * test[method].dropna()
         shift = _SPREAD * (place - (len(methods) - 1) / 2) * (method != arms.BASE)
         x = values.index.get_level_values("level") + shift
-        colour = style.look(method).colour
-        axes.plot(x, values, ".", color=colour, markersize=5, markeredgewidth=0, alpha=0.7)
+        color = style.look(method).color
+        axes.plot(x, values, ".", color=color, markersize=5, markeredgewidth=0, alpha=0.7)
         if method == arms.BASE:
             mean, std = values.mean(), values.std()
             ends = [0, last + 0.3]
@@ -143,13 +143,13 @@ def _arms(axes: Axes, epochs: pd.DataFrame, plan: arms.Plan) -> None:
     """Draws `value` of both arms, shades the cycles and marks the epochs of cheap tickets."""
     axes.grid(axis="y", linewidth=0.4, color="#DDDDDD")
     for arm, lines in epochs.dropna(subset="value").groupby("arm"):
-        name, colour, _, line = _LOOKS[str(arm)]
-        # Where both arms agree, the colour shows between the dashes of the base network.
+        name, color, _, line = _LOOKS[str(arm)]
+        # Where both arms agree, the color shows between the dashes of the base network.
         order = 3 if arm == arms.BASE else 2
-        axes.plot(lines["epoch"], lines["value"], line, color=colour, linewidth=1.1, label=name, zorder=order)
+        axes.plot(lines["epoch"], lines["value"], line, color=color, linewidth=1.1, label=name, zorder=order)
         kept = lines[lines["kept"] & (lines["arm"] == arms.CHEAP)]
         if len(kept):
-            (marks,) = axes.plot(kept["epoch"], kept["value"], style.look(arms.CHEAP).marker, color=colour, zorder=4)
+            (marks,) = axes.plot(kept["epoch"], kept["value"], style.look(arms.CHEAP).marker, color=color, zorder=4)
             marks.set(markersize=5, markerfacecolor="white", label="cheap ticket")
     if plan.cycles:
         axes.axvspan(plan.before, plan.epochs, color="#F0F0F0", linewidth=0, zorder=0, label="cycles")

@@ -29,13 +29,13 @@ class Look(NamedTuple):
 
     Attributes:
       name: For people.
-      colour: Of Okabe and Ito's palette, told apart by colour-blind readers too.
-      marker: Tells curves apart without colours.
+      color: Of Okabe and Ito's palette, told apart by color-blind readers too.
+      marker: Tells curves apart without colors.
       line: Matplotlib's line style; solid for what the paper proposes.
     """
 
     name: str
-    colour: str
+    color: str
     marker: str
     line: str
 
@@ -79,7 +79,7 @@ _VARIANTS = (
 
 
 def look(method: str) -> Look:
-    """Gives a method's look; one that has none of its own is drawn grey under its own name.
+    """Gives a method's look; one that has none of its own is drawn gray under its own name.
 
     Args:
       method: As results.csv names it.
@@ -97,8 +97,8 @@ def look(method: str) -> Look:
         return LOOKS[method]
     family, _, number = method.rpartition("_")
     if family in FAMILIES and number.isdecimal():
-        colour, marker = _VARIANTS[int(number) % len(_VARIANTS)]
-        return Look(FAMILIES[family].format(number, "" if number == "1" else "s"), colour, marker, "-")
+        color, marker = _VARIANTS[int(number) % len(_VARIANTS)]
+        return Look(FAMILIES[family].format(number, "" if number == "1" else "s"), color, marker, "-")
     return Look(method.replace("_", " "), "#444444", ".", ":")
 
 
@@ -169,7 +169,7 @@ def band(axes: Axes, x: Any, mean: pd.Series, std: pd.Series, look: Look, size: 
       look: The curve's.
       size: Of the markers, in points; 0 for none.
     """
-    name, colour, marker, line = look
-    axes.plot(x, mean, color=colour, marker=marker, linestyle=line, markersize=size, linewidth=1.1, label=name)
+    name, color, marker, line = look
+    axes.plot(x, mean, color=color, marker=marker, linestyle=line, markersize=size, linewidth=1.1, label=name)
     if std.notna().any():
-        axes.fill_between(x, mean - std, mean + std, color=colour, alpha=0.15, linewidth=0)
+        axes.fill_between(x, mean - std, mean + std, color=color, alpha=0.15, linewidth=0)

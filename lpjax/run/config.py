@@ -40,7 +40,7 @@ def default_config() -> ConfigDict:
             "distributed": "auto",  # one process a host: found on TPU VMs, SLURM, MPI; 'none'; 'HOST:PORT,COUNT,INDEX'
             "stream": {  # images that do not fit in memory, or of many sizes: read while training
                 "size": 0,  # pixels to cut them to; 0: all are of one size, and held in memory
-                "resize": 256,  # pixels of the shorter side, before the centre is cut out for validation and test
+                "resize": 256,  # pixels of the shorter side, before the center is cut out for validation and test
                 "area": (0.1, 1.0),  # share of a training image that is cut out, at random
                 "ratio": (0.8, 1.25),  # its width by its height
                 "workers": 0,  # processes a host that decode, started anew every epoch (5 to 20 s); 0: threads

@@ -21,7 +21,7 @@ def layer_flops(job: Job) -> PyTree:
     Returns:
       A tree of shares that add up to 1; `inference_flops` of it and a mask is f_S / f_D.
     """
-    shapes = jax.eval_shape(job.initialise, jax.random.key(0))
+    shapes = jax.eval_shape(job.initialize, jax.random.key(0))
     flops = network_flops(job.apply, shapes, job.train.images.shape[1:])
     total = sum(jax.tree.leaves(flops))
     return jax.tree.map(lambda layer: layer / total, flops)

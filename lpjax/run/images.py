@@ -26,8 +26,8 @@ class Images(NamedTuple):
       known: Training images on the devices, for recalibration: all, if not streamed.
       validation: What selects, on the devices.
       test: What reports; where images are streamed, `images` is `data.OnDemand`.
-      augment: Keys and `known` images to normalised floats, with augmentation.
-      preprocess: Images to normalised floats.
+      augment: Keys and `known` images to normalized floats, with augmentation.
+      preprocess: Images to normalized floats.
     """
 
     size: int

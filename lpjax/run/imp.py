@@ -54,7 +54,7 @@ def find_tickets(job: Job, workdir: Path, seed: int) -> None:
             mask_from=settings.mask_from,
             rewind=tickets.rewinds_weights(settings.rewind),
         )
-        state = pruning.init(job.initialise(keys.initial), job.mask, keys.prune)
+        state = pruning.init(job.initialize(keys.initial), job.mask, keys.prune)
         for level in missing:
             clock = time.monotonic()
             if state.level != level:
@@ -105,7 +105,7 @@ def _hand_on(job: Job, workdir: Path, seed: int, state: tickets.IMPState) -> Non
 def _resume(job: Job, workdir: Path, seed: int, level: int) -> tickets.IMPState:
     """Restores what the level before handed on."""
     keys = SeedKeys.of(seed)
-    like = jax.eval_shape(job.initialise, keys.initial)
+    like = jax.eval_shape(job.initialize, keys.initial)
     before = paths.successor(paths.level(workdir, seed, level - 1))
     start = store.restore(_start(job, workdir, seed, level), "start", like={"start": like._asdict()})["start"]
     mask = store.restore(before, "mask", like={"mask": job.mask})["mask"]

@@ -113,7 +113,7 @@ def _check_dataset(job: Job, source: Path) -> None:
     built_in = store.read_json(source / RECORD).get("dataset") if (source / RECORD).exists() else None
     if built_in and built_in != job.config.dataset.partition(":")[0]:
         raise ValueError(
-            f"the tickets of {source} normalise as {built_in}; config.dataset is {job.config.dataset!r}; "
+            f"the tickets of {source} normalize as {built_in}; config.dataset is {job.config.dataset!r}; "
             f"set dataset to {built_in!r}"
         )
 
@@ -125,7 +125,7 @@ def _there(source: Path) -> str:
 
 
 def _read(job: Job, directory: Path) -> Ticket:
-    like = jax.eval_shape(job.initialise, jax.random.key(0))
+    like = jax.eval_shape(job.initialize, jax.random.key(0))
     try:
         ticket = store.restore_ticket(paths.ticket(directory), like)
     except store.DamagedTicket as error:

@@ -30,13 +30,13 @@ class Job(NamedTuple):
       validation: What selects.
       test: What reports.
       apply: The network.
-      augment: Keys and images to normalised floats, with augmentation.
-      preprocess: Images to normalised floats.
-      initialise: Key to fresh variables.
+      augment: Keys and images to normalized floats, with augmentation.
+      preprocess: Images to normalized floats.
+      initialize: Key to fresh variables.
       like: Their shapes.
       mask: The dense network's mask.
-      optimizer: Mask to the optimiser that holds it.
-      compiled: Optimiser to its data-parallel training step; nothing is compiled before its first call.
+      optimizer: Mask to the optimizer that holds it.
+      compiled: Optimizer to its data-parallel training step; nothing is compiled before its first call.
       step: That of `optimizer`.
       fit: `train.fit` on this job's data, `(step, state, key, stop=..., marks=..., pause=...)`, from a state anywhere.
       evaluate: Accuracy on validation, every batch spread over the devices.
@@ -55,7 +55,7 @@ class Job(NamedTuple):
     apply: Apply
     augment: Augment
     preprocess: Preprocess
-    initialise: Callable[[jax.Array], Variables]
+    initialize: Callable[[jax.Array], Variables]
     like: Variables
     mask: PyTree
     optimizer: Callable[[PyTree], optax.GradientTransformation]
@@ -104,10 +104,10 @@ def prepare(config: ConfigDict) -> Job:
     options = {"width": config.width} if config.width else {}
     module = models.build(config.model, classes=images.classes, dtype=config.dtype, **options)
 
-    def initialise(key: jax.Array) -> Variables:
-        return models.initialise(module, key, images.shape)
+    def initialize(key: jax.Array) -> Variables:
+        return models.initialize(module, key, images.shape)
 
-    like = jax.eval_shape(initialise, jax.random.key(0))
+    like = jax.eval_shape(initialize, jax.random.key(0))
     mask = sparsity.full_mask(like.params, prunable(config))
     if config.sparse.method == "none":
         check_rewind(config, steps_per_epoch)
@@ -147,7 +147,7 @@ def prepare(config: ConfigDict) -> Job:
         apply=apply,
         augment=augment,
         preprocess=preprocess,
-        initialise=initialise,
+        initialize=initialize,
         like=like,
         mask=mask,
         optimizer=optimizer,

@@ -24,7 +24,7 @@ class Training(NamedTuple):
     """All that the loop of a level carries: what is saved of it.
 
     Attributes:
-      state: Of the optimiser's last step.
+      state: Of the optimizer's last step.
       seen: `[N, 3]`: what the calls of the device saw since the last line of metrics, after a row of nothing.
       lines: Written to metrics so far.
       best: The weights that were best on validation; None where the last are kept.

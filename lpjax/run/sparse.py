@@ -27,7 +27,7 @@ class Training(NamedTuple):
     """All that the loop of an arm carries: what is saved of it.
 
     Attributes:
-      state: Of the optimiser's last step.
+      state: Of the optimizer's last step.
       seen: `[N, 3]`: what the calls of the device saw since the last measurement, after a row of nothing.
       lines: Written so far to the metrics of the first missing level.
       measured: Steps done at the last measurement.
@@ -124,7 +124,7 @@ def _collect(
 
 
 def _begin(job: Job, arm: Arm, keys: SeedKeys, layers: PyTree) -> Training:
-    state = arm.start(job.initialise(keys.initial), keys.prune)
+    state = arm.start(job.initialize(keys.initial), keys.prune)
     return Training(state, NOTHING, 0, 0, metrics.inference_flops(layers, _masks(job, state)[0]), 0.0)
 
 

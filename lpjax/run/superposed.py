@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from lpjax import metrics, pools, sparsity, store, train
-from lpjax.run.analyse import vote
+from lpjax.run.analyze import vote
 from lpjax.run.costs import layer_flops
 from lpjax.run.imp import SeedKeys
 from lpjax.run.job import Job
@@ -115,7 +115,7 @@ def _lacking(here: Mapping[int, Path]) -> list[int]:
 
 def _start(job: Job, workdir: Path, seed: int) -> Ticket:
     """Restores the network that the first cycle started from."""
-    like = jax.eval_shape(job.initialise, jax.random.key(0))
+    like = jax.eval_shape(job.initialize, jax.random.key(0))
     return store.restore_ticket(paths.start(paths.level(workdir, seed, 1)), like)
 
 

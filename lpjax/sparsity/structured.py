@@ -1,4 +1,4 @@
-"""Structure that hardware can use: so many of every few neighbours."""
+"""Structure that hardware can use: so many of every few neighbors."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ def select_n_of_m(scores: PyTree, mask: PyTree, n: int = 2, m: int = 4) -> PyTre
       Mishra et al., Accelerating Sparse Deep Neural Networks, 2021, section 3.
     """
     if not 1 <= n <= m:
-        raise ValueError(f"{n} of {m} is no choice of neighbours; give 1 <= n <= m, such as n=2, m=4")
+        raise ValueError(f"{n} of {m} is no choice of neighbors; give 1 <= n <= m, such as n=2, m=4")
 
     def leaf(alive: jax.Array, score: jax.Array) -> jax.Array:
         if jnp.ndim(alive) < 2 or alive.shape[-2] % m:

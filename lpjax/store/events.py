@@ -44,7 +44,7 @@ def append_metrics(path: Path, line: Mapping[str, Any], events: bool) -> None:
 
     Args:
       path: The file of JSON lines, created with its directory if need be.
-      line: `step`, the optimiser's, and metrics by name; what is no number goes into the JSON line alone.
+      line: `step`, the optimizer's, and metrics by name; what is no number goes into the JSON line alone.
       events: Whether to write an event file too; its tags are the names of the metrics.
 
     Raises:

@@ -6,7 +6,7 @@ _FORM = re.compile(r"(\d+)(ep|it)")
 
 
 def steps(duration: str, steps_per_epoch: int) -> int:
-    """Turns a duration into optimiser steps.
+    """Turns a duration into optimizer steps.
 
     Args:
       duration: `'182ep'` (epochs) or `'500it'` (iterations).

@@ -27,8 +27,8 @@ def predict(
 
     Args:
       apply: The network.
-      preprocess: uint8 images to normalised floats.
-      variables: Parameters and the statistics to normalise with.
+      preprocess: uint8 images to normalized floats.
+      variables: Parameters and the statistics to normalize with.
       images: `[N, H, W, C]`, uint8.
       batch_size: Images at a time, of all devices together; any N is served.
       mesh: Spreads every batch over these devices, each batch filled up to a multiple of their number.
@@ -67,7 +67,7 @@ def evaluator(
 
     Args:
       apply: The network.
-      preprocess: uint8 images to normalised floats.
+      preprocess: uint8 images to normalized floats.
       batch: The split.
       batch_size: Images at a time, of all devices together.
       mesh: Spreads every batch over these devices.

@@ -18,7 +18,7 @@ class Moment(NamedTuple):
     """Training at the end of an epoch, at a mark, or where a pause was asked for.
 
     Attributes:
-      step: Optimiser steps done.
+      step: Optimizer steps done.
       state: The state then; the next moment donates its buffers, so copy what must last.
       seen: `[N, 3]`, float64: images, mean loss and accuracy of every call of the device since the last moment.
     """

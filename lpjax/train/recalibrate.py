@@ -30,7 +30,7 @@ def recalibrate(
     Args:
       apply: The network.
       variables: Parameters; the statistics they carry do not matter.
-      load: Image indices `[B]` to normalised images `[B, H, W, C]`; a `jax.tree_util.Partial` of the arrays that it
+      load: Image indices `[B]` to normalized images `[B, H, W, C]`; a `jax.tree_util.Partial` of the arrays that it
         reads, where they lie on a mesh.
       indices: `[N]`, the images to use, in order.
       batch_size: Images a batch; a smaller last batch weighs as much as the others.
@@ -80,7 +80,7 @@ def recalibrator(
 
     Args:
       apply: The network.
-      augment: Keys and uint8 images to normalised floats.
+      augment: Keys and uint8 images to normalized floats.
       data: The training split.
       images: Budget in images; at most the whole split is used.
       batch_size: Images a batch.

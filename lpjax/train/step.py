@@ -17,9 +17,9 @@ class TrainState(NamedTuple):
     """What one step hands to the next.
 
     Attributes:
-      step: Optimiser steps done on the schedule's clock, int32 scalar.
+      step: Optimizer steps done on the schedule's clock, int32 scalar.
       variables: Parameters and BatchNorm's running statistics.
-      opt_state: State of the optimiser.
+      opt_state: State of the optimizer.
     """
 
     step: jax.Array
@@ -47,7 +47,7 @@ def initial_state(variables: Variables, optimizer: optax.GradientTransformation,
 
     Args:
       variables: What to train.
-      optimizer: Its optimiser.
+      optimizer: Its optimizer.
       step: Where on the learning rate's clock to start; a rewound ticket starts at the rewind point.
 
     Returns:
@@ -131,7 +131,7 @@ def train_step(
     Args:
       apply: The network.
       optimizer: An optax transform that ends on the mask, e.g. `hold(sgd(...), mask)`.
-      augment: Keys and uint8 images to normalised floats.
+      augment: Keys and uint8 images to normalized floats.
       label_smoothing: In [0, 1).
       stats_momentum: `m`; PyTorch's default momentum of 0.1 is 0.9 here.
       axis_name: The mapped axis over which batches are spread: gradients, loss and statistics are the global batch's.

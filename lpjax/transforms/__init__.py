@@ -1,4 +1,4 @@
-"""Sparse training as optax transforms: masks live in the optimiser's state."""
+"""Sparse training as optax transforms: masks live in the optimizer's state."""
 
 from lpjax.transforms.dense_to_sparse import gmp, granet, n_of_m
 from lpjax.transforms.drop import nearest_zero, smallest, smallest_overall

@@ -28,7 +28,7 @@ def granet(
     `d(step) = d_f + (d_i - d_f) (1 - x)³`, with `x` from 0 at `begin` to 1 at `end`, both cut down to changes.
 
     Args:
-      inner: The optimiser, learning rate included.
+      inner: The optimizer, learning rate included.
       density: Final share of the prunable weights that live, in (0, 1].
       every: Steps between changes.
       end: Step at which the final density is reached, at least `every`.
@@ -80,7 +80,7 @@ def gmp(
     `d(step) = d_f + (1 - d_f) (1 - x)³`, with `x` from 0 at `begin` to 1 at `end`, both cut down to changes.
 
     Args:
-      inner: The optimiser, learning rate included.
+      inner: The optimizer, learning rate included.
       density: Final share of the prunable weights that live, in (0, 1].
       every: Steps between changes.
       end: Step at which the final density is reached, at least `every`.
@@ -122,7 +122,7 @@ def n_of_m(
     """Trains dense, then keeps the `n` largest of every `m` weights that follow one another along the input axis.
 
     Args:
-      inner: The optimiser, learning rate included.
+      inner: The optimizer, learning rate included.
       density: `n / m`, or None; leaves whose input axis `m` does not divide stay dense.
       n: Weights to keep of every group.
       m: Weights a group.

@@ -33,7 +33,7 @@ class EvolveState(NamedTuple):
       mask: Total bool tree.
       explored: Of the same structure: what has ever lived.
       average: Exponential average of dense gradients; `()` where no rule asks for it.
-      inner: State of the wrapped optimiser.
+      inner: State of the wrapped optimizer.
     """
 
     step: jax.Array
@@ -64,20 +64,20 @@ def evolve(
     thin: Thin = sparsity.select,
     average: float | None = None,
 ) -> optax.GradientTransformationExtraArgs:
-    """Wraps an optimiser so that a network trains sparse, inside a mask that changes now and then.
+    """Wraps an optimizer so that a network trains sparse, inside a mask that changes now and then.
 
-    Every update is the inner optimiser's on masked gradients and parameters, and lands on the mask. When a change is
+    Every update is the inner optimizer's on masked gradients and parameters, and lands on the mask. When a change is
     due, it follows upon the step: the mask is thinned to `n_f + round((n_i - n_f) thinning(step))` weights, `drop`
     removes some of them, `grow` scores the dead, `share` says how many grow in which leaf. What grows starts at 0
     with moments of 0; what is dropped and grown at once keeps its value and its moments.
 
     Gradients must be dense: differentiate with respect to the parameters themselves, never through `params * mask`. A
     plain training loop does so. Its first gradient is that of the dense network it starts from; to have that one sparse
-    too, start from `apply_mask(params, mask_of(state))`. Steps are those of the optimiser: inside `optax.MultiSteps`,
+    too, start from `apply_mask(params, mask_of(state))`. Steps are those of the optimizer: inside `optax.MultiSteps`,
     one for every accumulated batch.
 
     Args:
-      inner: The optimiser, learning rate included. Other transforms may come before this one in a chain, none after: it
+      inner: The optimizer, learning rate included. Other transforms may come before this one in a chain, none after: it
         would move weights off the mask.
       density: Share of the prunable weights that live at the end, in (0, 1].
       key: A PRNG key or an integer seed. It enters the state at `init`, so that `vmap` over keys trains replicates.
@@ -118,7 +118,7 @@ def evolve(
 
     Departs from the authors' code:
       Exact counts: theirs drops ties together, grows at random in expectation only, and takes living weights for
-      growth where gradients are zero. RigL's own code skips the optimiser's step when the mask changes; here, as in the
+      growth where gradients are zero. RigL's own code skips the optimizer's step when the mask changes; here, as in the
       code of ITOP, GraNet and Sup-tickets, the change follows upon the step.
     """
     _check_numbers(density, initial_density, thinning, drop_fraction)

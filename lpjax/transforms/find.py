@@ -1,4 +1,4 @@
-"""Finds the mask in the state of any optimiser that holds one."""
+"""Finds the mask in the state of any optimizer that holds one."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ def mask_of(state: optax.OptState) -> PyTree:
     """Finds the mask, however deep it lies in chains and wrappers.
 
     Args:
-      state: Of an optimiser that holds `hold` or `evolve`. Of replicates that `vmap` trains take one first,
+      state: Of an optimizer that holds `hold` or `evolve`. Of replicates that `vmap` trains take one first,
         `jax.tree.map(lambda leaf: leaf[0], state)`: counts tell weights from others by the number of axes.
 
     Returns:
@@ -38,7 +38,7 @@ def explored_of(state: optax.OptState) -> PyTree:
     """Finds the union of all masks that training has gone through.
 
     Args:
-      state: Of an optimiser that holds `evolve`.
+      state: Of an optimizer that holds `evolve`.
 
     Returns:
       A tree like the mask.
@@ -57,5 +57,5 @@ def _sparse(state: optax.OptState, kinds: tuple[type, ...]) -> Any:
     found = next((node for node in nodes if isinstance(node, kinds)), None)
     if found is None:
         wanted = "mask that changes" if kinds == (EvolveState,) else "mask"
-        raise ValueError(f"this optimiser's state holds no {wanted}; wrap the optimiser in one of lpjax's transforms")
+        raise ValueError(f"this optimizer's state holds no {wanted}; wrap the optimizer in one of lpjax's transforms")
     return found

@@ -24,11 +24,11 @@ def snip(
 ) -> optax.GradientTransformationExtraArgs:
     """Keeps the weights whose removal would change the first batch's loss most, `|g w|` over the whole tree.
 
-    The first update spends its batch on the mask alone: weights that live do not move, and the optimiser's state, its
+    The first update spends its batch on the mask alone: weights that live do not move, and the optimizer's state, its
     schedule included, waits. Give it the dense network's gradients, as a plain loop does.
 
     Args:
-      inner: The optimiser, learning rate included.
+      inner: The optimizer, learning rate included.
       density: Share of the prunable weights that live, in (0, 1].
       score: `(params, grads) -> scores`, free of NaN.
       **choices: Of `evolve`.

@@ -24,14 +24,14 @@ class HoldState(NamedTuple):
 
 
 def hold(inner: optax.GradientTransformation, mask: PyTree) -> optax.GradientTransformationExtraArgs:
-    """Wraps an optimiser so that parameters and moments are zero outside a mask after every update.
+    """Wraps an optimizer so that parameters and moments are zero outside a mask after every update.
 
     Gradients and parameters are masked on the way in, moments on the way out, and the update that leaves is
     `where(mask, u, -p)` in the parameter's dtype, so a plain `optax.apply_updates` lands on the mask whatever (finite)
     the parameters were.
 
     Args:
-      inner: The optimiser, learning rate included: nothing may follow in the chain.
+      inner: The optimizer, learning rate included: nothing may follow in the chain.
       mask: Total bool tree with the structure of the parameters. It enters the state at `init`; `update` reads the
         state alone.
 
@@ -70,7 +70,7 @@ def land(updates: PyTree, params: PyTree, mask: PyTree) -> PyTree:
     """Makes updates that end on the mask, `where(mask, u, -p)`, whatever the parameters were.
 
     Args:
-      updates: What the optimiser wants.
+      updates: What the optimizer wants.
       params: Parameters, finite.
       mask: A total mask.
 

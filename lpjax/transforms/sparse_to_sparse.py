@@ -15,7 +15,7 @@ def static(
     """Draws a mask at random and keeps it.
 
     Args:
-      inner: The optimiser, learning rate included.
+      inner: The optimizer, learning rate included.
       density: Share of the prunable weights that live, in (0, 1].
       **choices: Of `evolve`; `allocate=erk` by default, or `uniform`.
 
@@ -40,7 +40,7 @@ def sparse_evolution(
     """SET: drops the smallest weights of every leaf and grows as many at random.
 
     Args:
-      inner: The optimiser, learning rate included.
+      inner: The optimizer, learning rate included.
       density: Share of the prunable weights that live, in (0, 1].
       every: Steps between changes.
       until: The last step after which a change may happen; None for no end.
@@ -75,7 +75,7 @@ def rigl(
     The drop fraction falls as `0.15 (1 + cos(π step / until))`.
 
     Args:
-      inner: The optimiser, learning rate included.
+      inner: The optimizer, learning rate included.
       density: Share of the prunable weights that live, in (0, 1].
       every: Steps between changes.
       until: The last step after which a change may happen; the paper's choice is three quarters of the training.
@@ -94,7 +94,7 @@ def rigl(
       Evci et al., Rigging the Lottery: Making All Tickets Winners, ICML 2020, Algorithm 1.
 
     Departs from the authors' code:
-      Theirs changes the mask instead of taking the optimiser's step, first at step 0, and truncates counts.
+      Theirs changes the mask instead of taking the optimizer's step, first at step 0, and truncates counts.
     """
     cosine = optax.cosine_decay_schedule(0.3, max(until, 1))
     bound: dict[str, Any] = {"every": every, "until": until, "grow": grow.by_gradient, "drop_fraction": cosine}
@@ -109,7 +109,7 @@ def itop(
     Weights between changes have time to grow; over the training, most places are tried once.
 
     Args:
-      inner: The optimiser, learning rate included.
+      inner: The optimizer, learning rate included.
       density: Share of the prunable weights that live, in (0, 1].
       every: Steps between changes; the paper's choices are 1000 to 4000.
       until: The last step after which a change may happen; None for no end.
@@ -138,7 +138,7 @@ def snfs(
     """Sparse networks from scratch: grows where gradients point one way for long, most in the leaves that learn most.
 
     Args:
-      inner: The optimiser, learning rate included.
+      inner: The optimizer, learning rate included.
       density: Share of the prunable weights that live, in (0, 1].
       every: Steps between changes; an epoch in the paper.
       until: The last step after which a change may happen; None for no end.
@@ -157,7 +157,7 @@ def snfs(
       Dettmers and Zettlemoyer, Sparse Networks from Scratch: Faster Training without Losing Performance, 2019.
 
     Departs from the paper:
-      The average of gradients is kept beside the optimiser's own momentum, so that any optimiser serves.
+      The average of gradients is kept beside the optimizer's own momentum, so that any optimizer serves.
     """
     bound: dict[str, Any] = {
         "every": every,
@@ -172,10 +172,10 @@ def snfs(
 def dsr(
     inner: optax.GradientTransformation, density: float, *, every: int = 1000, until: int | None = None, **choices: Any
 ) -> optax.GradientTransformationExtraArgs:
-    """Dynamic sparse reparameterisation: drops the smallest weights of the tree, regrows where many survive.
+    """Dynamic sparse reparameterization: drops the smallest weights of the tree, regrows where many survive.
 
     Args:
-      inner: The optimiser, learning rate included.
+      inner: The optimizer, learning rate included.
       density: Share of the prunable weights that live, in (0, 1].
       every: Steps between changes.
       until: The last step after which a change may happen; None for no end.

@@ -11,7 +11,7 @@ class View(NamedTuple):
     """What rules see when masks change.
 
     Attributes:
-      params: Parameters after the optimiser's step, zero outside the mask.
+      params: Parameters after the optimizer's step, zero outside the mask.
       grads: Dense gradients of the same step, with respect to the parameters before it.
       average: Exponential average of dense gradients; `()` unless the engine was asked to keep one.
       mask: What lives; after the drop, what survived it.

@@ -86,7 +86,7 @@ def tar() -> Callable[[Path, dict[str, bytes]], str]:
 
 @pytest.fixture
 def images_folder(tmp_path: Path) -> Path:
-    """Two classes of 5x4 colour images: 6 to train on, 2 to test on, the first pixel numbers them."""
+    """Two classes of 5x4 color images: 6 to train on, 2 to test on, the first pixel numbers them."""
     from PIL import Image
 
     root = tmp_path / "pictures"
@@ -102,7 +102,7 @@ def images_folder(tmp_path: Path) -> Path:
 
 
 def write_set(home: Path, name: str, version: str = "1.0.0", *, size: int = 10, **parts: Any) -> Path:
-    """Writes a data set of grey 2x2 images, numbered; `parts` replace features, splits or one example."""
+    """Writes a data set of gray 2x2 images, numbered; `parts` replace features, splits or one example."""
     import tensorflow_datasets as tfds
 
     from lpjax.data import encode_png, write_directory
@@ -124,4 +124,4 @@ def write_set(home: Path, name: str, version: str = "1.0.0", *, size: int = 10, 
 
 @pytest.fixture
 def stored(tmp_path: Path) -> Callable[..., Path]:
-    return lambda name="grey", version="1.0.0", **parts: write_set(tmp_path / "home", name, version, **parts)
+    return lambda name="gray", version="1.0.0", **parts: write_set(tmp_path / "home", name, version, **parts)

@@ -28,7 +28,7 @@ def unmoved(**options):
     return lambda keys, images: np.rint(augment(keys, images)).astype(int)
 
 
-def test_preprocessing_divides_by_255_and_normalises():
+def test_preprocessing_divides_by_255_and_normalizes():
     images = images_of(4)
     got = jax.jit(data.preprocessor(MEAN, STD))(images)
     assert got.dtype == jnp.float32
@@ -70,12 +70,12 @@ def test_an_image_depends_on_its_key_alone_however_the_batch_is_spread(seed, dev
     np.testing.assert_array_equal(AUGMENT(keys[order], images[order]), whole[order])
 
 
-def test_padding_is_black_before_normalisation():
+def test_padding_is_black_before_normalization():
     white = np.full((200, 8, 8, 3), 255, np.uint8)
     moved = np.asarray(AUGMENT(keys_of(1, 200), white))
     values = np.unique(moved.reshape(-1, 3), axis=0)
-    normalised = [(pixel - np.array(MEAN)) / np.array(STD) for pixel in (0, 1)]
-    np.testing.assert_allclose(values, normalised, rtol=1e-5)
+    normalized = [(pixel - np.array(MEAN)) / np.array(STD) for pixel in (0, 1)]
+    np.testing.assert_allclose(values, normalized, rtol=1e-5)
 
 
 def test_all_places_and_mirrors_are_equally_likely():

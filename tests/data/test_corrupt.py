@@ -118,7 +118,7 @@ def test_blur_leaves_a_constant_image_alone(name, value):
 
 
 def test_noise_has_the_published_strength():
-    grey = constant(128, count=20, side=32, channels=1)
+    gray = constant(128, count=20, side=32, channels=1)
     at = 128 / 255
     expected = {
         "gaussian_noise": [0.04, 0.06, 0.08, 0.09, 0.10],
@@ -128,7 +128,7 @@ def test_noise_has_the_published_strength():
     }
     for name, deviations in expected.items():
         for severity, deviation in zip(data.SEVERITIES, deviations, strict=True):
-            noise = data.corrupt(grey, name, severity) / 255 - at
+            noise = data.corrupt(gray, name, severity) / 255 - at
             assert noise.std() == pytest.approx(deviation, rel=0.05)
             assert abs(noise.mean()) < 4 * deviation / np.sqrt(noise.size) + 1 / 255
 
@@ -150,7 +150,7 @@ def test_contrast_draws_towards_the_mean_of_image_and_channel():
 
 
 @given(value=st.integers(0, 255), severity=st.sampled_from(data.SEVERITIES), channels=st.sampled_from((1, 3)))
-def test_brightness_of_grey_is_a_sum(value, severity, channels):
+def test_brightness_of_gray_is_a_sum(value, severity, channels):
     corrupted = data.corrupt(constant(value, channels=channels, side=4), "brightness", severity).astype(int)
     wanted = min(value + 255 * (0.05, 0.1, 0.15, 0.2, 0.3)[severity - 1], 255)
     assert np.abs(corrupted - wanted).max() <= 1
@@ -161,12 +161,12 @@ def test_brightness_and_saturation_are_those_of_hsv():
     pixels = np.random.default_rng(0).integers(0, 256, (1, 5, 5, 3)).astype(np.uint8)
     pixels[0, 0, 0], pixels[0, 0, 1] = 0, 90
     bright, vivid = (data.corrupt(pixels, name, 5).reshape(-1, 3) for name in ("brightness", "saturate"))
-    for pixel, more, colour in zip(pixels.reshape(-1, 3) / 255, bright, vivid, strict=True):
+    for pixel, more, color in zip(pixels.reshape(-1, 3) / 255, bright, vivid, strict=True):
         hue, saturation, value = colorsys.rgb_to_hsv(*pixel)
         wanted = colorsys.hsv_to_rgb(hue, saturation, min(value + 0.3, 1))
         np.testing.assert_allclose(more, np.multiply(wanted, 255), atol=1)
         wanted = colorsys.hsv_to_rgb(hue, min(saturation * 2.5 + 0.2, 1), value)
-        np.testing.assert_allclose(colour, np.multiply(wanted, 255), atol=1)
+        np.testing.assert_allclose(color, np.multiply(wanted, 255), atol=1)
 
 
 def test_compression_is_pillows():
@@ -185,7 +185,7 @@ def test_large_pixels_are_means():
     )
 
 
-def test_a_zoomed_image_is_scipys_cut_from_the_centre():
+def test_a_zoomed_image_is_scipys_cut_from_the_center():
     image = photographs(1, channels=1)[0, :, :, 0].astype(float)
     for factor in (1.07, 1.5, 2.25):
         inside = int(np.ceil(32 / factor))

@@ -31,13 +31,13 @@ def test_images_are_stored_in_the_order_of_the_hashes_of_their_paths(images_fold
     assert stored.tolist() == expected != sorted(expected)
 
 
-def test_grey_images_keep_one_channel_and_other_formats_become_png(images_folder, tmp_path):
+def test_gray_images_keep_one_channel_and_other_formats_become_png(images_folder, tmp_path):
     for path in images_folder.rglob("*.png"):
         with Image.open(path) as image:
             image.convert("L").save(path.with_suffix(".bmp"))
         path.unlink()
-    data.prepare_folder("grey", images_folder, tmp_path)
-    dataset = data.load("grey", data_dir=str(tmp_path), validation=1)
+    data.prepare_folder("gray", images_folder, tmp_path)
+    dataset = data.load("gray", data_dir=str(tmp_path), validation=1)
     assert dataset.train.images.shape == (5, 4, 5, 1)
     assert sorted(dataset.test.images[:, 0, 0, 0].tolist()) == [6, 7]
 
@@ -80,9 +80,9 @@ def test_a_data_set_is_never_overwritten(images_folder, tmp_path):
         data.prepare_folder("pets", images_folder, tmp_path)
 
 
-def test_images_of_any_size_are_stored_as_they_are_and_read_as_colour(images_folder, tmp_path):
+def test_images_of_any_size_are_stored_as_they_are_and_read_as_color(images_folder, tmp_path):
     Image.new("RGB", (9, 7), "red").save(images_folder / "train" / "cat" / "large.jpg")
-    Image.new("L", (3, 4), 5).save(images_folder / "train" / "dog" / "grey.bmp")
+    Image.new("L", (3, 4), 5).save(images_folder / "train" / "dog" / "gray.bmp")
     Image.new("CMYK", (6, 6)).save(images_folder / "test" / "dog" / "printed.jpg")
     data.prepare_folder("pets", images_folder, tmp_path, any_size=True)
     training, test = data.open_pictures("pets", str(tmp_path))

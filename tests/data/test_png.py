@@ -11,5 +11,5 @@ def test_png_keeps_every_pixel(channels):
 
 
 def test_channels_are_converted():
-    grey = data.encode_png(np.full((2, 2, 1), 9, np.uint8))
-    np.testing.assert_array_equal(data.decode_image(grey, 3), np.full((2, 2, 3), 9))
+    gray = data.encode_png(np.full((2, 2, 1), 9, np.uint8))
+    np.testing.assert_array_equal(data.decode_image(gray, 3), np.full((2, 2, 3), 9))

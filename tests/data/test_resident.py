@@ -7,14 +7,14 @@ from lpjax import data
 def test_the_hold_out_is_pinned_and_subsets_are_nested(stored, tmp_path):
     stored(size=20)
     home = str(tmp_path / "home")
-    everything = data.load("grey", data_dir=home, validation=5)
+    everything = data.load("gray", data_dir=home, validation=5)
     assert everything.train.images[:, 0, 0, 0].tolist() == list(range(15))
     for train_images in (1, 7, 15):
-        part = data.load("grey", data_dir=home, validation=5, train_images=train_images)
+        part = data.load("gray", data_dir=home, validation=5, train_images=train_images)
         assert part.train.images[:, 0, 0, 0].tolist() == list(range(train_images))
         assert part.validation.images[:, 0, 0, 0].tolist() == [15, 16, 17, 18, 19]
         np.testing.assert_array_equal(part.test.images, everything.test.images)
-    assert data.load("grey", data_dir=home, validation=3).validation.labels.tolist() == [2, 0, 1]
+    assert data.load("gray", data_dir=home, validation=3).validation.labels.tolist() == [2, 0, 1]
 
 
 def test_no_digit_is_in_two_splits():
@@ -65,4 +65,4 @@ def test_test_images_must_have_the_shape_of_training_images(stored, tmp_path):
     wide = {"image": data.encode_png(np.zeros((2, 3, 1), np.uint8)), "label": 0}
     stored(size=0, more=[wide, wide, wide])
     with pytest.raises(data.DataError, match=r"trains on images \(2, 3, 1\), tests on \(2, 2, 1\)"):
-        data.load("grey", data_dir=str(tmp_path / "home"), validation=1)
+        data.load("gray", data_dir=str(tmp_path / "home"), validation=1)

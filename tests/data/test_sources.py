@@ -30,7 +30,7 @@ def test_every_digit_is_in_both_splits():
         assert min(np.bincount(split.read(0, split.size).labels)) > 0.08 * split.size
 
 
-@pytest.mark.parametrize(("name", "version"), [("grey", "1.1.0"), ("grey:1.0.0", "1.0.0"), ("grey:1.1.0", "1.1.0")])
+@pytest.mark.parametrize(("name", "version"), [("gray", "1.1.0"), ("gray:1.0.0", "1.0.0"), ("gray:1.1.0", "1.1.0")])
 def test_a_name_means_the_newest_version_unless_it_says_which(name, version, stored, tmp_path):
     stored(version="1.0.0", size=5)
     stored(version="1.1.0", size=6)
@@ -39,12 +39,12 @@ def test_a_name_means_the_newest_version_unless_it_says_which(name, version, sto
 
 def test_an_unknown_name_is_refused_with_a_suggestion(stored, tmp_path):
     stored()
-    known = r"\(known: cifar10, cifar100, digits, grey\); looked at .*home$"
-    with pytest.raises(ValueError, match=rf"unknown data set 'gray'; did you mean 'grey'\? {known}"):
+    known = r"\(known: cifar10, cifar100, digits, gray\); looked at .*home$"
+    with pytest.raises(ValueError, match=rf"unknown data set 'gray'; did you mean 'gray'\? {known}"):
         data.open_source("gray", str(tmp_path / "home"))
-    listed = r"choose one of cifar10, cifar100, digits, grey; looked at .*home$"
-    with pytest.raises(ValueError, match=rf"unknown data set '/data/grey'; {listed}"):
-        data.open_source("/data/grey", str(tmp_path / "home"))
+    listed = r"choose one of cifar10, cifar100, digits, gray; looked at .*home$"
+    with pytest.raises(ValueError, match=rf"unknown data set '/data/gray'; {listed}"):
+        data.open_source("/data/gray", str(tmp_path / "home"))
 
 
 @pytest.mark.parametrize("name", ["mnist", "cifar10_corrupted/fog_1", "imagenet2012:5.1.0"])

@@ -17,7 +17,7 @@ from PIL import Image
 
 from lpjax import data
 from lpjax.data import stream
-from lpjax.data.crop import centre_crop, draw_box, random_crop
+from lpjax.data.crop import center_crop, draw_box, random_crop
 from lpjax.data.pictures import read_picture
 
 AREA, RATIO = (0.1, 1.0), (0.8, 1.25)
@@ -27,7 +27,7 @@ SIZE = 44
 
 
 def photograph(draw, width, height):
-    """Colours that change slowly, so that JPEG keeps them and a shift is seen."""
+    """Colors that change slowly, so that JPEG keeps them and a shift is seen."""
     small = draw.integers(0, 256, (4, 4, 3), np.uint8)
     return Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC)
 
@@ -53,7 +53,7 @@ def write_pictures(home, name, files):
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory):
-    """A training and a test split of images of many sizes, one of them grey, one CMYK, one with opacity."""
+    """A training and a test split of images of many sizes, one of them gray, one CMYK, one with opacity."""
     draw = np.random.default_rng(0)
     images = [photograph(draw, *draw.integers(12, 60, 2).tolist()) for _ in range(SIZE + 5)]
     files = [encoded(image) for image in images]
@@ -144,7 +144,7 @@ def test_a_random_crop_is_the_box_resized_with_antialiasing_and_blind_to_pixels_
 
 
 @given(st.integers(16, 80), st.integers(16, 80))
-def test_the_centre_is_cut_out_as_torchvision_rounds_it(width, height):
+def test_the_center_is_cut_out_as_torchvision_rounds_it(width, height):
     """Resize: the longer side is cut down to whole pixels; CenterCrop: halves are rounded to even."""
     image = photograph(np.random.default_rng(0), width, height)
     if width <= height:
@@ -153,13 +153,13 @@ def test_the_centre_is_cut_out_as_torchvision_rounds_it(width, height):
         w, h = int(18 * width / height), 18
     top, left = round((h - 16) / 2.0), round((w - 16) / 2.0)
     resized = np.asarray(image.resize((w, h), Image.Resampling.BILINEAR))
-    np.testing.assert_array_equal(centre_crop(image, CROP), resized[top : top + 16, left : left + 16])
+    np.testing.assert_array_equal(center_crop(image, CROP), resized[top : top + 16, left : left + 16])
 
 
-def test_grey_images_keep_one_channel():
-    grey = Image.new("L", (30, 20), 7)
-    assert random_crop(grey, CROP, np.random.default_rng(0)).tolist() == np.full((16, 16, 1), 7).tolist()
-    assert centre_crop(grey, CROP).shape == (16, 16, 1)
+def test_gray_images_keep_one_channel():
+    gray = Image.new("L", (30, 20), 7)
+    assert random_crop(gray, CROP, np.random.default_rng(0)).tolist() == np.full((16, 16, 1), 7).tolist()
+    assert center_crop(gray, CROP).shape == (16, 16, 1)
 
 
 # Streams
@@ -186,7 +186,7 @@ def test_another_key_and_another_row_are_other_draws(load):
     assert len(draws) == SIZE
 
 
-def test_images_of_any_mode_become_colour(load):
+def test_images_of_any_mode_become_color(load):
     (batch,) = data.read_ahead(load, batches_of(range(4)))
     assert batch.images.shape == (4, 16, 16, 3)
     np.testing.assert_array_equal(batch.images[1, ..., 0], batch.images[1, ..., 2])
@@ -368,14 +368,14 @@ def test_whatever_else_fails_while_reading_ahead_is_one_line(load):
 # What lies in memory
 
 
-def test_a_test_split_is_decoded_slice_by_slice_from_the_centre(pictures):
+def test_a_test_split_is_decoded_slice_by_slice_from_the_center(pictures):
     _, test = pictures
     images = data.OnDemand(test, CROP)
     assert (images.shape, images.dtype) == ((5, 16, 16, 3), np.uint8)
     np.testing.assert_array_equal(data.read_labels(test), [0, 1, 2, 0, 1])
     whole = data.decode(data.Load(test, CROP), range(5))
     np.testing.assert_array_equal(np.concatenate([images[:2], images[2:4], images[4:9]]), whole.images)
-    np.testing.assert_array_equal(whole.images[0], centre_crop(read_picture(test, 0)[0], CROP))
+    np.testing.assert_array_equal(whole.images[0], center_crop(read_picture(test, 0)[0], CROP))
 
 
 def test_digits_are_not_streamed():

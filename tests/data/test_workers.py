@@ -37,7 +37,7 @@ if __name__ == "__main__":
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    """Eight pictures of one colour each."""
+    """Eight pictures of one color each."""
     folder, home = tmp_path_factory.mktemp("pictures"), tmp_path_factory.mktemp("tfds")
     for split, number in itertools.product(("train", "test"), range(8)):
         (folder / split / "one").mkdir(parents=True, exist_ok=True)

@@ -75,14 +75,14 @@ def test_what_is_kept_goes_between_the_marks_of_the_readme_and_nowhere_else(tmp_
         keeping.write(given._replace(preset="paper"), "figure0", {}, {}, "new")
 
 
-def test_nothing_is_built_or_analysed_where_another_run_is(tmp_path):
+def test_nothing_is_built_or_analyzed_where_another_run_is(tmp_path):
     mine = runs.Run("tiny", None, tmp_path, (0, 1), 3)
-    assert mine.analyse(lambda job, workdir, seed: (seed, store.paths.lock(workdir).exists())) == {
+    assert mine.analyze(lambda job, workdir, seed: (seed, store.paths.lock(workdir).exists())) == {
         0: (0, True),
         1: (1, True),
     }
     with store.lock(tmp_path):
-        for write in (mine.build, mine.analyse):
+        for write in (mine.build, mine.analyze):
             with pytest.raises(ValueError, match="is in use by process"):
                 write({})
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lpjax.interop import Architecture, files, to_state_dict
-from lpjax.interop.recognise import template
+from lpjax.interop.recognize import template
 from lpjax.sparsity import convolution_kernels, full_mask
 from lpjax.types import Ticket, Variables
 
@@ -67,8 +67,8 @@ def make_ticket():
 def make_state():
     """Turns a ticket into the originals' state dict, whose weights are not zero under their masks."""
 
-    def make(ticket, normalise=None):
-        state = to_state_dict(ticket, normalise=normalise)
+    def make(ticket, normalize=None):
+        state = to_state_dict(ticket, normalize=normalize)
         for name in [name for name in state if name.endswith("_orig")]:
             mask = state[name.replace("_orig", "_mask")]
             state[name] = np.where(mask, state[name], np.float32(0.7))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lpjax.interop import Architecture, from_state_dict, split_masks, ticket_from_state_dict, to_state_dict, torch_keys
-from lpjax.interop.recognise import template
+from lpjax.interop.recognize import template
 from lpjax.sparsity import by_path, kernels
 from lpjax.types import Ticket
 
@@ -76,8 +76,8 @@ def test_tickets_survive_pytorch_and_back_to_the_bit(make_ticket, kept, seed):
 
 @given(kept=st.integers(1, TOTAL), seed=st.integers(0, 99))
 def test_effective_weights_masks_and_statistics_survive_lpjax_and_back_to_the_bit(make_ticket, make_state, kept, seed):
-    state = make_state(make_ticket(kept=kept, seed=seed), normalise=((0.5,) * 3, (0.25,) * 3))
-    back = to_state_dict(ticket_from_state_dict(NETWORK, state), normalise=((0.5,) * 3, (0.25,) * 3))
+    state = make_state(make_ticket(kept=kept, seed=seed), normalize=((0.5,) * 3, (0.25,) * 3))
+    back = to_state_dict(ticket_from_state_dict(NETWORK, state), normalize=((0.5,) * 3, (0.25,) * 3))
     assert list(back) == list(state)
     (weights, masks), (weights_again, masks_again) = split_masks(state), split_masks(back)
     assert list(masks) == list(masks_again)
@@ -101,12 +101,12 @@ def test_a_dense_ticket_is_plain_and_pruned_ones_can_be(make_ticket):
 
 
 def test_pruned_entries_stand_where_pytorch_puts_them(make_ticket):
-    names = list(to_state_dict(make_ticket(kept=500), normalise=((0.5,) * 3, (0.25,) * 3)))
+    names = list(to_state_dict(make_ticket(kept=500), normalize=((0.5,) * 3, (0.25,) * 3)))
     assert names[:5] == ["normalize.mean", "normalize.std", "conv1.weight_orig", "conv1.weight_mask", "bn1.weight"]
     network = template(Architecture("vgg16", 10, 64, 3))
     zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), network)
     mask = jax.tree.map(lambda leaf: np.zeros(leaf.shape if len(leaf.shape) == 4 else (), bool), network.params)
-    names = list(to_state_dict(Ticket(zeros, mask), normalise=((0.5,) * 3, (0.25,) * 3)))
+    names = list(to_state_dict(Ticket(zeros, mask), normalize=((0.5,) * 3, (0.25,) * 3)))
     assert names[:4] == ["features.0.bias", "features.0.weight_orig", "features.0.weight_mask", "features.1.weight"]
     assert names[-3:] == ["classifier.bias", "normalize.mean", "normalize.std"]
     assert len(names) == 108
@@ -115,8 +115,8 @@ def test_pruned_entries_stand_where_pytorch_puts_them(make_ticket):
 @pytest.mark.parametrize(("model", "dense", "pruned"), [("resnet18", 124, 144), ("resnet20", 118, 137)])
 def test_state_dicts_have_as_many_entries_as_the_originals(make_ticket, model, dense, pruned):
     constants = ((0.5,) * 3, (0.25,) * 3)
-    assert len(to_state_dict(make_ticket(model), normalise=constants)) == dense
-    state = to_state_dict(make_ticket(model, kept=100), normalise=constants)
+    assert len(to_state_dict(make_ticket(model), normalize=constants)) == dense
+    state = to_state_dict(make_ticket(model, kept=100), normalize=constants)
     assert len(state) == pruned
     counters = [array for name, array in state.items() if name.endswith("num_batches_tracked")]
     assert {(array.dtype.name, array.shape, int(array)) for array in counters} == {("int64", (), 0)}

@@ -15,14 +15,14 @@ import pytest
 
 from lpjax import data, models
 from lpjax.interop import Architecture, ticket_from_state_dict, to_state_dict
-from lpjax.interop.recognise import template
+from lpjax.interop.recognize import template
 from lpjax.types import Ticket
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "torch_logits.json"
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 QUICK = ("resnet8", "resnet20")
 NETWORKS = [name for name in models.NAMES if name != "suptickets_imagenet_resnet50"]  # that is another's, started anew
-BARE = ("imagenet_", "suptickets_", "wide_")  # their networks leave normalisation to the data
+BARE = ("imagenet_", "suptickets_", "wide_")  # their networks leave normalization to the data
 
 
 HEADS = {

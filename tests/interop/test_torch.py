@@ -96,7 +96,7 @@ def test_cifar_tickets_come_whole(cifar, tmp_path, tickets, capsys):
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["out"]
     shown = capsys.readouterr().out.splitlines()
     assert shown[1] == "seed 0 level  1: kept 965 (0.8002)"
-    assert shown[-1].endswith(f"cifar100 normalisation built in: {out}")
+    assert shown[-1].endswith(f"cifar100 normalization built in: {out}")
 
 
 def test_a_level_without_those_before_it_comes_with_a_word(cifar, tmp_path, capsys):

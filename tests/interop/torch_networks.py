@@ -165,7 +165,7 @@ class Wrapped(nn.Module):
 
 
 def build(name, *, classes=10, width=0, dataset="cifar10"):
-    """The CIFAR networks with their normalisation; those of sparse training without; ImageNet's without, wrapped."""
+    """The CIFAR networks with their normalization; those of sparse training without; ImageNet's without, wrapped."""
     if name == "vgg16":
         return VGG(classes, dataset)
     if name == "suptickets_vgg16":

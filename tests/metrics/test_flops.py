@@ -18,7 +18,7 @@ from lpjax.metrics import inference_flops, layer_flops, training_flops
 
 def of_model(name, classes, size=32, train=False):
     module = models.build(name, classes=classes)
-    variables = jax.eval_shape(lambda key: models.initialise(module, key, (size, size, 3)), jax.random.key(0))
+    variables = jax.eval_shape(lambda key: models.initialize(module, key, (size, size, 3)), jax.random.key(0))
     apply = models.bind(module)
 
     def logits(params, images, stats):
@@ -170,7 +170,7 @@ SAME = {
     "a selecting mask": lambda p, x: plain((jnp.where(MASK, p[0], 0), p[1]), x),
     "low precision": lambda p, x: plain([w.astype(jnp.bfloat16) for w in p], x.astype(jnp.bfloat16)),
     "PyTorch's layout": lambda p, x: plain((p[0].transpose(3, 2, 0, 1).transpose(2, 3, 1, 0), p[1].reshape(-1, 5)), x),
-    "standardised weights": lambda p, x: plain(((p[0] - p[0].mean((0, 1, 2))) / p[0].std((0, 1, 2)), p[1]), x),
+    "standardized weights": lambda p, x: plain(((p[0] - p[0].mean((0, 1, 2))) / p[0].std((0, 1, 2)), p[1]), x),
     "a branch": lambda p, x: lax.cond(x.sum() > 0, lambda: plain(p, x), lambda: jnp.zeros((len(x), 5))),
     "a derivative of one's own": lambda p, x: linear(convolve(x, p[0]).mean((1, 2)), p[1]),
     "weights joined and cut": lambda p, x: plain((jnp.concatenate([p[0][..., :1], p[0][..., 1:]], -1), p[1]), x),

@@ -48,7 +48,7 @@ SMALL = [
 
 def shapes(name, classes, **options):
     module = models.build(name, classes=classes, **options)
-    return jax.eval_shape(lambda key: models.initialise(module, key, (64, 64, 3)), jax.random.key(0))
+    return jax.eval_shape(lambda key: models.initialize(module, key, (64, 64, 3)), jax.random.key(0))
 
 
 @pytest.mark.parametrize(("name", "classes", "parameters", "prunable", "convolutions", "affine"), TABLE)
@@ -82,7 +82,7 @@ def test_width_scales_every_stage():
 
 def initial(name, size=32, **options):
     module = models.build(name, classes=10, **options)
-    return models.initialise(module, jax.random.key(0), (size, size, 3)).params
+    return models.initialize(module, jax.random.key(0), (size, size, 3)).params
 
 
 @pytest.mark.slow
@@ -122,7 +122,7 @@ def test_networks_of_sparse_training_start_as_pytorch_layers_do(name):
 @pytest.mark.slow
 def test_biases_beside_uniform_kernels_are_uniform_too():
     narrow = models.build("suptickets_vgg16", classes=100, layers=(64, 512, "M"), hidden=256)
-    params = models.initialise(narrow, jax.random.key(0), (4, 4, 3)).params
+    params = models.initialize(narrow, jax.random.key(0), (4, 4, 3)).params
     fans = {"features_3": 9 * 64, "classifier_0": 512, "classifier_3": 256}
     for name, fan_in in fans.items():
         assert draws_of(params[name]["bias"] * fan_in**0.5) == pytest.approx((1, 1), abs=0.1)
@@ -185,14 +185,14 @@ def test_an_unknown_model_or_option_gets_a_suggestion():
 def test_vgg_refuses_images_its_pools_would_swallow():
     module = models.build("vgg16", classes=10)
     with pytest.raises(ValueError, match="images of 8x8, wanted at least 32x32"):
-        models.initialise(module, jax.random.key(0), (8, 8, 3))
+        models.initialize(module, jax.random.key(0), (8, 8, 3))
 
 
 @pytest.fixture(scope="module")
 def small():
     module = models.build("resnet8", classes=10, width=4)
     images = jax.random.normal(jax.random.key(1), (8, 8, 8, 1))
-    return module, models.initialise(module, jax.random.key(0), (8, 8, 1)), images
+    return module, models.initialize(module, jax.random.key(0), (8, 8, 1)), images
 
 
 def test_training_returns_the_statistics_of_the_batch_alone(small):
@@ -235,7 +235,7 @@ def test_networks_can_be_stacked(small):
 @pytest.mark.parametrize(("name", "options"), SMALL)
 def test_bfloat16_computes_low_and_keeps_high(name, options):
     module = models.build(name, classes=10, dtype="bfloat16", **options)
-    variables = models.initialise(module, jax.random.key(0), (8, 8, 1))
+    variables = models.initialize(module, jax.random.key(0), (8, 8, 1))
     assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
     images = jax.random.normal(jax.random.key(1), (8, 8, 8, 1))
     logits, stats = models.bind(module)(variables, images, train=True)
@@ -255,6 +255,6 @@ def test_a_network_without_batch_norm_has_no_statistics():
         def __call__(self, x, train=False):
             return nn.Dense(3)(x.reshape(x.shape[0], -1))
 
-    variables = models.initialise(Plain(), jax.random.key(0), (4, 4, 1))
+    variables = models.initialize(Plain(), jax.random.key(0), (4, 4, 1))
     assert variables.stats == {}
     assert models.bind(Plain())(Variables(variables.params, {}), jnp.zeros((2, 4, 4, 1)), train=True)[1] == {}

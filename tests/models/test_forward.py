@@ -34,7 +34,7 @@ def rank(module):
 def oracle_variables(name, classes, size):
     x64 = jax.config.jax_enable_x64
     module = models.build(name, classes=classes)
-    template = jax.eval_shape(lambda k: models.initialise(module, k, (size, size, 3)), jax.random.key(0))
+    template = jax.eval_shape(lambda k: models.initialize(module, k, (size, size, 3)), jax.random.key(0))
     keys = torch_keys(template)
     shapes = dict(zip(jax.tree.leaves(keys), (leaf.shape for leaf in jax.tree.leaves(template)), strict=True))
     norms = {key.rsplit(".", 1)[0] for key in shapes if key.endswith("running_mean")}

@@ -97,7 +97,7 @@ def test_the_codes_and_the_papers_searches_agree_elsewhere(anchor):
     assert int(kept(outcome.mask)) == COUNTS[anchor]
 
 
-def test_averaging_accepts_the_denser_neighbour_alone():
+def test_averaging_accepts_the_denser_neighbor_alone():
     accepted, _, outcome = search(METHODS["average"].build(validation), 2)
     assert accepted == [(1, 0.5, 85.499)]
     assert accuracy_on_test(outcome.variables) == 86.6855

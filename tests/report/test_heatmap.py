@@ -48,7 +48,7 @@ def test_the_tickets_are_framed():
     assert [patch.get_xy() for patch in axes.patches] == [(n - 0.5, n - 0.5) for n in range(3)]
 
 
-def test_panels_share_one_colour_scale_and_one_bar():
+def test_panels_share_one_color_scale_and_one_bar():
     figure = heatmap.pairs([("with", table()), ("without", table(seeds=(0,)))])
     left, right, bar = figure.axes
     assert left.images[0].get_clim() == right.images[0].get_clim() == pytest.approx((60, 75.5))

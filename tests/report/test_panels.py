@@ -109,10 +109,10 @@ def test_what_cannot_be_drawn_is_refused():
 
 
 def test_every_variant_of_a_figure_is_told_apart_twice():
-    assert all(style.look(method).colour != "#444444" for method in VARIANTS)
+    assert all(style.look(method).color != "#444444" for method in VARIANTS)
     for methods in FIGURES.values():
         looks = [style.look(method) for method in methods]
-        assert len({look.colour for look in looks}) == len({look.marker for look in looks}) == len(looks)
+        assert len({look.color for look in looks}) == len({look.marker for look in looks}) == len(looks)
 
 
 @pytest.mark.parametrize(

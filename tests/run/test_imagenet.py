@@ -70,14 +70,14 @@ def test_the_configs_have_openlth_s_rates_and_counts(depth, total, last, monkeyp
 
 @pytest.fixture(scope="module")
 def small_config(tmp_path_factory, paint):
-    """Makes the config of the paper's ResNet-18, for 48 images in four colours and three short levels."""
+    """Makes the config of the paper's ResNet-18, for 48 images in four colors and three short levels."""
     folder, home = tmp_path_factory.mktemp("images"), tmp_path_factory.mktemp("tfds")
     paint(folder, {"train": 16, "test": 4}, lambda draw: (32, 32), "png")
-    data.prepare_folder("colours", folder, home)
+    data.prepare_folder("colors", folder, home)
 
     def make():
         config = imagenet_config(18)
-        config.dataset, config.data_dir, config.validation = "colours", str(home), 16
+        config.dataset, config.data_dir, config.validation = "colors", str(home), 16
         config.stream.size = 0  # they are of one size, and fit in memory
         config.width = 4
         config.train.batch_size = 16
@@ -114,7 +114,7 @@ def rewind_point(workdir):
 
 def test_every_level_loses_a_fifth_and_one_more_with_the_classifier_counted(job, workdir):
     kept = [store.read_json(paths.summary(paths.level(workdir, 0, n)))["kept"] for n in LEVELS]
-    shapes = jax.eval_shape(job.initialise, jax.random.key(0)).params
+    shapes = jax.eval_shape(job.initialize, jax.random.key(0)).params
     assert kept[0] == sum(leaf.size for leaf in jax.tree.leaves(shapes) if leaf.ndim in (2, 4))
     for before, after in itertools.pairwise(kept):
         assert after == before - int(np.ceil(0.2 * before)) - 1
@@ -200,7 +200,7 @@ class Count:
 def trained(config, directory, number=0):
     """Trains one level of a small run."""
     job, keys, progress = prepare(ConfigDict(run.resolve(config))), SeedKeys.of(0), Count()
-    result = level.train_level(job, directory, number, job.initialise(keys.initial), job.mask, keys.train, progress)
+    result = level.train_level(job, directory, number, job.initialize(keys.initial), job.mask, keys.train, progress)
     return job, result, progress.epochs
 
 

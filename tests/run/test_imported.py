@@ -170,13 +170,13 @@ def test_a_source_that_is_none_is_refused_in_one_line(taking, tmp_path):
         check_source(job, workdir, 0)
 
 
-def test_tickets_that_normalise_as_another_data_set_are_refused(finished, taking, tmp_path):
+def test_tickets_that_normalize_as_another_data_set_are_refused(finished, taking, tmp_path):
     source, workdir = tmp_path / "source", tmp_path / "run"
     shutil.copytree(directory(finished, 0), directory(source, 0))
     store.write_json(source / "tickets.json", {"dataset": "cifar10"})
     config = taking(source, levels=1)
     message = refusal(config, workdir)
-    assert message.endswith("normalise as cifar10; config.dataset is 'digits'; set dataset to 'cifar10'")
+    assert message.endswith("normalize as cifar10; config.dataset is 'digits'; set dataset to 'cifar10'")
     job = prepare(ConfigDict(run.resolve(config)))
     for built_in, dataset in (("cifar10", "cifar10:3.0.2"), (None, "digits")):
         store.write_json(source / "tickets.json", {"dataset": built_in})

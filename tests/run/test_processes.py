@@ -83,7 +83,7 @@ def no_launcher(monkeypatch):
 
 
 @pytest.fixture
-def initialised(monkeypatch, no_launcher):
+def initialized(monkeypatch, no_launcher):
     """What JAX would be asked for."""
     asked = []
     monkeypatch.setattr(jax.distributed, "initialize", lambda **given: asked.append(given))
@@ -116,20 +116,20 @@ def test_a_place_names_the_first_process_the_count_and_the_index():
     assert place("auto") is place("none") is None
 
 
-def test_a_given_place_is_taken_as_it_is(initialised, monkeypatch):
+def test_a_given_place_is_taken_as_it_is(initialized, monkeypatch):
     monkeypatch.setenv("SLURM_NTASKS", "8")
     join("10.0.0.1:1234,2,1")
     asked = {"coordinator_address": "10.0.0.1:1234", "num_processes": 2, "process_id": 1}
     beat = {"heartbeat_timeout_seconds": processes.HEARTBEAT}
-    assert initialised == [asked | beat | {"cluster_detection_method": "deactivate"}]
+    assert initialized == [asked | beat | {"cluster_detection_method": "deactivate"}]
 
 
 @pytest.mark.parametrize("tasks", ["SLURM_NTASKS", "OMPI_COMM_WORLD_SIZE"])
-def test_a_single_task_joins_nobody(initialised, monkeypatch, tasks):
+def test_a_single_task_joins_nobody(initialized, monkeypatch, tasks):
     monkeypatch.setenv(tasks, "1")
     join("auto")
     join("none")
-    assert initialised == []
+    assert initialized == []
 
 
 @pytest.mark.parametrize(
@@ -141,11 +141,11 @@ def test_a_single_task_joins_nobody(initialised, monkeypatch, tasks):
         ({"OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_LOCAL_SIZE": "1", "JAX_LOCAL_DEVICE_IDS": "0,1"}, {}),
     ],
 )
-def test_a_process_that_has_a_host_for_itself_has_all_its_devices(initialised, monkeypatch, traces, ids):
+def test_a_process_that_has_a_host_for_itself_has_all_its_devices(initialized, monkeypatch, traces, ids):
     for name, value in traces.items():
         monkeypatch.setenv(name, value)
     join("auto")
-    assert initialised == [ids | {"heartbeat_timeout_seconds": processes.HEARTBEAT}]
+    assert initialized == [ids | {"heartbeat_timeout_seconds": processes.HEARTBEAT}]
 
 
 def test_where_nothing_starts_several_processes_one_runs_alone(no_launcher, monkeypatch):

@@ -99,7 +99,7 @@ def wholes(dense_job, tmp_path_factory):
 
 def trained(job, directory, number):
     """Trains a level; tells all that comes of it."""
-    start, mask = job.initialise(KEYS.initial), job.mask
+    start, mask = job.initialize(KEYS.initial), job.mask
     if number:
         mask = jax.tree.map(lambda m: np.arange(m.size).reshape(m.shape) % 4 < 3, mask)
     variables = start._replace(params=sparsity.apply_mask(start.params, mask))

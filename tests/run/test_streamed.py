@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from lpjax import data, models, run, store, train
-from lpjax.run import analyse
+from lpjax.run import analyze
 from lpjax.run.evaluate import predict
 from lpjax.run.images import load_images
 from lpjax.run.job import prepare
@@ -35,7 +35,7 @@ def config_of(name, *argument):
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory, paint):
-    """A data set of 72 + 20 pictures in four colours and as many sizes, prepared from a folder."""
+    """A data set of 72 + 20 pictures in four colors and as many sizes, prepared from a folder."""
     folder, home = tmp_path_factory.mktemp("pictures"), tmp_path_factory.mktemp("tfds")
     paint(folder, {"train": 18, "test": 5}, lambda draw: draw.integers(30, 70, 2), "jpg")
     data.prepare_folder("pictures", folder, home, any_size=True)
@@ -190,7 +190,7 @@ def test_images_of_many_sizes_are_not_held_in_memory(small_config):
 # What is loaded
 
 
-def test_images_are_held_out_counted_and_normalised_as_those_in_memory(small_config, pictures):
+def test_images_are_held_out_counted_and_normalized_as_those_in_memory(small_config, pictures):
     config = small_config()
     config.train_images = 40
     images = load_images(config, on(1))
@@ -204,9 +204,9 @@ def test_images_are_held_out_counted_and_normalised_as_those_in_memory(small_con
     assert len(images.known.labels) == 32
     rows = [i * 40 // 32 for i in range(32)]
     np.testing.assert_array_equal(images.known.labels, data.decode(data.Load(pictures, crop, (0,)), rows).labels)
-    normalised = images.preprocess(jnp.asarray(data.decode(data.Load(pictures, crop), range(40)).images))
-    np.testing.assert_allclose(normalised.mean((0, 1, 2)), 0, atol=1e-5)
-    np.testing.assert_allclose(normalised.std((0, 1, 2)), 1, rtol=1e-5)
+    normalized = images.preprocess(jnp.asarray(data.decode(data.Load(pictures, crop), range(40)).images))
+    np.testing.assert_allclose(normalized.mean((0, 1, 2)), 0, atol=1e-5)
+    np.testing.assert_allclose(normalized.std((0, 1, 2)), 1, rtol=1e-5)
     assert_same(*(jax.device_get(load_images(config, on(1)).known) for _ in range(2)))
 
 
@@ -220,7 +220,7 @@ def test_recalibration_may_ask_for_more_images_than_there_are(small_config):
 
 
 def trained(job, start=None, **options):
-    state = start or train.initial_state(job.initialise(jax.random.key(0)), job.optimizer(job.mask))
+    state = start or train.initial_state(job.initialize(jax.random.key(0)), job.optimizer(job.mask))
     return [
         (moment.step, jax.device_get(moment.state), moment.seen) for moment in job.fit(job.step, state, KEY, **options)
     ]
@@ -262,14 +262,14 @@ def test_tickets_pools_and_results_come_of_streamed_images_resumed_or_not(small_
     job = run.run(small_config(), whole)
     rows = store.read_results(paths.results(whole))
     assert {(row.level, row.method) for row in rows} == {(n, m) for n in LEVELS for m in ("ticket", "interpolation")}
-    variables = job.initialise(jax.random.key(1))
+    variables = job.initialize(jax.random.key(1))
     decoded = job.test._replace(images=jnp.asarray(job.test.images[:]))
     np.testing.assert_allclose(
         predict(job, variables, job.test), predict(job, variables, decoded), rtol=1e-5, atol=1e-5
     )
-    assert len(analyse.averaged_pairs(job, whole, 0)) == 3
+    assert len(analyze.averaged_pairs(job, whole, 0)) == 3
     with pytest.raises(ValueError, match=r"linear paths need test images in memory, these are streamed"):
-        analyse.linear_paths(job, whole, 0)
+        analyze.linear_paths(job, whole, 0)
     shutil.copytree(whole, resumed)
     shutil.rmtree(paths.level(resumed, 0, 1))
     shutil.rmtree(resumed / "seed_0" / "pools")

@@ -44,8 +44,8 @@ def test_erk_gives_the_hand_computed_counts_of_a_three_layer_network(density, co
 )
 def test_erk_gives_the_hand_computed_densities_of_a_three_layer_network(density, expected):
     counts = erk(mask_of(NET), density)
-    realised = [counts[name] / np.prod(shape) for name, shape in NET.items()]
-    np.testing.assert_allclose(realised, expected, atol=3e-4)
+    realized = [counts[name] / np.prod(shape) for name, shape in NET.items()]
+    np.testing.assert_allclose(realized, expected, atol=3e-4)
 
 
 def test_erk_without_the_first_convolution_shares_its_budget():

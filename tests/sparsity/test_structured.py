@@ -1,4 +1,4 @@
-"""So many of every few neighbours live, exactly, whatever the shape."""
+"""So many of every few neighbors live, exactly, whatever the shape."""
 
 import jax
 import jax.numpy as jnp
@@ -93,6 +93,6 @@ def test_float64_scores_that_float32_cannot_tell_apart_are_told_apart():
 @pytest.mark.parametrize(("n", "m"), [(0, 4), (5, 4), (-1, 2)])
 def test_a_choice_that_is_none_is_refused_in_one_line(n, m):
     with pytest.raises(
-        ValueError, match=rf"^{n} of {m} is no choice of neighbours; give 1 <= n <= m, such as n=2, m=4$"
+        ValueError, match=rf"^{n} of {m} is no choice of neighbors; give 1 <= n <= m, such as n=2, m=4$"
     ):
         select_n_of_m({"w": jnp.ones((4, 1))}, {"w": jnp.ones((4, 1), bool)}, n, m)

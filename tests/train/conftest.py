@@ -22,7 +22,7 @@ class Tiny(NamedTuple):
 
 
 def convolutional(variables, images, *, train=False, axis_name=None):
-    """One convolution, batch normalisation over the global batch, rectifier, pooling, one dense layer."""
+    """One convolution, batch normalization over the global batch, rectifier, pooling, one dense layer."""
     params, stats = variables
     x = lax.conv_general_dilated(images, params["conv"], (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
     if train:

@@ -12,7 +12,7 @@ KEY = jax.random.key(5)
 
 
 def statistics(variables, images, *, train=False, axis_name=None):
-    """Batch normalisation's statistics of the images themselves, with torch's unbiased variance beside the biased."""
+    """Batch normalization's statistics of the images themselves, with torch's unbiased variance beside the biased."""
     assert train
     count = images.shape[0] * images.shape[1] * images.shape[2]
     var = images.var((0, 1, 2))

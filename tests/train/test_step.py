@@ -122,7 +122,7 @@ def test_several_steps_in_one_call_equal_one_after_another(tiny, stepping):
 
 @pytest.fixture(scope="module")
 def masked(tiny):
-    """A mask, its optimiser and its step."""
+    """A mask, its optimizer and its step."""
     mask = full_mask(tiny.variables.params)
     mask["conv"] = jnp.asarray(np.random.default_rng(0).random((3, 3, 1, 4)) < 0.4)
     tx = optimizer_of(mask)

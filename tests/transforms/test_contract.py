@@ -1,4 +1,4 @@
-"""Every method of sparse training, in every circumstance in which people run optimisers, keeps the same promises."""
+"""Every method of sparse training, in every circumstance in which people run optimizers, keeps the same promises."""
 
 import dataclasses
 import functools

@@ -1,4 +1,4 @@
-"""A held mask: parameters and moments are zero outside it after every step, whatever the optimiser."""
+"""A held mask: parameters and moments are zero outside it after every step, whatever the optimizer."""
 
 import jax
 import jax.numpy as jnp
@@ -43,7 +43,7 @@ def dense_grads(step, dtype=jnp.float32):
 
 
 def assert_zero_outside(mask, params, inner):
-    """Checks the parameters and every array of the optimiser's state that has their shape."""
+    """Checks the parameters and every array of the optimizer's state that has their shape."""
     moments = [leaf for leaf in jax.tree.leaves(inner) if jnp.shape(leaf) == SHAPE]
     for leaf in [params["w"], *moments]:
         np.testing.assert_array_equal(np.asarray(leaf, np.float32)[~np.asarray(mask["w"])], 0)
@@ -77,7 +77,7 @@ def test_one_step_lands_on_the_mask_even_from_dense_parameters(name):
 
 @pytest.mark.usefixtures("promotion")
 @pytest.mark.parametrize("name", [name for name in OPTIMIZERS if name != "clipped"])
-def test_inside_the_mask_the_wrapped_optimiser_sees_no_difference(name):
+def test_inside_the_mask_the_wrapped_optimizer_sees_no_difference(name):
     params, mask = network()
     held, plain = hold(OPTIMIZERS[name](), mask), OPTIMIZERS[name]()
     held_params = plain_params = params
@@ -152,7 +152,7 @@ def test_the_mask_rides_in_the_state_unchanged():
     jax.tree.map(np.testing.assert_array_equal, state.mask, mask)
 
 
-def test_extra_arguments_reach_the_wrapped_optimiser():
+def test_extra_arguments_reach_the_wrapped_optimizer():
     def update(updates, state, params=None, *, scale):
         return jax.tree.map(lambda u: scale * u, updates), state
 
@@ -161,7 +161,7 @@ def test_extra_arguments_reach_the_wrapped_optimiser():
     tx = hold(inner, mask)
     updates, _ = tx.update(dense_grads(0), tx.init(params), params, scale=-0.5)
     np.testing.assert_allclose(updates["bias"], -0.5 * dense_grads(0)["bias"])
-    plain = hold(optax.sgd(0.1), mask)  # an optimiser that takes none does not mind
+    plain = hold(optax.sgd(0.1), mask)  # an optimizer that takes none does not mind
     plain.update(dense_grads(0), plain.init(params), params, scale=1.0)
 
 

@@ -9,7 +9,7 @@ from experiments.lottery_pools.comparison import comparison
 from experiments.lottery_pools.paper import main
 from experiments.lottery_pools.runs import tickets
 from experiments.options import Options
-from lpjax.run.analyse import evaluate_ensembles
+from lpjax.run.analyze import evaluate_ensembles
 from lpjax.run.pool import search
 
 MEMBERS = 3
@@ -26,7 +26,7 @@ def make(options: Options) -> None:
     runs = [tickets(options, panel) for panel in options.panels]
     for run in runs:
         run.build({POOL: search(run.job, "interpolation", newcomers=MEMBERS - 1)})
-        run.analyse(partial(evaluate_ensembles, methods=ENSEMBLES, members=MEMBERS))
+        run.analyze(partial(evaluate_ensembles, methods=ENSEMBLES, members=MEMBERS))
     questions = [(POOL, ensemble) for ensemble in ENSEMBLES]
     comparison(options, "figure7", runs, ("ticket", POOL, *ENSEMBLES), questions=questions)
 

@@ -40,7 +40,7 @@ def make(options: Options) -> None:
 
 
 def _costs(options: Options, panel) -> list[dict]:
-    """Times the middle level of the first seed, a pool around it, and the ensemble of the two and a neighbour."""
+    """Times the middle level of the first seed, a pool around it, and the ensemble of the two and a neighbor."""
     run = tickets(options, panel)
     run.build({"interpolation": search(run.job, "interpolation")})
     anchor, seed = run.levels // 2, run.seeds[0]

@@ -29,7 +29,7 @@ def drawn(densities: tuple[float, ...] = (0.2, 0.1)) -> pd.DataFrame:
       network's, whose own forward pass is `dense` FLOPs an image.
     """
     module = models.build("suptickets_imagenet_resnet50", classes=CLASSES)
-    shapes = jax.eval_shape(lambda key: models.initialise(module, key, IMAGE), jax.random.key(0))
+    shapes = jax.eval_shape(lambda key: models.initialize(module, key, IMAGE), jax.random.key(0))
     layers = network_flops(models.bind(module), shapes, IMAGE)
     full = sparsity.full_mask(shapes.params, sparsity.kernels)
     dense = sum(jax.tree.leaves(layers))

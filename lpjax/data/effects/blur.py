@@ -24,10 +24,10 @@ def gaussian_blur(images: np.ndarray, draws: Draws, sigma: float) -> np.ndarray:
 
 
 def glass_blur(images: np.ndarray, draws: Draws, sigma: float, reach: int, passes: int) -> np.ndarray:
-    """Blurs, lets every pixel but those at the edge take the value of a random neighbour, `passes` times, and blurs.
+    """Blurs, lets every pixel but those at the edge take the value of a random neighbor, `passes` times, and blurs.
 
     The published code swaps pixels in a loop that runs backwards, but its swap only copies (both sides are views of one
-    array), and its neighbours lie 1 to the left and above, or not at all. Only pixels not yet visited are copied, so
+    array), and its neighbors lie 1 to the left and above, or not at all. Only pixels not yet visited are copied, so
     that a pass is one look-up in the image before it.
     """
     count, height, width, _ = images.shape

@@ -21,13 +21,13 @@ def contrast(images: np.ndarray, draws: Draws, factor: float) -> np.ndarray:
 
 
 def saturate(images: np.ndarray, draws: Draws, factor: float, more: float) -> np.ndarray:
-    """Changes the saturation of HSV, `S factor + more`; grey, whose hue counts as red, may turn red."""
+    """Changes the saturation of HSV, `S factor + more`; gray, whose hue counts as red, may turn red."""
     del draws
     value = images.max(-1, keepdims=True)
     spread = value - images.min(-1, keepdims=True)
-    coloured = spread > 0
+    colored = spread > 0
     saturation = spread / np.where(value > 0, value, 1)
-    hue = np.where(coloured, (value - images) / np.where(coloured, spread, 1), (0.0, 1.0, 1.0))
+    hue = np.where(colored, (value - images) / np.where(colored, spread, 1), (0.0, 1.0, 1.0))
     return value * (1 - hue * np.clip(saturation * factor + more, 0, 1))
 
 

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 @lru_cache(maxsize=256)
 def zoom_matrix(size: int, factor: float) -> np.ndarray:
-    """Tells how a line is enlarged about its centre and cut back to its size: a matrix `[size, size]`.
+    """Tells how a line is enlarged about its center and cut back to its size: a matrix `[size, size]`.
 
     A zoom interpolates linearly along either axis, so a zoomed image is `A x B^T`. The matrix is scipy's zoom of unit
     vectors.

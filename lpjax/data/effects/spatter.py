@@ -10,7 +10,7 @@ _TURQUOISE = np.array([175, 238, 238]) / 255
 _BROWN = np.array([63, 42, 20]) / 255
 _MUD = 1
 _EDGE = (50, 150)  # of Canny: a weak edge counts where it touches a strong one
-_TURN = np.tan(np.pi / 8)  # half of the angle between neighbouring directions
+_TURN = np.tan(np.pi / 8)  # half of the angle between neighboring directions
 _FARTHEST = 20
 _EMBOSS = np.array([[[-2, -1, 0], [-1, 1, 1], [0, 1, 2]]])
 _SOBEL = np.array([[[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]])
@@ -49,7 +49,7 @@ def _shading(drops: np.ndarray) -> np.ndarray:
     edge_first = np.concatenate([np.ones_like(drops[:1], bool), edges(drops)])  # some edge there must be, however far
     distance = ndimage.distance_transform_edt(~edge_first, sampling=(2 * _FARTHEST, 1, 1))[1:]
     near = np.floor(_box(np.minimum(distance, _FARTHEST)))
-    embossed = ndimage.correlate(_equalise(near), _EMBOSS, mode="mirror")
+    embossed = ndimage.correlate(_equalize(near), _EMBOSS, mode="mirror")
     return np.rint(_box(np.clip(embossed, 0, 255)))
 
 
@@ -80,7 +80,7 @@ def _box(layers: np.ndarray) -> np.ndarray:
     return ndimage.correlate(layers, np.ones((1, 3, 3)), mode="mirror") / 9
 
 
-def _equalise(layers: np.ndarray) -> np.ndarray:
+def _equalize(layers: np.ndarray) -> np.ndarray:
     """Spreads whole values 0.._FARTHEST over 0..255 by their ranks, each layer by its own."""
     values = np.arange(_FARTHEST + 1)
     upto = np.stack([(layers <= value).sum((1, 2)) for value in values], axis=1)

@@ -32,8 +32,8 @@ def snow(
     layer = np.floor(np.clip(np.where(layer < threshold, 0, layer), 0, 1) * 255) / 255
     flakes = along(layer[..., None], next(draws).uniform(-135, -45, (count,)), radius, sigma)
     flakes = np.rint(flakes * 255) / 255
-    grey = images @ np.asarray(_LUMA)[:, None] if channels == 3 else images
-    whitened = kept * images + (1 - kept) * np.maximum(images, 1.5 * grey + 0.5)
+    gray = images @ np.asarray(_LUMA)[:, None] if channels == 3 else images
+    whitened = kept * images + (1 - kept) * np.maximum(images, 1.5 * gray + 0.5)
     return whitened + flakes + flakes[:, ::-1, ::-1]
 
 
@@ -49,7 +49,7 @@ def fog(images: np.ndarray, draws: Draws, strength: float, decay: float) -> np.n
 def plasma(draws: Draws, count: int, size: int, decay: float) -> np.ndarray:
     """Draws clouds `[count, size, size]` in [0, 1] by diamonds and squares, on a torus; `size` is a power of two.
 
-    Every new point is the mean of its four neighbours plus noise, uniform within `w^2`; `w` falls from 100 by `decay`
+    Every new point is the mean of its four neighbors plus noise, uniform within `w^2`; `w` falls from 100 by `decay`
     each time the grid is halved.
     """
     maps, step, wibble = np.zeros((count, size, size)), size, 100.0

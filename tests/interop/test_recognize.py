@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from lpjax import data, models
-from lpjax.interop import Architecture, recognise, split_masks, to_state_dict
-from lpjax.interop.recognise import dataset_of, template
+from lpjax.interop import Architecture, recognize, split_masks, to_state_dict
+from lpjax.interop.recognize import dataset_of, template
 from lpjax.types import Ticket
 
 FIXED = {"vgg16": 64, "suptickets_vgg16": 64, "wide_resnet28_10": 16}  # channels of the first convolution
@@ -20,11 +20,11 @@ def weights(name, width=2, classes=3):
 @pytest.mark.parametrize(
     "name", [name if name.startswith("resnet") else pytest.param(name, marks=pytest.mark.slow) for name in models.NAMES]
 )
-def test_every_network_is_recognised_with_its_classes_and_width(name):
+def test_every_network_is_recognized_with_its_classes_and_width(name):
     width = FIXED.get(name, 2)
     # These two differ in initial weights alone.
     first = {"suptickets_imagenet_resnet50": "imagenet_resnet50"}.get(name, name)
-    assert recognise(weights(name, width=width, classes=7)) == Architecture(first, 7, width, 3)
+    assert recognize(weights(name, width=width, classes=7)) == Architecture(first, 7, width, 3)
 
 
 def test_the_nearest_network_is_named_with_what_differs():
@@ -37,21 +37,21 @@ def test_the_nearest_network_is_named_with_what_differs():
         ({"conv1.weight": np.zeros((3, 3, 3, 3))}, "an even number of channels"),
     ):
         with pytest.raises(ValueError, match=message) as refusal:
-            recognise(wrong)
+            recognize(wrong)
         assert "\n" not in str(refusal.value)
 
 
 def test_a_name_is_taken_at_its_word():
     state = weights("resnet20")
-    assert recognise(state, "resnet20").model == "resnet20"
+    assert recognize(state, "resnet20").model == "resnet20"
     with pytest.raises(ValueError, match="resnet8 is nearest, but"):
-        recognise(state, "resnet8")
+        recognize(state, "resnet8")
     with pytest.raises(ValueError, match="did you mean 'resnet8'"):
-        recognise(state, "resnet9")
+        recognize(state, "resnet9")
 
 
 @pytest.mark.parametrize("name", data.PUBLISHED)
-def test_normalisation_tells_the_data_set(name):
+def test_normalization_tells_the_data_set(name):
     mean, std = np.array(data.PUBLISHED[name], np.float32)
     assert dataset_of({"normalize.mean": mean, "module.normalize.std": std.reshape(3, 1, 1)}) == name
     with pytest.raises(ValueError, match="neither cifar10 nor cifar100"):
@@ -60,5 +60,5 @@ def test_normalisation_tells_the_data_set(name):
         dataset_of({"normalize.mean": mean})
 
 
-def test_a_network_may_leave_normalisation_to_the_data():
+def test_a_network_may_leave_normalization_to_the_data():
     assert dataset_of({"conv1.weight": np.zeros(3)}) is None

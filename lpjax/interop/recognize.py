@@ -34,7 +34,7 @@ class Architecture(NamedTuple):
     channels: int
 
 
-def recognise(weights: Mapping[str, np.ndarray], model: str = "") -> Architecture:
+def recognize(weights: Mapping[str, np.ndarray], model: str = "") -> Architecture:
     """Finds the network that has exactly these parameters and statistics.
 
     Args:
@@ -50,7 +50,7 @@ def recognise(weights: Mapping[str, np.ndarray], model: str = "") -> Architectur
     Example:
       >>> wanted = Architecture('resnet8', classes=10, width=4, channels=3)
       >>> names, leaves = jax.tree.leaves(torch_keys(template(wanted))), jax.tree.leaves(template(wanted))
-      >>> recognise({name: np.zeros(torch_shape(leaf.shape)) for name, leaf in zip(names, leaves, strict=True)})
+      >>> recognize({name: np.zeros(torch_shape(leaf.shape)) for name, leaf in zip(names, leaves, strict=True)})
       Architecture(model='resnet8', classes=10, width=4, channels=3)
     """
     got = {name: np.shape(array) for name, array in weights.items()}
@@ -82,11 +82,11 @@ def template(architecture: Architecture) -> Variables:
     options: dict[str, Any] = {"width": width} if "width" in inspect.signature(models.MODELS[model]).parameters else {}
     module = models.build(model, classes=classes, **options)
     image = (_ANY_SIZE, _ANY_SIZE, channels)
-    return jax.eval_shape(lambda key: models.initialise(module, key, image), jax.random.key(0))
+    return jax.eval_shape(lambda key: models.initialize(module, key, image), jax.random.key(0))
 
 
 def dataset_of(state: Mapping[str, np.ndarray]) -> str | None:
-    """Tells which data set the constants of a network's own normalisation are those of.
+    """Tells which data set the constants of a network's own normalization are those of.
 
     Args:
       state: Arrays by name, with or without `normalize.mean` and `normalize.std`.
@@ -100,7 +100,7 @@ def dataset_of(state: Mapping[str, np.ndarray]) -> str | None:
     Example:
       >>> dataset_of({'normalize.mean': np.array([0.5071, 0.4866, 0.4409]), 'normalize.std': np.ones(3) / 4})
       Traceback (most recent call last):
-      ValueError: it normalises images by mean 0.5071 0.4866 0.4409, std 0.25 0.25 0.25, which are those of neither cifar10 nor cifar100 nor imagenet2012; lpjax would feed it other images
+      ValueError: it normalizes images by mean 0.5071 0.4866 0.4409, std 0.25 0.25 0.25, which are those of neither cifar10 nor cifar100 nor imagenet2012; lpjax would feed it other images
     """  # noqa: E501
     plain = {name.removeprefix("module."): np.ravel(array) for name, array in state.items()}
     if not any(name in plain for name in _CONSTANTS):
@@ -111,7 +111,7 @@ def dataset_of(state: Mapping[str, np.ndarray]) -> str | None:
             return name
     said = [" ".join(f"{value:.4g}" for value in values) for values in (mean, std)]
     raise ValueError(
-        f"it normalises images by mean {said[0]}, std {said[1]}, which are those of neither "
+        f"it normalizes images by mean {said[0]}, std {said[1]}, which are those of neither "
         f"{' nor '.join(data.PUBLISHED)}; lpjax would feed it other images"
     )
 

@@ -97,7 +97,7 @@ def linear_paths(job: Job, workdir: Path, seed: int) -> list[Row]:
 
 
 def evaluate_ensembles(job: Job, workdir: Path, seed: int, methods: Mapping[str, str], members: int) -> None:
-    """Measures output ensembles of every ticket and its nearest neighbours, each with its own statistics.
+    """Measures output ensembles of every ticket and its nearest neighbors, each with its own statistics.
 
     They are evaluated beside the pools, under `pools/<name>/`, though there is no ticket: nothing was merged.
 

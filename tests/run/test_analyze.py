@@ -8,7 +8,7 @@ import pytest
 
 from lpjax import run, store
 from lpjax.pools.lottery import call
-from lpjax.run import analyse
+from lpjax.run import analyze
 from lpjax.run.evaluate import gather, load_right, predict
 from lpjax.run.imp import SeedKeys
 from lpjax.run.pool import load_ticket
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow  # each needs a run of its own
 @pytest.fixture(scope="module")
 def workdir(finished, tmp_path_factory):
     """A copy of the finished run, to be measured."""
-    return shutil.copytree(finished, tmp_path_factory.mktemp("analysed") / "tiny")
+    return shutil.copytree(finished, tmp_path_factory.mktemp("analyzed") / "tiny")
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def loss_and_error(logits, labels):
 
 
 def test_a_ticket_paired_with_itself_is_the_ticket_and_pairs_have_the_sparser_ones_density(job, workdir, on_test):
-    rows = analyse.averaged_pairs(job, workdir, 0)
+    rows = analyze.averaged_pairs(job, workdir, 0)
     assert [(r["first"], r["second"]) for r in rows] == [(0, 0), (0, 1), (1, 1), (0, 2), (1, 2), (2, 2)]
     for row in rows:
         summary = store.read_json(paths.summary(paths.level(workdir, 0, row["second"])))
@@ -79,7 +79,7 @@ def test_a_ticket_paired_with_itself_is_the_ticket_and_pairs_have_the_sparser_on
 
 
 def test_an_averaged_pair_is_halved_pruned_to_the_sparser_one_s_count_and_recalibrated(job, workdir, tickets):
-    rows = {(r["first"], r["second"]): r for r in analyse.averaged_pairs(job, workdir, 0)}
+    rows = {(r["first"], r["second"]): r for r in analyze.averaged_pairs(job, workdir, 0)}
     for first, second in ((0, 1), (0, 2), (1, 2)):
         mix = mixed(tickets[second].variables, tickets[first].variables, 0.5)
         variables = Variables(pruned(mix.params, tickets[second].mask), mix.stats)
@@ -89,7 +89,7 @@ def test_an_averaged_pair_is_halved_pruned_to_the_sparser_one_s_count_and_recali
 
 
 def test_paths_start_and_end_at_the_tickets_unless_they_are_recalibrated(job, workdir, on_test):
-    rows = analyse.linear_paths(job, workdir, 0)
+    rows = analyze.linear_paths(job, workdir, 0)
     assert len(rows) == 2 * 2 * 11
     ends = [r for r in rows if r["coefficient"] in (0, 1) and not r["recalibrated"]]
     for row in ends:
@@ -102,7 +102,7 @@ def test_paths_start_and_end_at_the_tickets_unless_they_are_recalibrated(job, wo
 def test_points_of_a_path_are_mixed_and_recalibrated_on_the_same_images(job, workdir, tickets, pair, coefficient):
     (row,) = (
         r
-        for r in analyse.linear_paths(job, workdir, 0)
+        for r in analyze.linear_paths(job, workdir, 0)
         if (r["pair"], r["coefficient"], r["recalibrated"]) == (pair, coefficient, True)
     )
     mix = mixed(tickets[pair].variables, tickets[pair + 1].variables, coefficient)
@@ -113,18 +113,18 @@ def test_points_of_a_path_are_mixed_and_recalibrated_on_the_same_images(job, wor
 
 
 def test_what_was_measured_is_read_back(job, workdir, monkeypatch):
-    rows = analyse.linear_paths(job, workdir, 0)
-    monkeypatch.setattr(analyse, "load_ticket", lambda *_: pytest.fail("measured again"))
-    assert analyse.linear_paths(job, workdir, 0) == rows
+    rows = analyze.linear_paths(job, workdir, 0)
+    monkeypatch.setattr(analyze, "load_ticket", lambda *_: pytest.fail("measured again"))
+    assert analyze.linear_paths(job, workdir, 0) == rows
 
 
 def test_an_ensemble_of_one_is_its_ticket_and_ensembles_are_gathered_like_pools(job, workdir, on_test):
     alone = {"alone_logits": "logits", "alone_probabilities": "probabilities"}
-    analyse.evaluate_ensembles(job, workdir, 0, alone, members=1)
+    analyze.evaluate_ensembles(job, workdir, 0, alone, members=1)
     for row in gather(workdir, [0], 3, tuple(alone)):
         if row.split == "test" and row.method in alone:
             assert row.value == pytest.approx(on_test[row.level, row.metric], abs=1e-5)
-    analyse.evaluate_ensembles(job, workdir, 0, {"three": "logits"}, members=3)
+    analyze.evaluate_ensembles(job, workdir, 0, {"three": "logits"}, members=3)
     summary = store.read_json(paths.summary(paths.pool(workdir, 0, "three", 1)))
     assert summary["members"] == [1, 0, 2]
 
@@ -133,7 +133,7 @@ def test_an_ensemble_of_one_is_its_ticket_and_ensembles_are_gathered_like_pools(
 @pytest.mark.parametrize("members", [2, 3])
 def test_an_ensemble_is_the_mean_of_what_its_members_say(job, workdir, tickets, votes, members):
     name = f"{members}_{votes}"
-    analyse.evaluate_ensembles(job, workdir, 0, {name: votes}, members)
+    analyze.evaluate_ensembles(job, workdir, 0, {name: votes}, members)
     for anchor, chosen in enumerate(([0, 1, 2], [1, 0, 2], [2, 1, 0])):
         evaluation = store.read_json(paths.evaluation(paths.pool(workdir, 0, name, anchor)))
         for split, batch in (("validation", job.validation), ("test", job.test)):
