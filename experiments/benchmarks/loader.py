@@ -108,8 +108,8 @@ def network(width: int) -> tuple[train.Step, train.TrainState]:
     variables = models.initialize(module, KEY, (224, 224, 3))
     optimizer = train.sgd(train.learning_rate("constant", 0.01, 1000))
     augment = data.augmenter(*data.PUBLISHED["imagenet2012"], crop=0)
-    step = train.train_step(models.bind(module), optimizer, augment, axis_name=train.AXIS, take=train.whole)
-    return train.data_parallel(step, train.mesh_of(), whole=False), train.initial_state(variables, optimizer)
+    step = train.train_step(models.bind(module), optimizer, augment, axis_name=train.AXIS, take=train.identity_batch)
+    return train.data_parallel(step, train.mesh_of(), replicated_data=False), train.initial_state(variables, optimizer)
 
 
 def reading(pictures: data.Pictures, options: argparse.Namespace, workers: int) -> tuple[float, float]:

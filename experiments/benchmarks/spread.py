@@ -87,7 +87,7 @@ def search(options: argparse.Namespace, devices: int, way: str) -> tuple[Any, tu
             models.bind(module), _augment, batch, images=options.images, batch_size=options.batch, mesh=on
         ),
     )
-    over: dict[str, Callable[..., Any]] = {"over": train.deal(mesh)} if way == "grid" else {}
+    over: dict[str, Callable[..., Any]] = {"over": train.shard_candidates(mesh)} if way == "grid" else {}
     anchor, newcomer = (models.initialize(module, key, shape) for key in keys[2:])
     dense = sparsity.full_mask(anchor.params)
     mask = sparsity.select(sparsity.magnitude(anchor.params), dense, sparsity.total(dense) // 5)

@@ -63,7 +63,7 @@ def arms(job: Job) -> list[Arm]:
         )
     found = [_arm(job, "base network", train.Phases(total, phases.cycle, 0), {0: total})] if settings.base else []
     if phases.cycles:
-        first = phases.before + train.lowest(settings.shape, phases.cycle)
+        first = phases.before + train.collection_step(settings.shape, phases.cycle)
         ends = {level: first + (level - 1) * phases.cycle for level in range(1, phases.cycles + 1)}
         found.append(_arm(job, "Sup-tickets", phases, ends))
     return found

@@ -38,7 +38,7 @@ class Job(NamedTuple):
       optimizer: Mask to the optimizer that holds it.
       compiled: Optimizer to its data-parallel training step; nothing is compiled before its first call.
       step: That of `optimizer`.
-      fit: `train.fit` on this job's data, `(step, state, key, stop=..., marks=..., pause=...)`, from a state anywhere.
+      fit: `train.fit` on this job's data, `(step, state, key, stop=..., yield_at=..., should_yield=...)`.
       evaluate: Accuracy on validation, every batch spread over the devices.
       recalibrate: Fresh BatchNorm statistics, likewise.
       alone: Both again, computed whole by whichever device runs them: for networks that are spread themselves.
@@ -61,7 +61,7 @@ class Job(NamedTuple):
     optimizer: Callable[[PyTree], optax.GradientTransformation]
     compiled: Callable[[optax.GradientTransformation], train.Step]
     step: train.Step
-    fit: Callable[..., Iterator[train.Moment]]
+    fit: Callable[..., Iterator[train.TrainEvent]]
     evaluate: train.Evaluate
     recalibrate: train.Recalibrate
     alone: tuple[train.Evaluate, train.Recalibrate]
@@ -121,11 +121,11 @@ def prepare(config: ConfigDict) -> Job:
 
     def compiled(optimizer: optax.GradientTransformation) -> train.Step:
         smoothing = config.train.label_smoothing
-        take = train.whole if images.streamed else train.gather
+        take = train.identity_batch if images.streamed else train.take_batch
         step = train.train_step(apply, optimizer, augment, label_smoothing=smoothing, axis_name=train.AXIS, take=take)
-        return train.data_parallel(step, mesh, whole=not images.streamed)
+        return train.data_parallel(step, mesh, replicated_data=not images.streamed)
 
-    def fit(step: train.Step, state: train.TrainState, key: jax.Array, **pauses: Any) -> Iterator[train.Moment]:
+    def fit(step: train.Step, state: train.TrainState, key: jax.Array, **pauses: Any) -> Iterator[train.TrainEvent]:
         sizes = {"images": images.size, "batch_size": config.train.batch_size}
         return train.fit(step, train.replicate(state, mesh), images.feed, key, **sizes, **pauses)
 

@@ -67,16 +67,16 @@ def train_level(
         now = saver.resume(_begin(job, level, variables, mask))
         cut(directory, now.lines)
         progress.advance(now.lines, earlier=True)
-        for moment in _moments(job, level, now.state, mask, key, progress.alive(saver.due)):
-            saver.ensure_finite(moment)
-            now = now._replace(state=moment.state, seen=np.concatenate([now.seen, moment.seen]))
-            if level == 0 and moment.step == _rewind_step(job):
-                now = now._replace(rewind_point=_copy(moment.state.variables))
-            if _ends_epoch(job, moment.step):
+        for event in _events(job, level, now.state, mask, key, progress.alive(saver.due)):
+            saver.ensure_finite(event)
+            now = now._replace(state=event.state, seen=np.concatenate([now.seen, event.metrics]))
+            if level == 0 and event.step == _rewind_step(job):
+                now = now._replace(rewind_point=_copy(event.state.variables))
+            if _ends_epoch(job, event.step):
                 now, line = _validate(job, now)
                 store.append_metrics(paths.metrics(directory), line, job.config.tensorboard)
                 progress.advance(note=f"level {level}, validation {line['validation_accuracy']:.4f}")
-            saver.keep(moment.step, now)
+            saver.keep(event.step, now)
     last = now.state.variables
     return tickets.Trained(last if now.best is None else now.best, last, now.rewind_point)
 
@@ -188,19 +188,26 @@ def evaluate(of: train.Evaluate, variables: Variables) -> jax.Array:
     return of(variables)
 
 
-def _moments(
-    job: Job, level: int, state: train.TrainState, mask: PyTree, key: jax.Array, pause: Callable[[int], bool]
-) -> Iterator[train.Moment]:
+def _events(
+    job: Job, level: int, state: train.TrainState, mask: PyTree, key: jax.Array, should_yield: Callable[[int], bool]
+) -> Iterator[train.TrainEvent]:
     """Trains to the end; level 0 also what comes before the rewind point, in the same run or in one of its own."""
     rewind_step, stop = _rewind_step(job), job.steps(job.config.train.duration)
 
-    def fit(state: train.TrainState, number: int, stop: int) -> Iterator[train.Moment]:
-        return job.fit(job.step, state, jax.random.fold_in(key, number), stop=stop, marks=(rewind_step,), pause=pause)
+    def fit(state: train.TrainState, number: int, stop: int) -> Iterator[train.TrainEvent]:
+        return job.fit(
+            job.step,
+            state,
+            jax.random.fold_in(key, number),
+            stop=stop,
+            yield_at=(rewind_step,),
+            should_yield=should_yield,
+        )
 
     if level == 0 and 0 < _pretraining(job) >= int(state.step):
-        for moment in fit(state, _PRETRAINING, rewind_step):
-            yield moment
-            state = moment.state
+        for event in fit(state, _PRETRAINING, rewind_step):
+            yield event
+            state = event.state
         state = train.initial_state(state.variables, job.optimizer(mask), rewind_step)
     yield from fit(state, level, stop)
 

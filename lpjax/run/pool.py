@@ -70,7 +70,7 @@ def search(job: Job, method: str, *, newcomers: int | None = None, **choices: An
     grid = shared_out(settings.spread, len(free.get("coefficients", (None,))), job.mesh.size) == "grid"
     evaluate, recalibrate = job.alone if grid else (job.evaluate, job.recalibrate)
     if grid:
-        free["over"] = train.deal(job.mesh)
+        free["over"] = train.shard_candidates(job.mesh)
     if method == "reference":
         recalibrate = _in_order(job, None if grid else job.mesh)
     tried = settings.newcomers if newcomers is None else newcomers

@@ -151,23 +151,23 @@ class Saver:
         if writing is not None:
             writing.result()
 
-    def ensure_finite(self, moment: train.Moment) -> None:
+    def ensure_finite(self, event: train.TrainEvent) -> None:
         """Refuses to go on with, and to save, what no longer computes.
 
         Args:
-          moment: Of the training.
+          event: Of the training.
 
         Raises:
           ValueError: If a loss or a weight is not finite, naming the first step whose loss is not (of several steps in
             one call of the device, the last).
         """
-        images, losses, _ = moment.seen.T
-        step, found = moment.step, "a weight is not finite after"
+        images, losses, _ = event.metrics.T
+        step, found = event.step, "a weight is not finite after"
         if not np.isfinite(losses).all():
             first = int(np.argmin(np.isfinite(losses)))
             step -= int(np.sum(-(-images[first + 1 :] // self.batch_size)))
             found = f"the loss is {losses[first]} at"
-        elif _all_finite(moment.state.variables):
+        elif _all_finite(event.state.variables):
             return
         kept = f"the start of {self.what}" if self._saved is None else f"the progress of step {self._saved}"
         raise Agreed(

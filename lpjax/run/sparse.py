@@ -82,20 +82,21 @@ def _train(job: Job, seed: int, arm: Arm, missing: Mapping[int, Path]) -> None:
         cut(first, now.lines)
         progress.advance(now.measured // job.steps_per_epoch, earlier=True)
         key, marks = jax.random.fold_in(keys.train, 0), [arm.phases.before, *arm.ends.values()]
-        for moment in job.fit(arm.step, now.state, key, stop=stop, marks=marks, pause=progress.alive(saver.due)):
-            saver.ensure_finite(moment)
-            now = now._replace(state=moment.state, seen=np.concatenate([now.seen, moment.seen]))
-            if moment.step % job.steps_per_epoch == 0 or moment.step in marks:
+        should_yield = progress.alive(saver.due)
+        for event in job.fit(arm.step, now.state, key, stop=stop, yield_at=marks, should_yield=should_yield):
+            saver.ensure_finite(event)
+            now = now._replace(state=event.state, seen=np.concatenate([now.seen, event.metrics]))
+            if event.step % job.steps_per_epoch == 0 or event.step in marks:
                 now = _charge(job, arm, layers, now)
-                level = next(level for level, end in arm.ends.items() if moment.step <= end)
+                level = next(level for level, end in arm.ends.items() if event.step <= end)
                 if level in missing:
                     now, line = _measure(job, arm, now)
                     store.append_metrics(paths.metrics(missing[level]), line, job.config.tensorboard)
                     progress.advance(note=f"validation {line['validation_accuracy']:.4f}")
-                    if moment.step == arm.phases.before and _averages_start(job, level):
+                    if event.step == arm.phases.before and _averages_start(job, level):
                         saver.wait()
                         store.save_ticket(paths.start(missing[level]), _ticket(job, now))
-                    if moment.step == arm.ends[level]:
+                    if event.step == arm.ends[level]:
                         now, summary = now._replace(lines=0), _summary(job, level, now, line, time.monotonic() - clock)
                         _collect(job, level, missing, now, summary, saver)
                         progress.line(_said(arm, summary))
@@ -103,8 +104,8 @@ def _train(job: Job, seed: int, arm: Arm, missing: Mapping[int, Path]) -> None:
                 else:
                     now = now._replace(seen=NOTHING)
                     progress.advance()
-            if moment.step < stop:
-                saver.keep(moment.step, now)
+            if event.step < stop:
+                saver.keep(event.step, now)
 
 
 def _collect(

@@ -1,14 +1,23 @@
-"""Training and its measurements, as functions of arrays and an `apply` callable. Knows no model class, no data set."""
+"""Training and evaluation of any network given as an `apply` function; independent of model classes and data sets."""
 
-from lpjax.train.cyclical import SHAPES, Phases, cyclical, lowest, phases
+from lpjax.train.cyclical import SHAPES, Phases, collection_step, cyclical, phases
 from lpjax.train.duration import steps
-from lpjax.train.evaluate import Evaluate, evaluator, mapped, predict
-from lpjax.train.fit import Feed, Moment, fit, mean_metrics, resident, steps_per_epoch
+from lpjax.train.evaluate import Evaluate, evaluator, predict, with_sequential_vmap
+from lpjax.train.fit import Feed, TrainEvent, fit, mean_metrics, resident, steps_per_epoch
 from lpjax.train.optimizer import SCHEDULES, learning_rate, sgd
 from lpjax.train.parallel import AXIS, data_parallel, mesh_of, replicate
 from lpjax.train.recalibrate import Recalibrate, recalibrate, recalibrator
-from lpjax.train.spread import deal, spread
-from lpjax.train.step import Step, StepMetrics, TrainState, cross_entropy, gather, initial_state, train_step, whole
+from lpjax.train.sharding import shard_batch, shard_candidates
+from lpjax.train.step import (
+    Step,
+    StepMetrics,
+    TrainState,
+    cross_entropy,
+    identity_batch,
+    initial_state,
+    take_batch,
+    train_step,
+)
 
 __all__ = [
     "AXIS",
@@ -16,23 +25,21 @@ __all__ = [
     "SHAPES",
     "Evaluate",
     "Feed",
-    "Moment",
     "Phases",
     "Recalibrate",
     "Step",
     "StepMetrics",
+    "TrainEvent",
     "TrainState",
+    "collection_step",
     "cross_entropy",
     "cyclical",
     "data_parallel",
-    "deal",
     "evaluator",
     "fit",
-    "gather",
+    "identity_batch",
     "initial_state",
     "learning_rate",
-    "lowest",
-    "mapped",
     "mean_metrics",
     "mesh_of",
     "phases",
@@ -42,9 +49,11 @@ __all__ = [
     "replicate",
     "resident",
     "sgd",
-    "spread",
+    "shard_batch",
+    "shard_candidates",
     "steps",
     "steps_per_epoch",
+    "take_batch",
     "train_step",
-    "whole",
+    "with_sequential_vmap",
 ]

@@ -1,4 +1,4 @@
-"""Two phases of one training run: ordinary training, then cycles of which each ends in a ticket."""
+"""The two phases of Sup-tickets: ordinary training, then cycles of the learning rate, each yielding a ticket."""
 
 from typing import NamedTuple
 
@@ -9,16 +9,16 @@ import optax
 from lpjax.choices import one_of
 
 SHAPES = ("triangle", "fge", "swa")
-_DUST = 1e-9  # 0.1 * 80 / 8 is a little less or more than 1, as floats have it
+_TOLERANCE = 1e-9  # in floating point, 0.1 * 80 / 8 may be slightly below 1
 
 
 class Phases(NamedTuple):
-    """How a training run is divided, in whichever unit was asked for.
+    """The phases of a training run, in the unit of the arguments of `phases`.
 
     Attributes:
-      before: Length of ordinary training.
-      cycle: Length of a cycle.
-      cycles: How many follow; each yields one ticket.
+      before: Length of ordinary training, before the cycles.
+      cycle: Length of each cycle.
+      cycles: Number of cycles; each yields one ticket.
     """
 
     before: int
@@ -27,18 +27,18 @@ class Phases(NamedTuple):
 
 
 def phases(total: int, share: float, cycle: int) -> Phases:
-    """Divides training: `cycles = floor(share * total / cycle)`, and what is left comes before.
+    """Divides training into ordinary training followed by cycles: `cycles = floor(share * total / cycle)`.
 
     Args:
-      total: Length of the whole training, epochs or steps.
-      share: What cycles may take of it at most, in [0, 1).
-      cycle: Length of a cycle in the same unit, 1 or more.
+      total: Total length of training, in epochs or steps.
+      share: Largest fraction of training that cycles may take, in [0, 1).
+      cycle: Length of a cycle in the same unit, at least 1.
 
     Returns:
-      The phases; no cycle if one does not fit into the share.
+      The phases, with 0 cycles if none fits into the share.
 
     Raises:
-      ValueError: If the share or the cycle is out of range.
+      ValueError: If `share` or `cycle` is out of range.
 
     Example:
       >>> phases(250, 0.1, 8)
@@ -48,31 +48,33 @@ def phases(total: int, share: float, cycle: int) -> Phases:
       Yin et al., Superposing Many Tickets into One, UAI 2022, section 3.2.1 and the settings of section 4.1.
     """
     if not 0 <= share < 1:
-        raise ValueError(f"share {share} is out of range; give what cycles take of training, in [0, 1)")
+        raise ValueError(f"share: got {share}, expected a fraction in [0, 1)")
     if cycle < 1:
-        raise ValueError(f"cycle {cycle} is out of range; give its length, 1 or more")
-    cycles = int(share * total / cycle + _DUST)
+        raise ValueError(f"cycle: got {cycle}, expected a length of at least 1")
+    cycles = int(share * total / cycle + _TOLERANCE)
     return Phases(total - cycles * cycle, cycle, cycles)
 
 
 def cyclical(low: float, high: float, cycle: int, shape: str = "triangle") -> optax.Schedule:
-    """Builds a learning rate that repeats every cycle, between two values.
+    """Builds a cyclical learning-rate schedule between two values.
 
-    With `t = (mod(i - 1, C) + 1) / C` in (0, 1], where `i = step + 1` counts iterations from 1 and `C` is the cycle:
-    `triangle` rises from `low` to `high` at `t = 1/2` and falls back, `low + (high - low) (1 - |2t - 1|)`;
-    `fge` is its mirror image, lowest at `t = 1/2`; `swa` falls all along, `(1 - t) high + t low`.
+    With `t = (mod(i - 1, C) + 1) / C` in (0, 1], where `i = step + 1` and `C` is the cycle length:
+
+    - `triangle` increases from `low` to `high` at `t = 1/2`, then decreases: `low + (high - low) (1 - |2t - 1|)`;
+    - `fge` is its mirror image, lowest at `t = 1/2`: `low + (high - low) |2t - 1|`;
+    - `swa` decreases over the cycle: `(1 - t) high + t low`.
 
     Args:
-      low: The least value, where tickets are collected, above 0.
-      high: The largest value, `low` or more.
-      cycle: Steps of a cycle, 1 or more.
+      low: The smallest learning rate, at which tickets are collected, above 0.
+      high: The largest learning rate, at least `low`.
+      cycle: Steps per cycle, at least 1.
       shape: `'triangle'`, `'fge'` or `'swa'`.
 
     Returns:
-      A function from step (int; 0 is a cycle's first) to a float32 scalar, jittable.
+      A jittable function from the step (int, 0 at the start of a cycle) to a float32 scalar.
 
     Raises:
-      ValueError: If the shape is unknown or a number out of range.
+      ValueError: If `shape` is unknown, or a number is out of range.
 
     Example:
       >>> rate = cyclical(0.001, 0.005, 8)
@@ -84,37 +86,45 @@ def cyclical(low: float, high: float, cycle: int, shape: str = "triangle") -> op
       Izmailov et al., UAI 2018 (SWA). Table 7 compares the three.
 
     Departs from the authors' code:
-      It lags one iteration behind Eq. 3 (its `t` lies in [0, 1)), and its help calls the low rate the maximum.
+      Their `t` lies in [0, 1), one iteration behind Eq. 3.
     """
     one_of("shape", shape, SHAPES)
     if not 0 < low <= high:
-        raise ValueError(f"learning rates go from {low} to {high}; give 0 < low <= high")
+        raise ValueError(f"low, high: got {low} and {high}, expected 0 < low <= high")
     if cycle < 1:
-        raise ValueError(f"cycle {cycle} is out of range; give its steps, 1 or more")
+        raise ValueError(f"cycle: got {cycle}, expected at least 1 step")
 
     def rate(step: jax.Array | int) -> jax.Array:
         t = (jnp.mod(jnp.asarray(step, jnp.int32), cycle) + 1).astype(jnp.float32) / cycle
-        height = {"triangle": 1 - jnp.abs(2 * t - 1), "fge": jnp.abs(2 * t - 1), "swa": 1 - t}[shape]
+        if shape == "triangle":
+            height = 1 - jnp.abs(2 * t - 1)
+        elif shape == "fge":
+            height = jnp.abs(2 * t - 1)
+        else:
+            height = 1 - t
         return low + (high - low) * height
 
     return rate
 
 
-def lowest(shape: str, cycle: int) -> int:
-    """Tells when to collect a cycle's ticket: right after the step of the lowest learning rate.
+def collection_step(shape: str, cycle: int) -> int:
+    """Returns when to collect the ticket of a cycle: after the step with the lowest learning rate.
 
     Args:
-      shape: Of the learning rate, as for `cyclical`.
-      cycle: Its steps.
+      shape: Shape of the learning rate, as for `cyclical`.
+      cycle: Steps per cycle.
 
     Returns:
-      Steps since the cycle began: all of them, or half of them for `'fge'`.
+      Steps from the start of the cycle: `cycle`, or half of it for `'fge'`.
 
     Raises:
-      ValueError: If the shape is unknown.
+      ValueError: If `shape` is unknown.
 
     Example:
-      >>> lowest('triangle', 8), lowest('fge', 8)
+      >>> collection_step('triangle', 8), collection_step('fge', 8)
       (8, 4)
     """
-    return max(cycle // 2, 1) if one_of("shape", shape, SHAPES) == "fge" else cycle
+    one_of("shape", shape, SHAPES)
+    if shape == "fge":
+        return max(cycle // 2, 1)
+    return cycle

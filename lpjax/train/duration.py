@@ -1,4 +1,4 @@
-"""Durations: numbers that carry their unit."""
+"""Durations: numbers with a unit, epochs or iterations."""
 
 import re
 
@@ -6,17 +6,17 @@ _FORM = re.compile(r"(\d+)(ep|it)")
 
 
 def steps(duration: str, steps_per_epoch: int) -> int:
-    """Turns a duration into optimizer steps.
+    """Converts a duration to optimizer steps.
 
     Args:
       duration: `'182ep'` (epochs) or `'500it'` (iterations).
-      steps_per_epoch: Batches in one pass over the training images.
+      steps_per_epoch: Steps per epoch, as `lpjax.train.steps_per_epoch` counts them.
 
     Returns:
-      A number of steps.
+      The number of steps.
 
     Raises:
-      ValueError: If the text has another form.
+      ValueError: If the duration does not have this form.
 
     Example:
       >>> steps('9ep', 352), steps('500it', 352)
@@ -25,7 +25,9 @@ def steps(duration: str, steps_per_epoch: int) -> int:
     match = _FORM.fullmatch(str(duration))
     if match is None:
         raise ValueError(
-            f"duration {duration!r} is none; write a whole number of epochs as '182ep', of iterations as '500it'"
+            f"duration: got {duration!r}, expected an integer with a unit, '182ep' for epochs or '500it' for iterations"
         )
     number, unit = match.groups()
-    return int(number) * (steps_per_epoch if unit == "ep" else 1)
+    if unit == "ep":
+        return int(number) * steps_per_epoch
+    return int(number)

@@ -1,4 +1,4 @@
-"""Evaluation: logits and accuracy of a whole split."""
+"""Evaluation: logits and accuracy of a full split."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from jax.custom_batching import sequential_vmap
 from jax.sharding import Mesh
 from jax.tree_util import Partial
 
-from lpjax.train.spread import fill, spread
+from lpjax.train.sharding import pad_to_multiple, shard_batch
 from lpjax.types import Apply, Batch, Preprocess, Variables
 
 Evaluate = Callable[[Variables], jax.Array]
@@ -23,80 +23,82 @@ def predict(
     batch_size: int = 500,
     mesh: Mesh | None = None,
 ) -> jax.Array:
-    """Computes the logits of many images, batch after batch in one program.
+    """Computes the logits of many images in batches, within one compiled program.
 
     Args:
       apply: The network.
       preprocess: uint8 images to normalized floats.
-      variables: Parameters and the statistics to normalize with.
-      images: `[N, H, W, C]`, uint8.
-      batch_size: Images at a time, of all devices together; any N is served.
-      mesh: Spreads every batch over these devices, each batch filled up to a multiple of their number.
+      variables: Parameters and batch statistics.
+      images: `[N, H, W, C]`, uint8, for any N.
+      batch_size: Images per batch, summed over all devices.
+      mesh: Shards every batch over these devices, after padding it to a multiple of their number.
 
     Returns:
-      `[N, classes]`, float32; on every device of the mesh.
+      `[N, classes]`, float32, replicated over the mesh.
     """
     devices = 1 if mesh is None else mesh.size
     batch_size += -batch_size % devices
 
-    def share(variables: Variables, batch: jax.Array, axis_name: str | None) -> jax.Array:
+    def on_shard(variables: Variables, batch: jax.Array, axis_name: str | None) -> jax.Array:
         logits = apply(variables, preprocess(batch), train=False)[0]
-        return logits if axis_name is None else lax.all_gather(logits, axis_name, tiled=True)
+        if axis_name is None:
+            return logits
+        return lax.all_gather(logits, axis_name, tiled=True)
 
-    everyone = spread(Partial(share, variables), mesh)
+    sharded = shard_batch(Partial(on_shard, variables), mesh)
 
-    def logits(batch: jax.Array) -> jax.Array:
+    def logits_of(batch: jax.Array) -> jax.Array:
         if batch.shape[0] % devices == 0:
-            return everyone(batch)
-        return everyone(fill(batch, devices))[: batch.shape[0]]
+            return sharded(batch)
+        return sharded(pad_to_multiple(batch, devices))[: batch.shape[0]]
 
     bulk = images.shape[0] // batch_size * batch_size
     parts = []
     if bulk:
-        whole = lax.map(logits, images[:bulk].reshape(-1, batch_size, *images.shape[1:]))
-        parts.append(whole.reshape(bulk, -1))
+        logits = lax.map(logits_of, images[:bulk].reshape(-1, batch_size, *images.shape[1:]))
+        parts.append(logits.reshape(bulk, -1))
     if bulk < images.shape[0]:
-        parts.append(logits(images[bulk:]))
+        parts.append(logits_of(images[bulk:]))
     return jnp.concatenate(parts)
 
 
 def evaluator(
     apply: Apply, preprocess: Preprocess, batch: Batch, batch_size: int = 500, mesh: Mesh | None = None
 ) -> Evaluate:
-    """Binds a split, so that what remains is a function of the network alone.
+    """Binds a split to an evaluation, so that it is a function of the variables alone.
 
     Args:
       apply: The network.
       preprocess: uint8 images to normalized floats.
       batch: The split.
-      batch_size: Images at a time, of all devices together.
-      mesh: Spreads every batch over these devices.
+      batch_size: Images per batch, summed over all devices.
+      mesh: Shards every batch over these devices.
 
     Returns:
       `evaluate(variables) -> accuracy`, a fraction as float32 scalar. It is a pytree whose leaves are the split, so a
-      compiled function can take it as an argument instead of baking the images in.
+      compiled function can take it as an argument instead of embedding the images as constants.
     """
 
     def accuracy(batch: Batch, variables: Variables) -> jax.Array:
         logits = predict(apply, preprocess, variables, batch.images, batch_size, mesh)
-        right = jnp.sum(jnp.argmax(logits, -1) == batch.labels, dtype=jnp.int32)
-        return right.astype(jnp.float32) / batch.labels.shape[0]
+        correct = jnp.sum(jnp.argmax(logits, -1) == batch.labels, dtype=jnp.int32)
+        return correct.astype(jnp.float32) / batch.labels.shape[0]
 
     return Partial(accuracy, batch)
 
 
-def mapped(evaluate: Evaluate) -> Evaluate:
-    """Makes `jax.vmap(evaluate)` fast for convolutional networks.
+def with_sequential_vmap(evaluate: Evaluate) -> Evaluate:
+    """Makes `jax.vmap(evaluate)` run networks one after another, which is fast for convolutional networks.
 
-    A convolution batched over its *weights* becomes a grouped convolution, several times slower than one network after
-    another. This lowers the same `jax.vmap` to a loop with the memory of one network. Logits are bit-equal to those of
-    one network at a time, but for a smaller last batch: XLA:CPU compiles that one differently outside the loop, and its
-    logits may differ in the last bit.
+    A convolution batched over its *weights* becomes a grouped convolution, several times slower than evaluating the
+    networks sequentially. This function lowers the same `jax.vmap` to a loop with the memory of one network. Logits
+    are bit-identical to those of single networks, except for a smaller last batch: XLA:CPU compiles it differently
+    outside the loop, and its logits may differ in the last bit.
 
     Args:
       evaluate: A function of `Variables`.
 
     Returns:
-      The same function; forward only, it has no reverse-mode derivative.
+      The same function, without a reverse-mode derivative.
     """
     return sequential_vmap(lambda variables: evaluate(variables))

@@ -1,4 +1,4 @@
-"""Training as a stream of moments: who consumes it decides what to keep, log and show."""
+"""The training loop, as a stream of events: the consumer decides what to save, log and display."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -10,27 +10,27 @@ from lpjax.train.step import Step, StepMetrics, TrainState
 from lpjax.types import Batch
 
 Feed = Callable[[np.ndarray, jax.Array], Iterator[tuple[Batch, Any]]]
-"""`(rows [N], key) -> (data, indices [K, B] on the host)`, call after call of the device, so that images are visited in
-the order of `rows`. The key is the epoch's, for what is drawn while images are loaded."""
+"""`(rows [N], key) -> (data, indices [K, B] on the host)`, one pair per dispatch of `K` steps, so that images are
+visited in the order of `rows`. The key is the epoch's, for random numbers drawn while images are loaded."""
 
 
-class Moment(NamedTuple):
-    """Training at the end of an epoch, at a mark, or where a pause was asked for.
+class TrainEvent(NamedTuple):
+    """The state of training at the end of an epoch, at a requested step, or when asked to yield.
 
     Attributes:
       step: Optimizer steps done.
-      state: The state then; the next moment donates its buffers, so copy what must last.
-      seen: `[N, 3]`, float64: images, mean loss and accuracy of every call of the device since the last moment.
+      state: The state after these steps. Its buffers are donated when training continues; copy what must be kept.
+      metrics: `[N, 3]`, float64: number of images, mean loss and accuracy of every dispatch since the last event.
     """
 
     step: int
     state: TrainState
-    seen: np.ndarray
+    metrics: np.ndarray
 
     @property
-    def metrics(self) -> StepMetrics:
-        """Means over the steps since the last moment, weighed by batch."""
-        return mean_metrics(self.seen)
+    def mean(self) -> StepMetrics:
+        """Means of loss and accuracy over all images since the last event."""
+        return mean_metrics(self.metrics)
 
 
 def fit(
@@ -42,56 +42,61 @@ def fit(
     images: int,
     batch_size: int,
     stop: int,
-    marks: Sequence[int] = (),
-    pause: Callable[[int], bool] = lambda step: False,
-) -> Iterator[Moment]:
-    """Trains to a step of the schedule, pausing after every epoch, at every mark and when asked to.
+    yield_at: Sequence[int] = (),
+    should_yield: Callable[[int], bool] = lambda step: False,
+) -> Iterator[TrainEvent]:
+    """Trains until a step, yielding an event after every epoch, at given steps and on request.
 
-    Epoch `e` visits the images in the order `permutation(fold_in(key, e))`; the last batch may be smaller. A state
-    handed back starts where it stopped, with the same numbers, mid-epoch included.
+    Epoch `e` visits the images in the order `permutation(fold_in(key, e))`; the last batch may be smaller. Training
+    resumed from a yielded state, also within an epoch, gives bit-identical results.
 
     Args:
       step: From `train_step` or `data_parallel`.
-      state: Where to start; its buffers may be donated.
-      feed: Where batches come from, e.g. `resident(data, batch_size)`.
-      key: Decides orders and augmentations together with the step, never with the host or the number of devices.
-      images: Training images there are.
-      batch_size: Images a step.
-      stop: Step to stop at.
-      marks: Steps at which to pause besides epoch ends.
-      pause: Asked after every call of the device, with the steps done, whether to pause there too.
+      state: The state to start from; its buffers may be donated.
+      feed: Provides the batches, e.g. `resident(data, batch_size)`.
+      key: Determines, together with the step, the order of images and their augmentation. Neither depends on the host
+        or the number of devices.
+      images: Number of training images.
+      batch_size: Images per step.
+      stop: The step to stop at.
+      yield_at: Steps to yield at, in addition to the ends of epochs.
+      should_yield: Called with the number of steps done after every dispatch; True yields an event there too.
 
     Yields:
-      A `Moment` after every epoch, at every mark, at the end, and wherever `pause` says so.
+      A `TrainEvent` after every epoch, at every step of `yield_at`, at the end, and wherever `should_yield` is True.
     """
     per_epoch = steps_per_epoch(images, batch_size)
     order_key, augment_key = jax.random.split(key)
     done = int(state.step)
-    ends = {*range(done - done % per_epoch + per_epoch, stop, per_epoch), *marks, stop}
-    seen: list[tuple[int, StepMetrics]] = []
-    for end in sorted(end for end in ends if done < end <= stop):
+    first_end = done - done % per_epoch + per_epoch
+    ends = {*range(first_end, stop, per_epoch), *yield_at, stop}
+    dispatched: list[tuple[int, StepMetrics]] = []
+    for end in sorted(ends):
+        if not done < end <= stop:
+            continue
         epoch = done // per_epoch
+        epoch_start = epoch * per_epoch
         order = np.asarray(jax.random.permutation(jax.random.fold_in(order_key, epoch), images))
-        span = order[(done - epoch * per_epoch) * batch_size : (end - epoch * per_epoch) * batch_size]
-        for data, indices in feed(span.astype(np.int32), jax.random.fold_in(augment_key, epoch)):
+        rows = order[(done - epoch_start) * batch_size : (end - epoch_start) * batch_size].astype(np.int32)
+        for data, indices in feed(rows, jax.random.fold_in(augment_key, epoch)):
             state, metrics = step(state, data, indices, augment_key)
-            seen.append((indices.size, metrics))
+            dispatched.append((indices.size, metrics))
             done += len(indices)
-            if done == end or pause(done):
-                yield Moment(done, state, _fetched(seen))
-                seen = []
+            if done == end or should_yield(done):
+                yield TrainEvent(done, state, _to_host(dispatched))
+                dispatched = []
 
 
 def resident(data: Batch, batch_size: int, steps_per_dispatch: int = 1) -> Feed:
-    """Feeds images that lie on the device.
+    """Feeds images that are in device memory.
 
     Args:
       data: The training split.
-      batch_size: Images a step.
-      steps_per_dispatch: Steps in one call of the device; 1 on CPU, where loops slow convolutions down.
+      batch_size: Images per step.
+      steps_per_dispatch: Steps per call of the compiled step; 1 on CPU, where convolutions inside loops are slow.
 
     Returns:
-      The feed: the whole split every time, and which of its images to take.
+      A feed that yields the full split with the indices of each dispatch.
     """
 
     def feed(rows: np.ndarray, key: jax.Array) -> Iterator[tuple[Batch, Any]]:
@@ -102,28 +107,29 @@ def resident(data: Batch, batch_size: int, steps_per_dispatch: int = 1) -> Feed:
     return feed
 
 
-def mean_metrics(seen: np.ndarray) -> StepMetrics:
-    """Averages what calls of the device saw, weighed by their images.
+def mean_metrics(metrics: np.ndarray) -> StepMetrics:
+    """Averages the metrics of dispatches, weighted by their numbers of images.
 
     Args:
-      seen: `[N, 3]`: images, loss, accuracy.
+      metrics: `[N, 3]`: number of images, loss, accuracy.
 
     Returns:
-      The means.
+      The weighted means of loss and accuracy.
 
     Example:
       >>> mean_metrics(np.array([[3, 1.0, 0.5], [1, 2.0, 1.0]])).loss.item()
       1.25
     """
-    return StepMetrics(*np.average(seen[:, 1:], axis=0, weights=seen[:, 0]))
+    loss, accuracy = np.average(metrics[:, 1:], axis=0, weights=metrics[:, 0])
+    return StepMetrics(loss, accuracy)
 
 
 def steps_per_epoch(images: int, batch_size: int) -> int:
-    """Counts the batches of an epoch, a smaller last one included.
+    """Counts the batches of an epoch, including a smaller last one.
 
     Args:
-      images: Training images.
-      batch_size: Images a step.
+      images: Number of training images.
+      batch_size: Images per step.
 
     Returns:
       `ceil(images / batch_size)`.
@@ -136,15 +142,16 @@ def steps_per_epoch(images: int, batch_size: int) -> int:
 
 
 def dispatches(order: np.ndarray, batch_size: int, steps: int) -> Iterator[np.ndarray]:
-    """Cuts an order of images into calls of the device.
+    """Splits an order of images into the index arrays of successive dispatches.
 
     Args:
       order: `[N]`, image indices.
-      batch_size: Images a step.
-      steps: Full batches a call.
+      batch_size: Images per step.
+      steps: Full batches per dispatch.
 
     Yields:
-      `[K, B]` index arrays: K = `steps` while enough full batches remain, then 1; a smaller last batch comes alone.
+      `[K, B]` index arrays: K = `steps` while enough full batches remain, then 1. A smaller last batch has its own
+      dispatch.
 
     Example:
       >>> [d.shape for d in dispatches(np.arange(10), 2, 2)], [d.shape for d in dispatches(np.arange(5), 2, 2)]
@@ -158,6 +165,6 @@ def dispatches(order: np.ndarray, batch_size: int, steps: int) -> Iterator[np.nd
         yield order[None, i : i + batch_size]
 
 
-def _fetched(seen: list[tuple[int, StepMetrics]]) -> np.ndarray:
-    metrics = jax.device_get([metrics for _, metrics in seen])
-    return np.array([(images, *values) for (images, _), values in zip(seen, metrics, strict=True)], np.float64)
+def _to_host(dispatched: list[tuple[int, StepMetrics]]) -> np.ndarray:
+    rows = [(images, metrics.loss, metrics.accuracy) for images, metrics in dispatched]
+    return np.array(jax.device_get(rows), np.float64)

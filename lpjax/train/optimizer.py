@@ -1,4 +1,4 @@
-"""SGD as the papers' code runs it, and its learning-rate schedules."""
+"""SGD as in the papers' code, and its learning-rate schedules."""
 
 from collections.abc import Sequence
 
@@ -17,9 +17,9 @@ def sgd(
     """Builds SGD with momentum and coupled weight decay, `v ← μv + (g + λw); w ← w - η v`, as `torch.optim.SGD` does.
 
     Args:
-      schedule: Learning rate η by step.
+      schedule: Learning rate η as a function of the step.
       momentum: μ, in [0, 1).
-      weight_decay: λ, on every parameter, BatchNorm and biases included.
+      weight_decay: λ, applied to every parameter, including BatchNorm parameters and biases.
 
     Returns:
       An optax transform.
@@ -36,18 +36,18 @@ def sgd(
 def learning_rate(
     schedule: str, peak: float, total: int, *, milestones: Sequence[int] = (), decay: float = 0.1, warmup: int = 0
 ) -> optax.Schedule:
-    """Builds a learning rate by step, with linear warm-up.
+    """Builds a learning-rate schedule with linear warm-up.
 
-    `step`: `peak * decay ** #{milestones <= s}`; `cosine`: `peak * (1 + cos(π s / total)) / 2`; all multiplied by
-    `min(1, s / warmup)`.
+    `step`: `peak * decay ** #{milestones <= s}`; `cosine`: `peak * (1 + cos(π s / total)) / 2`; `constant`: `peak`.
+    All are multiplied by `min(1, s / warmup)`.
 
     Args:
       schedule: `'step'`, `'cosine'` or `'constant'`.
       peak: The learning rate after warm-up.
-      total: Steps of the whole training.
+      total: Total number of training steps.
       milestones: Steps at which `'step'` multiplies by `decay`.
-      decay: That factor.
-      warmup: Steps of the warm-up; 0 for none. The first step then has rate 0.
+      decay: The factor at each milestone.
+      warmup: Warm-up steps; 0 disables warm-up. With warm-up, the learning rate of the first step is 0.
 
     Returns:
       A function from step (int) to a float32 scalar.
@@ -61,7 +61,7 @@ def learning_rate(
       [0.1, 0.01]
 
     Departs from the authors' code:
-      Their optional CIFAR warm-up (off by default) counts from 1: `(s + 1) / warmup`. This is OpenLTH's form.
+      Their optional CIFAR warm-up (off by default) is `(s + 1) / warmup`; this one is that of OpenLTH.
     """
     one_of("schedule", schedule, SCHEDULES)
     drops = np.asarray(sorted(milestones), np.int32)
@@ -69,10 +69,12 @@ def learning_rate(
     def rate(step: jnp.ndarray) -> jnp.ndarray:
         step = jnp.asarray(step, jnp.int32)
         scale = jnp.float32(peak)
-        if schedule == "step" and drops.size:  # XLA of jax 0.11 crashes on empty arrays spread over devices
+        if schedule == "step" and drops.size:  # XLA of jax 0.11 crashes on empty sharded arrays
             scale = scale * jnp.float32(decay) ** jnp.sum(step >= drops).astype(jnp.float32)
         if schedule == "cosine":
             scale = scale * (1 + jnp.cos(jnp.pi * jnp.minimum(step / total, 1))) / 2
-        return scale * jnp.minimum(step / warmup, 1) if warmup else scale
+        if warmup:
+            scale = scale * jnp.minimum(step / warmup, 1)
+        return scale
 
     return rate

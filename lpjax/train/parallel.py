@@ -1,4 +1,4 @@
-"""One program on many devices: batches are spread, everything else is replicated."""
+"""Data parallelism: one program on many devices, with sharded batches and everything else replicated."""
 
 from collections.abc import Sequence
 from typing import Any, TypeVar
@@ -16,67 +16,74 @@ T = TypeVar("T")
 
 
 def mesh_of(devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """Lines devices up along the one axis `'data'`.
+    """Makes a mesh with the single axis `'data'`.
 
     Args:
-      devices: Those to use; all devices of all processes by default.
+      devices: The devices; by default all devices of all processes.
 
     Returns:
       A one-axis mesh with automatic axis types.
     """
-    return Mesh(np.array(jax.devices() if devices is None else devices), (AXIS,))
+    if devices is None:
+        devices = jax.devices()
+    return Mesh(np.array(devices), (AXIS,))
 
 
 def replicate(tree: T, mesh: Mesh) -> T:
-    """Puts a copy of a pytree of arrays on every device.
+    """Replicates a pytree of arrays over all devices of a mesh.
 
-    In several processes each serves its own devices, and nothing passes between hosts: all must hold the same arrays.
-    (`jax.device_put` would send every array of the first host to all others and compare.)
+    With several processes, each process copies its own arrays to its own devices without communication, so all must
+    hold equal arrays. (`jax.device_put` would broadcast every array from the first process and compare.)
 
     Args:
-      tree: Host or device arrays, numbers, or typed keys; the same in every process.
+      tree: Host or device arrays, numbers, or typed keys; equal in all processes.
       mesh: The devices.
 
     Returns:
-      The tree, replicated. What lies on a device already may share its buffer with the copy there.
+      The replicated tree. An array that is on a device already may share its buffer with the copy there.
     """
-    everywhere = NamedSharding(mesh, P())
-    if everywhere.is_fully_addressable:
-        return jax.device_put(tree, everywhere)
+    replicated = NamedSharding(mesh, P())
+    if replicated.is_fully_addressable:
+        return jax.device_put(tree, replicated)
 
-    def copies(leaf: Any) -> jax.Array:
+    def replicate_leaf(leaf: Any) -> jax.Array:
         if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
-            return jax.device_put(leaf, everywhere)
-        here = [jax.device_put(leaf, device) for device in mesh.local_devices]
-        return jax.make_array_from_single_device_arrays(np.shape(leaf), everywhere, here)
+            return jax.device_put(leaf, replicated)
+        copies = [jax.device_put(leaf, device) for device in mesh.local_devices]
+        return jax.make_array_from_single_device_arrays(np.shape(leaf), replicated, copies)
 
-    return jax.tree.map(copies, tree)
+    return jax.tree.map(replicate_leaf, tree)
 
 
-def data_parallel(step: Step, mesh: Mesh, *, whole: bool = True) -> Step:
-    """Maps a per-device step over a mesh and compiles it; the state's buffers are donated.
+def data_parallel(step: Step, mesh: Mesh, *, replicated_data: bool = True) -> Step:
+    """Maps a per-device step over a mesh and compiles it; the buffers of the state are donated.
 
-    The same function runs under `jax.pmap(step, axis_name='data')` unchanged, with the same bits.
+    `jax.pmap(step, axis_name='data')` runs the same function with bit-identical results.
 
     Args:
       step: A step built with `axis_name='data'`.
       mesh: One axis, `'data'`.
-      whole: Every device holds all data, and takes what its indices name; if not, data are spread with the indices,
-        image by image, as `train_step(..., take=whole)` wants them.
+      replicated_data: If True, every device holds all data, and indexes them. If False, data and indices are sharded
+        alike along the image axis, for a step built with `take=identity_batch`.
 
     Returns:
-      A step over global batches. A batch that the devices do not divide evenly is computed whole by each of them:
-      the numbers are the same, the time is not.
+      A step over global batches. If the number of devices does not divide a batch, every device computes the full
+      batch: the results are the same, but the step takes longer.
     """
 
-    def mapped(state: TrainState, data: Batch, indices: jax.Array, key: jax.Array) -> tuple[TrainState, StepMetrics]:
-        even = indices.shape[-1] % mesh.size == 0
-        spread = P(*[None] * (indices.ndim - 1), AXIS) if even else P()
-        images = P(AXIS) if even and not whole else P()
-        # Under shard_map's own default, check_vma=True, a pmean of gradients can come out times the device count.
+    def parallel_step(
+        state: TrainState, data: Batch, indices: jax.Array, key: jax.Array
+    ) -> tuple[TrainState, StepMetrics]:
+        indices_spec = P()
+        data_spec = P()
+        if indices.shape[-1] % mesh.size == 0:
+            indices_spec = P(*[None] * (indices.ndim - 1), AXIS)
+            if not replicated_data:
+                data_spec = P(AXIS)
+        # With check_vma=True, the default of shard_map, a pmean of gradients can be too large by the device count.
         per_device = jax.shard_map(
-            step, mesh=mesh, in_specs=(P(), images, spread, P()), out_specs=(P(), P()), check_vma=False
+            step, mesh=mesh, in_specs=(P(), data_spec, indices_spec, P()), out_specs=(P(), P()), check_vma=False
         )
         return per_device(state, data, indices, key)
 
-    return jax.jit(mapped, donate_argnums=0)
+    return jax.jit(parallel_step, donate_argnums=0)

@@ -1,4 +1,4 @@
-"""One step of SGD, written for one device of many."""
+"""One training step, as computed by each device."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -14,12 +14,12 @@ PyTree = Any
 
 
 class TrainState(NamedTuple):
-    """What one step hands to the next.
+    """The state that training steps update.
 
     Attributes:
-      step: Optimizer steps done on the schedule's clock, int32 scalar.
-      variables: Parameters and BatchNorm's running statistics.
-      opt_state: State of the optimizer.
+      step: Position on the learning-rate schedule, in optimizer steps, int32 scalar.
+      variables: Parameters and running BatchNorm statistics.
+      opt_state: The optimizer's state.
     """
 
     step: jax.Array
@@ -28,11 +28,11 @@ class TrainState(NamedTuple):
 
 
 class StepMetrics(NamedTuple):
-    """What a step saw of its batch, before its update.
+    """Metrics of one batch, before the update.
 
     Attributes:
       loss: Mean cross entropy in nats, float32 scalar.
-      accuracy: Fraction of the batch classified rightly, float32 scalar.
+      accuracy: Fraction of the batch classified correctly, float32 scalar.
     """
 
     loss: jax.Array
@@ -43,16 +43,16 @@ Step = Callable[[TrainState, Batch, jax.Array, jax.Array], tuple[TrainState, Ste
 
 
 def initial_state(variables: Variables, optimizer: optax.GradientTransformation, step: int = 0) -> TrainState:
-    """Starts training at a point of the schedule with fresh moments.
+    """Makes the initial training state, at any position of the learning-rate schedule.
 
     Args:
-      variables: What to train.
-      optimizer: Its optimizer.
-      step: Where on the learning rate's clock to start; a rewound ticket starts at the rewind point.
+      variables: Parameters and batch statistics to start from.
+      optimizer: An optax transform.
+      step: Position on the schedule; a rewound ticket starts at the step it was rewound to.
 
     Returns:
-      The state before the first step, in buffers of its own: steps may donate them. Schedule counters stand at
-      `step`, counters of moments at 0.
+      The state before the first step. Its buffers are copies, which steps may donate. Schedule counters are `step`;
+      moments and their counters are 0.
     """
 
     def is_schedule(state: Any) -> bool:
@@ -67,28 +67,28 @@ def initial_state(variables: Variables, optimizer: optax.GradientTransformation,
     return jax.tree.map(jnp.copy, TrainState(count, variables, opt_state))
 
 
-def gather(data: Batch, indices: jax.Array) -> Batch:
-    """Takes a batch out of a whole split.
+def take_batch(data: Batch, indices: jax.Array) -> Batch:
+    """Takes the images and labels at given indices of a split.
 
     Args:
       data: The split.
-      indices: `[B]`, which of its images.
+      indices: `[B]`, indices into the split.
 
     Returns:
-      Those images and their labels.
+      The batch of these images and labels.
     """
     return Batch(data.images[indices], data.labels[indices])
 
 
-def whole(data: Batch, indices: jax.Array) -> Batch:
-    """Takes all data for the batch, as they arrive from a stream.
+def identity_batch(data: Batch, indices: jax.Array) -> Batch:
+    """Returns the data as they are, for data that are a batch already, e.g. from a stream.
 
     Args:
       data: `B` images and labels.
-      indices: `[B]`, what each is called in its data set; their augmentation depends on it.
+      indices: `[B]`, the index of each image in its data set; ignored here, used for augmentation by the step.
 
     Returns:
-      The data.
+      `data`.
     """
     del indices
     return data
@@ -100,7 +100,7 @@ def cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: float = 0.0) 
     Args:
       logits: `[B, classes]`, float32.
       labels: `[B]`, integers.
-      smoothing: Share of the target spread evenly over all classes, in [0, 1).
+      smoothing: Fraction of the target distributed uniformly over all classes, in [0, 1).
 
     Returns:
       A scalar in nats.
@@ -121,12 +121,12 @@ def train_step(
     label_smoothing: float = 0.0,
     stats_momentum: float = 0.9,
     axis_name: str | None = None,
-    take: Callable[[Batch, jax.Array], Batch] = gather,
+    take: Callable[[Batch, jax.Array], Batch] = take_batch,
 ) -> Step:
-    """Builds the step: take a batch, augment, differentiate, update.
+    """Builds a training step: take a batch, augment it, compute gradients, update.
 
-    Running statistics follow `s ← m s + (1 - m) s_batch`. An image's augmentation depends on the key, the step and
-    the image's index alone, so the numbers are the same however a batch is spread over devices.
+    Running statistics follow `s ← m s + (1 - m) s_batch`. The augmentation of an image depends only on the key, the
+    step and the index of the image, not on how a batch is sharded over devices.
 
     Args:
       apply: The network.
@@ -134,12 +134,13 @@ def train_step(
       augment: Keys and uint8 images to normalized floats.
       label_smoothing: In [0, 1).
       stats_momentum: `m`; PyTorch's default momentum of 0.1 is 0.9 here.
-      axis_name: The mapped axis over which batches are spread: gradients, loss and statistics are the global batch's.
-      take: How a batch is had from data and indices; `whole` where the data are the batch itself.
+      axis_name: The mapped axis over which batches are sharded; gradients, loss and statistics are those of the global
+        batch.
+      take: Makes the batch of data and indices; `identity_batch` if the data are the batch.
 
     Returns:
-      `step(state, data, indices [B] or [K, B], key) -> (state, metrics)`; with a leading axis, K steps in one call
-      and the mean of their metrics.
+      `step(state, data, indices [B] or [K, B], key) -> (state, metrics)`. Indices `[K, B]` run K steps in one call,
+      and the metrics are their means.
     """
 
     def single(state: TrainState, data: Batch, indices: jax.Array, key: jax.Array) -> tuple[TrainState, StepMetrics]:
@@ -157,16 +158,16 @@ def train_step(
         accuracy = jnp.mean(jnp.argmax(logits, -1) == labels, dtype=jnp.float32)
         grads, stats, metrics = _global_mean((grads, stats, StepMetrics(loss, accuracy)), axis_name)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.variables.params)
-        running = jax.tree.map(
+        params = optax.apply_updates(state.variables.params, updates)
+        running_stats = jax.tree.map(
             lambda old, new: stats_momentum * old + (1 - stats_momentum) * new, state.variables.stats, stats
         )
-        variables = Variables(optax.apply_updates(state.variables.params, updates), running)
-        return TrainState(state.step + 1, variables, opt_state), metrics
+        return TrainState(state.step + 1, Variables(params, running_stats), opt_state), metrics
 
     def step(state: TrainState, data: Batch, indices: jax.Array, key: jax.Array) -> tuple[TrainState, StepMetrics]:
         if indices.ndim == 1:
             return single(state, data, indices, key)
-        # XLA:CPU runs convolutions inside a loop 25 times slower (jax#12868), so a lone step gets no loop.
+        # XLA:CPU runs convolutions inside a loop 25 times slower (jax#12868), so a single step has no loop.
         if indices.shape[0] == 1:
             return single(state, data, indices[0], key)
         state, metrics = lax.scan(lambda s, rows: single(s, data, rows, key), state, indices)
@@ -176,7 +177,7 @@ def train_step(
 
 
 def _varying(params: PyTree, axis_name: str | None) -> PyTree:
-    """Makes gradients per-device under any checking mode of shard_map; without it some modes sum them unasked."""
+    """Marks parameters as varying, so that no `check_vma` mode of `shard_map` sums gradients over devices."""
     if axis_name is None:
         return params
     return jax.tree.map(lambda p: lax.pcast(p, axis_name, to="varying"), params)

@@ -222,7 +222,7 @@ def test_recalibration_may_ask_for_more_images_than_there_are(small_config):
 def trained(job, start=None, **options):
     state = start or train.initial_state(job.initialize(jax.random.key(0)), job.optimizer(job.mask))
     return [
-        (moment.step, jax.device_get(moment.state), moment.seen) for moment in job.fit(job.step, state, KEY, **options)
+        (event.step, jax.device_get(event.state), event.metrics) for event in job.fit(job.step, state, KEY, **options)
     ]
 
 

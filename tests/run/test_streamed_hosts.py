@@ -58,8 +58,8 @@ def losses(home):
     """Images, loss and accuracy of six steps."""
     job = prepare(config_of(home))
     state = train.initial_state(job.initialize(jax.random.key(0)), job.optimizer(job.mask))
-    moments = job.fit(job.step, state, jax.random.key(KEY), stop=2 * job.steps_per_epoch)
-    return np.concatenate([moment.seen for moment in moments]).tolist()
+    events = job.fit(job.step, state, jax.random.key(KEY), stop=2 * job.steps_per_epoch)
+    return np.concatenate([event.metrics for event in events]).tolist()
 
 
 @pytest.fixture(scope="module")

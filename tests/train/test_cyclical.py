@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lpjax.train import SHAPES, cyclical, lowest, phases
+from lpjax.train import SHAPES, collection_step, cyclical, phases
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_a_rate_comes_back_stays_in_range_and_is_lowest_where_tickets_are_collec
     rate = cyclical(0.1, 0.7, cycle, shape)
     assert float(rate(step)) == float(rate(step + cycle))
     assert 0.1 - 1e-6 <= float(rate(step)) <= 0.7 + 1e-6
-    assert float(rate(lowest(shape, cycle) - 1)) <= float(rate(step)) + 1e-6
+    assert float(rate(collection_step(shape, cycle) - 1)) <= float(rate(step)) + 1e-6
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -97,16 +97,16 @@ def test_a_rate_is_a_float32_scalar(shape):
 
 
 @pytest.mark.parametrize(
-    ("call", "message"),
+    ("call", "field"),
     [
-        (lambda: cyclical(0.1, 0.2, 8, "triangel"), r"^unknown shape 'triangel'; did you mean 'triangle'\?"),
-        (lambda: cyclical(0.2, 0.1, 8), r"^learning rates go from 0\.2 to 0\.1; give 0 < low <= high$"),
-        (lambda: cyclical(0.1, 0.2, 0), r"^cycle 0 is out of range; give its steps, 1 or more$"),
-        (lambda: phases(100, 1.0, 8), r"^share 1\.0 is out of range; .* in \[0, 1\)$"),
-        (lambda: phases(100, 0.1, 0), r"^cycle 0 is out of range; give its length, 1 or more$"),
-        (lambda: lowest("fgee", 8), "did you mean 'fge'"),
+        (lambda: cyclical(0.1, 0.2, 8, "triangel"), "shape .*'triangel'"),
+        (lambda: cyclical(0.2, 0.1, 8), "low, high"),
+        (lambda: cyclical(0.1, 0.2, 0), "cycle: got 0"),
+        (lambda: phases(100, 1.0, 8), r"share: got 1\.0"),
+        (lambda: phases(100, 0.1, 0), "cycle: got 0"),
+        (lambda: collection_step("fgee", 8), "shape .*'fgee'"),
     ],
 )
-def test_what_cannot_be_is_refused_in_one_line(call, message):
-    with pytest.raises(ValueError, match=message):
+def test_a_bad_argument_is_refused_by_name(call, field):
+    with pytest.raises(ValueError, match=field):
         call()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from lpjax.train import evaluator, mapped, predict
+from lpjax.train import evaluator, predict, with_sequential_vmap
 from lpjax.types import Batch, Variables
 
 
@@ -66,7 +66,7 @@ def test_mapped_over_networks_the_bits_are_those_of_a_loop(tiny, batch_size):
         return predict(tiny.apply, tiny.preprocess, variables, tiny.data.images, batch_size)
 
     stack, one = stack_of(tiny.variables), jax.jit(logits)
-    together = jax.jit(jax.vmap(mapped(logits)))(stack)
+    together = jax.jit(jax.vmap(with_sequential_vmap(logits)))(stack)
     for index in range(3):
         np.testing.assert_array_equal(together[index], one(member_of(stack, index)))
 
@@ -76,7 +76,7 @@ def test_mapped_over_networks_accuracies_are_those_of_a_loop(tiny, batch_size):
     evaluate = evaluator(tiny.apply, tiny.preprocess, tiny.data, batch_size)
     stack = stack_of(tiny.variables)
     singles = [evaluate(member_of(stack, index)) for index in range(3)]
-    np.testing.assert_array_equal(jax.vmap(mapped(evaluate))(stack), singles)
+    np.testing.assert_array_equal(jax.vmap(with_sequential_vmap(evaluate))(stack), singles)
 
 
 def two_convolutions(variables, images, *, train=False, axis_name=None):
@@ -95,10 +95,10 @@ def group_counts(function, stack):
 def test_mapped_over_networks_no_convolution_is_grouped(tiny):
     evaluate = evaluator(two_convolutions, tiny.preprocess, tiny.data, 6)
     stack = stack_of(Variables([jnp.ones((3, 3, 1, 2)), jnp.ones((3, 3, 2, 3))], {}))
-    assert group_counts(mapped(evaluate), stack) == {1}
-    assert max(group_counts(evaluate, stack)) > 1  # what `mapped` is there to avoid
+    assert group_counts(with_sequential_vmap(evaluate), stack) == {1}
+    assert max(group_counts(evaluate, stack)) > 1  # what `with_sequential_vmap` is there to avoid
 
 
 def test_mapped_changes_nothing_for_one_network(tiny):
     evaluate = evaluator(tiny.apply, tiny.preprocess, tiny.data, 6)
-    assert mapped(evaluate)(tiny.variables) == evaluate(tiny.variables)
+    assert with_sequential_vmap(evaluate)(tiny.variables) == evaluate(tiny.variables)

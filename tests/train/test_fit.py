@@ -1,4 +1,4 @@
-"""Training as a stream of moments: orders, pauses, resumption."""
+"""Training as a stream of events: orders of images, steps that yield, resumption."""
 
 import jax
 import jax.numpy as jnp
@@ -43,8 +43,8 @@ def start(step=0):
 
 def rows_of(step=0, *, stop, steps_per_dispatch=1, key=KEY, **settings):
     recorder, feed = Recorder(), resident(TEN, 4, steps_per_dispatch)
-    moments = list(fit(recorder, start(step), feed, key, images=10, batch_size=4, stop=stop, **settings))
-    return recorder.rows, moments
+    events = list(fit(recorder, start(step), feed, key, images=10, batch_size=4, stop=stop, **settings))
+    return recorder.rows, events
 
 
 def test_every_epoch_visits_every_image_once_in_an_order_of_its_own():
@@ -63,7 +63,7 @@ def test_the_order_follows_the_key_alone():
 
 
 @pytest.mark.parametrize(
-    ("first", "stop", "marks", "pauses"),
+    ("first", "stop", "yield_at", "steps"),
     [
         (0, 6, (), [3, 6]),
         (0, 7, (), [3, 6, 7]),
@@ -74,21 +74,21 @@ def test_the_order_follows_the_key_alone():
         (0, 1, (), [1]),
     ],
 )
-def test_it_pauses_after_epochs_at_marks_and_at_the_end(first, stop, marks, pauses):
-    _, moments = rows_of(first, stop=stop, marks=marks)
-    assert [moment.step for moment in moments] == pauses
-    assert [int(moment.state.step) for moment in moments] == pauses
+def test_it_yields_after_epochs_at_given_steps_and_at_the_end(first, stop, yield_at, steps):
+    _, events = rows_of(first, stop=stop, yield_at=yield_at)
+    assert [event.step for event in events] == steps
+    assert [int(event.state.step) for event in events] == steps
 
 
-def test_it_pauses_where_it_is_asked_to_and_goes_on_as_if_it_had_not():
+def test_yielding_on_request_does_not_change_training():
     asked = []
-    rows, moments = rows_of(stop=6, pause=lambda step: asked.append(step) or step in (1, 5))
-    assert [moment.step for moment in moments] == [1, 3, 5, 6]
+    rows, events = rows_of(stop=6, should_yield=lambda step: asked.append(step) or step in (1, 5))
+    assert [event.step for event in events] == [1, 3, 5, 6]
     assert asked == [1, 2, 4, 5]
     whole, plain = rows_of(stop=6)
     for a, b in zip(rows, whole, strict=True):
         np.testing.assert_array_equal(a, b)
-    np.testing.assert_array_equal(*(np.concatenate([m.seen for m in found]) for found in (moments, plain)))
+    np.testing.assert_array_equal(*(np.concatenate([event.metrics for event in found]) for found in (events, plain)))
 
 
 def test_resumed_anywhere_it_visits_the_same_images():
@@ -103,19 +103,19 @@ def test_resumed_anywhere_it_visits_the_same_images():
 @pytest.mark.parametrize("steps", [2, 3, 5])
 def test_more_steps_a_dispatch_visit_the_same_images_in_the_same_batches(steps):
     one, _ = rows_of(stop=7)
-    more, moments = rows_of(stop=7, steps_per_dispatch=steps)
+    more, events = rows_of(stop=7, steps_per_dispatch=steps)
     assert max(len(r) for r in more) == (2 if steps == 2 else 1)  # an epoch has but two full batches
     split = [row for r in more for row in r]
     for a, b in zip(split, (r[0] for r in one), strict=True):
         np.testing.assert_array_equal(a, b)
-    assert [moment.step for moment in moments] == [3, 6, 7]
+    assert [event.step for event in events] == [3, 6, 7]
 
 
-def test_metrics_are_means_since_the_last_moment_weighed_by_images():
-    _, moments = rows_of(stop=6, marks=(1,))
-    losses = [float(moment.metrics.loss) for moment in moments]
+def test_metrics_are_means_since_the_last_event_weighted_by_images():
+    _, events = rows_of(stop=6, yield_at=(1,))
+    losses = [float(event.mean.loss) for event in events]
     np.testing.assert_allclose(losses, [1, (4 * 2 + 2 * 3) / 6, (4 * 4 + 4 * 5 + 2 * 6) / 10])
-    np.testing.assert_allclose([float(moment.metrics.accuracy) for moment in moments], np.multiply(losses, 2))
+    np.testing.assert_allclose([float(event.mean.accuracy) for event in events], np.multiply(losses, 2))
 
 
 @given(st.integers(0, 60), st.integers(1, 9), st.integers(1, 5))
@@ -141,15 +141,15 @@ def training(tiny):
     def train(state=None, stop=8, steps_per_dispatch=1, **settings):
         feed = resident(tiny.data, 6, steps_per_dispatch)
         state = initial_state(tiny.variables, optimizer) if state is None else state
-        moments = fit(step, state, feed, KEY, images=20, batch_size=6, stop=stop, **settings)
-        return [jax.device_get(moment) for moment in moments]
+        events = fit(step, state, feed, KEY, images=20, batch_size=6, stop=stop, **settings)
+        return [jax.device_get(event) for event in events]
 
     return train
 
 
 def test_resumed_in_the_middle_of_an_epoch_training_gives_the_same_bits(training):
-    whole = training(marks=(3,))
-    assert [moment.step for moment in whole] == [3, 4, 8]
+    whole = training(yield_at=(3,))
+    assert [event.step for event in whole] == [3, 4, 8]
     resumed = training(jax.tree.map(jnp.asarray, whole[0].state))
     jax.tree.map(np.testing.assert_array_equal, resumed, whole[1:])
     interrupted = training(stop=3)
@@ -161,12 +161,12 @@ def test_more_steps_a_dispatch_give_the_same_numbers(training):
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5), one.state.variables, three.state.variables
     )
-    np.testing.assert_allclose(one.metrics, three.metrics, rtol=1e-3)
+    np.testing.assert_allclose(one.mean, three.mean, rtol=1e-3)
 
 
 def test_training_learns_to_tell_its_images_apart(tiny):
     optimizer = sgd(learning_rate("constant", 0.3, 100), weight_decay=0.0)
     step = jax.jit(train_step(tiny.apply, optimizer, lambda keys, images: tiny.preprocess(images)))
     state, feed = initial_state(tiny.variables, optimizer), resident(tiny.data, 20)
-    moments = list(fit(step, state, feed, KEY, images=20, batch_size=20, stop=40))
-    assert moments[-1].metrics.loss < 0.8 * moments[0].metrics.loss
+    events = list(fit(step, state, feed, KEY, images=20, batch_size=20, stop=40))
+    assert events[-1].mean.loss < 0.8 * events[0].mean.loss

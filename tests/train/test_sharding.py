@@ -1,4 +1,4 @@
-"""What eight devices share out, batches or elements, comes to the numbers of one device, on every device alike."""
+"""Batches or candidates sharded over eight devices give the numbers of one device, on every device."""
 
 import jax
 import jax.numpy as jnp
@@ -11,8 +11,17 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 from jax.tree_util import Partial
 
-from lpjax.train import deal, evaluator, mapped, mesh_of, predict, recalibrator, replicate, spread
-from lpjax.train.spread import fill
+from lpjax.train import (
+    evaluator,
+    mesh_of,
+    predict,
+    recalibrator,
+    replicate,
+    shard_batch,
+    shard_candidates,
+    with_sequential_vmap,
+)
+from lpjax.train.sharding import pad_to_multiple
 from lpjax.types import Batch
 
 KEY = jax.random.key(5)
@@ -53,10 +62,10 @@ def programs(function, *args):
 def test_logits_of_any_number_of_images_are_those_of_one_device(tiny, eight, everywhere, images, batch_size):
     variables, data = everywhere
     parts = (tiny.apply, tiny.preprocess)
-    spread_out = jax.jit(lambda v, x: predict(*parts, v, x, batch_size, eight))(variables, data.images[:images])
-    assert spread_out.shape == (images, 3)
-    assert_close(spread_out, predict(*parts, tiny.variables, tiny.data.images[:images], batch_size))
-    assert_same_on_every_device(spread_out)
+    sharded = jax.jit(lambda v, x: predict(*parts, v, x, batch_size, eight))(variables, data.images[:images])
+    assert sharded.shape == (images, 3)
+    assert_close(sharded, predict(*parts, tiny.variables, tiny.data.images[:images], batch_size))
+    assert_same_on_every_device(sharded)
 
 
 @pytest.mark.parametrize("batch_size", [7, 20])
@@ -67,11 +76,11 @@ def test_accuracy_is_that_of_one_device(tiny, eight, everywhere, batch_size):
     assert_same_on_every_device(accuracy)
 
 
-def test_images_that_fill_up_a_batch_do_not_count(tiny, eight, everywhere):
+def test_padded_images_do_not_count(tiny, eight, everywhere):
     variables, data = everywhere
     labels = jnp.argmax(predict(tiny.apply, tiny.preprocess, tiny.variables, tiny.data.images), -1).astype(jnp.int32)
     wrong = replicate(labels.at[16].set((labels[16] + 1) % 3), eight)
-    for images, right in ((17, 16), (16, 16)):  # seven copies of the one that is classified wrongly are filled in
+    for images, right in ((17, 16), (16, 16)):  # seven copies of the one that is classified wrongly are padding
         batch = Batch(data.images[:images], wrong[:images])
         evaluate = jax.jit(evaluator(tiny.apply, tiny.preprocess, batch, 16, eight))
         assert float(evaluate(variables)) == np.float32(right) / np.float32(images)
@@ -81,9 +90,9 @@ def test_images_that_fill_up_a_batch_do_not_count(tiny, eight, everywhere):
 def test_recalibrated_statistics_are_those_of_the_whole_batch(tiny, eight, everywhere, images, batch_size):
     variables, data = everywhere
     sizes = {"images": images, "batch_size": batch_size}
-    spread_out = jax.jit(recalibrator(tiny.apply, tiny.augment, data, **sizes, mesh=eight))(variables, KEY)
-    assert_close(spread_out, recalibrator(tiny.apply, tiny.augment, tiny.data, **sizes)(tiny.variables, KEY))
-    assert_same_on_every_device(spread_out.stats)
+    sharded = jax.jit(recalibrator(tiny.apply, tiny.augment, data, **sizes, mesh=eight))(variables, KEY)
+    assert_close(sharded, recalibrator(tiny.apply, tiny.augment, tiny.data, **sizes)(tiny.variables, KEY))
+    assert_same_on_every_device(sharded.stats)
 
 
 def test_images_are_drawn_and_augmented_the_same_wherever_they_are_computed(tiny, eight, everywhere):
@@ -111,13 +120,17 @@ def stack_of(variables):
     )
 
 
-def test_a_spread_evaluation_may_be_mapped_over_networks(tiny, eight, everywhere):
+def test_a_sharded_evaluation_may_be_mapped_over_networks(tiny, eight, everywhere):
     variables, data = everywhere
     stack, alone = (stack_of(v) for v in (variables, tiny.variables))
     evaluate = evaluator(tiny.apply, tiny.preprocess, data, 8, eight)
-    expected = jax.vmap(mapped(evaluator(tiny.apply, tiny.preprocess, tiny.data, 8)))(alone)
+    expected = jax.vmap(with_sequential_vmap(evaluator(tiny.apply, tiny.preprocess, tiny.data, 8)))(alone)
     assert len(set(expected.tolist())) > 1
-    for together in (jax.vmap(mapped(evaluate)), jax.vmap(evaluate), lambda stack: lax.map(evaluate, stack)):
+    for together in (
+        jax.vmap(with_sequential_vmap(evaluate)),
+        jax.vmap(evaluate),
+        lambda stack: lax.map(evaluate, stack),
+    ):
         np.testing.assert_array_equal(jax.jit(together)(stack), expected)
 
 
@@ -131,55 +144,55 @@ def test_without_a_mesh_or_on_one_device_the_program_is_the_same(tiny):
         assert "manual" not in programs(recalibrate, tiny.variables, KEY)
         whole = programs(evaluator(tiny.apply, tiny.preprocess, tiny.data, 6), tiny.variables)
         assert programs(evaluate, tiny.variables) == whole
-    assert deal(alone) is lax.map
-    spread_out = evaluator(tiny.apply, tiny.preprocess, tiny.data, 6, mesh_of())
-    assert "manual" in programs(spread_out, tiny.variables)
+    assert shard_candidates(alone) is lax.map
+    sharded = evaluator(tiny.apply, tiny.preprocess, tiny.data, 6, mesh_of())
+    assert "manual" in programs(sharded, tiny.variables)
 
 
-def test_a_batch_is_spread_where_devices_divide_it(eight):
+def test_a_batch_is_sharded_where_devices_divide_it(eight):
     def sizes(batch, axis_name):
         return jnp.full((), batch.shape[0]), jnp.full((), axis_name is not None)
 
-    for size, share, spread_out in ((16, 2, True), (8, 1, True), (12, 12, False), (3, 3, False)):
-        seen, named = jax.jit(spread(sizes, eight))(jnp.zeros(size))
-        assert (int(seen), bool(named)) == (share, spread_out)
+    for size, share, sharded in ((16, 2, True), (8, 1, True), (12, 12, False), (3, 3, False)):
+        seen, named = jax.jit(shard_batch(sizes, eight))(jnp.zeros(size))
+        assert (int(seen), bool(named)) == (share, sharded)
 
 
 @given(st.integers(1, 9), st.integers(1, 9))
 @settings(max_examples=10)
-def test_filling_up_repeats_the_last_element_to_the_next_multiple(size, multiple):
+def test_padding_repeats_the_last_element_to_the_next_multiple(size, multiple):
     tree = {"a": np.arange(size), "b": np.arange(2.0 * size).reshape(size, 2)}
-    filled = fill(tree, multiple)
-    length = len(filled["a"])
+    padded = pad_to_multiple(tree, multiple)
+    length = len(padded["a"])
     assert length % multiple == 0
     assert size <= length < size + multiple
     for name, leaf in tree.items():
-        assert filled[name].dtype == jnp.asarray(leaf).dtype
-        np.testing.assert_array_equal(filled[name][:size], leaf)
-        np.testing.assert_array_equal(filled[name][size:], np.broadcast_to(leaf[-1], (length - size, *leaf.shape[1:])))
+        assert padded[name].dtype == jnp.asarray(leaf).dtype
+        np.testing.assert_array_equal(padded[name][:size], leaf)
+        np.testing.assert_array_equal(padded[name][size:], np.broadcast_to(leaf[-1], (length - size, *leaf.shape[1:])))
 
 
 @given(st.integers(1, 19), st.sampled_from([None, 1, 2, 3]))
 @settings(max_examples=5)
-def test_a_map_dealt_out_to_devices_is_the_map(size, batch_size):
+def test_a_map_sharded_over_devices_is_the_map(size, batch_size):
     def function(offset, x):
         return {"square": x["n"] * x["n"], "even": x["n"] % 2 == 0, "row": x["m"] + offset[x["n"] % 3]}
 
     held = Partial(function, replicate(jnp.arange(3.0), mesh_of()))
     xs = {"n": jnp.arange(size), "m": jnp.arange(3.0 * size).reshape(size, 3)}
-    dealt = jax.jit(lambda held, xs: deal(mesh_of())(held, xs, batch_size=batch_size))(held, xs)
-    jax.tree.map(np.testing.assert_array_equal, dealt, lax.map(Partial(function, jnp.arange(3.0)), xs))
-    assert_same_on_every_device(dealt)
+    mapped = jax.jit(lambda held, xs: shard_candidates(mesh_of())(held, xs, batch_size=batch_size))(held, xs)
+    jax.tree.map(np.testing.assert_array_equal, mapped, lax.map(Partial(function, jnp.arange(3.0)), xs))
+    assert_same_on_every_device(mapped)
 
 
 def test_every_device_computes_its_own_elements_alone(eight):
-    here = jax.jit(lambda xs: deal(eight)(lambda x: lax.axis_index("data"), xs))(jnp.arange(11))
+    here = jax.jit(lambda xs: shard_candidates(eight)(lambda x: lax.axis_index("data"), xs))(jnp.arange(11))
     assert here.tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5]
 
 
-def test_dealing_for_one_mesh_is_one_function_so_that_programs_are_shared(eight):
-    assert deal(eight) is deal(mesh_of())
-    assert deal(eight) is not deal(mesh_of(jax.devices()[:2]))
+def test_one_mesh_has_one_function_so_that_programs_are_shared(eight):
+    assert shard_candidates(eight) is shard_candidates(mesh_of())
+    assert shard_candidates(eight) is not shard_candidates(mesh_of(jax.devices()[:2]))
 
 
 @pytest.mark.parametrize(

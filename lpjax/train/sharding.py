@@ -1,0 +1,126 @@
+"""Sharding over devices outside the training step: the images of a batch, or the candidates of a `lax.map`."""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
+from jax.tree_util import Partial
+
+from lpjax.train.parallel import AXIS
+
+T = TypeVar("T")
+
+
+def shard_batch(function: Callable[[jax.Array, str | None], T], mesh: Mesh | None) -> Callable[[jax.Array], T]:
+    """Shards the batch argument of a function over the devices of a mesh.
+
+    Args:
+      function: `(batch [B, ...], axis_name) -> result`. With an `axis_name`, `batch` is the device's shard, and the
+        function must reduce over that mesh axis so that the result is the same on every device. With `axis_name=None`
+        it receives the full batch. Arrays on the mesh must be arguments bound by `jax.tree_util.Partial`, not closed
+        over.
+      mesh: One axis, `'data'`; None runs on the device that holds the arrays.
+
+    Returns:
+      `batch -> result`. If the number of devices does not divide `B`, every device computes the full batch. Without a
+      mesh, or with a single device, the function is called directly.
+
+    Example:
+      >>> def mean(batch, axis_name):
+      ...     return batch.mean() if axis_name is None else lax.pmean(batch.mean(), axis_name)
+      >>> float(shard_batch(mean, Mesh(jax.devices(), ('data',)))(jnp.arange(16.0)))
+      7.5
+    """
+
+    def on_batch(batch: jax.Array) -> T:
+        if mesh is None or mesh.size == 1 or batch.shape[0] % mesh.size:
+            return function(batch, None)
+
+        def on_shard(function: Callable[[jax.Array, str | None], T], shard: jax.Array) -> T:
+            return function(shard, AXIS)
+
+        sharded = jax.shard_map(on_shard, mesh=mesh, in_specs=(P(), P(AXIS)), out_specs=P(), check_vma=False)
+        return sharded(as_partial(function), batch)
+
+    return on_batch
+
+
+@cache
+def shard_candidates(mesh: Mesh) -> Callable[..., Any]:
+    """Makes a `lax.map` whose elements are sharded over devices; each device computes its own elements.
+
+    Devices communicate only to gather the results. Elements are padded to a multiple of the number of devices with
+    copies of the last one, whose results are discarded: `k` elements on `n` devices take the time of `ceil(k / n)`.
+
+    Args:
+      mesh: One axis, `'data'`.
+
+    Returns:
+      `map(function, xs, *, batch_size=None) -> ys`, like `lax.map`, with `ys` replicated; `lax.map` itself for a mesh
+      of one device. Arrays on the mesh must be arguments bound by `jax.tree_util.Partial`, not closed over.
+
+    Example:
+      >>> shard_candidates(Mesh(jax.devices(), ('data',)))(lambda x: x * x, jnp.arange(3)).tolist()
+      [0, 1, 4]
+    """
+    if mesh.size == 1:
+        return lax.map
+
+    def sharded_map(function: Callable[[Any], T], xs: Any, *, batch_size: int | None = None) -> T:
+        def on_shard(function: Callable[[Any], T], xs: Any) -> T:
+            ys = lax.map(function, xs, batch_size=batch_size)
+            return lax.all_gather(ys, AXIS, tiled=True)
+
+        sharded = jax.shard_map(on_shard, mesh=mesh, in_specs=(P(), P(AXIS)), out_specs=P(), check_vma=False)
+        size = len(jax.tree.leaves(xs)[0])
+        ys = sharded(as_partial(function), pad_to_multiple(xs, mesh.size))
+        return jax.tree.map(lambda y: y[:size], ys)
+
+    return sharded_map
+
+
+def as_partial(function: Callable[..., T]) -> Callable[..., T]:
+    """Wraps a function in `jax.tree_util.Partial`, so that it can be an argument of a sharded function.
+
+    The bound arguments of a `Partial` are its leaves. Arrays that a function closes over instead are not arguments of
+    `jax.shard_map`, and JAX rejects indexing into them inside it.
+
+    Args:
+      function: Any function.
+
+    Returns:
+      The function itself if it is a `Partial`; otherwise a `Partial` without leaves.
+
+    Example:
+      >>> jax.tree.leaves(as_partial(Partial(max, 3))), jax.tree.leaves(as_partial(max))
+      ([3], [])
+    """
+    return function if isinstance(function, Partial) else Partial(function)
+
+
+def pad_to_multiple(tree: T, multiple: int) -> T:
+    """Pads the leading axis of arrays to a multiple by repeating the last element.
+
+    Args:
+      tree: Arrays `[N, ...]`, N at least 1.
+      multiple: The padded length is a multiple of this number, at least 1.
+
+    Returns:
+      Arrays `[M, ...]`, where M is the smallest multiple that is at least N.
+
+    Example:
+      >>> pad_to_multiple(jnp.array([1, 2, 3]), 2).tolist()
+      [1, 2, 3, 3]
+    """
+
+    def pad(leaf: jax.Array) -> jax.Array:
+        widths = [(0, 0)] * leaf.ndim
+        widths[0] = (0, -len(leaf) % multiple)
+        return jnp.pad(leaf, widths, mode="edge")
+
+    return jax.tree.map(pad, tree)
