@@ -64,7 +64,7 @@ def main(argv: list[str]) -> None:
             print(f"{name:>12} {rate:9.0f} {first:14.2f} {computing:8.3f} {waiting:10.3f} {share:6.2f}", flush=True)
 
 
-def written(home: str, images: int) -> data.Pictures:
+def written(home: str, images: int) -> data.ImageSplit:
     """Writes the images.
 
     Args:
@@ -92,7 +92,7 @@ def written(home: str, images: int) -> data.Pictures:
     data.write_directory(
         data.data_home(home), "photographs", "1.0.0", features, {"train": examples(images), "test": examples(1)}, ""
     )
-    return data.open_pictures("photographs", home)[0]
+    return data.open_image_splits("photographs", home)[0]
 
 
 def network(width: int) -> tuple[train.Step, train.TrainState]:
@@ -112,7 +112,7 @@ def network(width: int) -> tuple[train.Step, train.TrainState]:
     return train.data_parallel(step, train.mesh_of(), replicated_data=False), train.initial_state(variables, optimizer)
 
 
-def reading(pictures: data.Pictures, options: argparse.Namespace, workers: int) -> tuple[float, float]:
+def reading(pictures: data.ImageSplit, options: argparse.Namespace, workers: int) -> tuple[float, float]:
     """Reads without doing anything else.
 
     Args:
@@ -126,7 +126,7 @@ def reading(pictures: data.Pictures, options: argparse.Namespace, workers: int) 
     rows = np.tile(np.arange(pictures.size), options.rounds)
     batches = [rows[i : i + options.batch] for i in range(0, len(rows), options.batch)]
     start = time.perf_counter()
-    ready = data.read_ahead(data.Load(pictures, CROP, (0,)), batches, workers=workers)
+    ready = data.read_ahead(data.ImageLoader(pictures, CROP, (0,)), batches, workers=workers)
     next(ready)
     first = time.perf_counter()
     images = sum(len(batch.labels) for batch in ready)
@@ -134,7 +134,7 @@ def reading(pictures: data.Pictures, options: argparse.Namespace, workers: int) 
 
 
 def training(
-    pictures: data.Pictures, options: argparse.Namespace, workers: int, step: train.Step, state: train.TrainState
+    pictures: data.ImageSplit, options: argparse.Namespace, workers: int, step: train.Step, state: train.TrainState
 ) -> tuple[train.TrainState, float, float]:
     """Trains, and waits for every step and every batch by itself.
 

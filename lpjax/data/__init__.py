@@ -1,4 +1,4 @@
-"""Images and labels: where they come from, how they are prepared, loaded, augmented and normalized."""
+"""Image-classification data sets: preparation, loading, streaming, augmentation, normalization and corruption."""
 
 from lpjax.data.archives import ARCHIVES, Archive, prepare_archive
 from lpjax.data.augment import PADS, augmenter, preprocessor
@@ -8,13 +8,13 @@ from lpjax.data.crop import Crop
 from lpjax.data.directory import DataError, data_home, pinned_order, prepared, write_directory
 from lpjax.data.effects.table import BENCHMARK, EXTRA, SEVERITIES
 from lpjax.data.folders import prepare_folder
+from lpjax.data.image_split import ImageSplit, open_image_splits, read_labels
 from lpjax.data.pickles import read_pickle
-from lpjax.data.pictures import Pictures, open_pictures, read_labels
 from lpjax.data.png import decode_image, encode_png
 from lpjax.data.resident import PUBLISHED, Dataset, channel_statistics, divide, load
 from lpjax.data.sources import open_source
 from lpjax.data.stored import Source, Split, open_directory, open_split
-from lpjax.data.stream import Load, OnDemand, decode, read_ahead
+from lpjax.data.stream import ImageLoader, LazyImages, decode, read_ahead
 
 __all__ = [
     "ARCHIVES",
@@ -28,9 +28,9 @@ __all__ = [
     "Crop",
     "DataError",
     "Dataset",
-    "Load",
-    "OnDemand",
-    "Pictures",
+    "ImageLoader",
+    "ImageSplit",
+    "LazyImages",
     "Source",
     "Split",
     "augmenter",
@@ -44,7 +44,7 @@ __all__ = [
     "encode_png",
     "load",
     "open_directory",
-    "open_pictures",
+    "open_image_splits",
     "open_source",
     "open_split",
     "pinned_order",

@@ -1,4 +1,4 @@
-"""The official CIFAR archives, made into TFDS directories."""
+"""Conversion of the official CIFAR archives to TFDS directories."""
 
 import hashlib
 import pickle
@@ -17,16 +17,16 @@ from lpjax.data.png import encode_png
 
 
 class Archive(NamedTuple):
-    """What is known of an official archive.
+    """Description of an official archive.
 
     Attributes:
       url: Where it is published.
-      md5: Its checksum, hexadecimal.
-      version: TFDS's version of the data set.
+      md5: Its MD5 checksum, hexadecimal.
+      version: Version of the data set in TFDS.
       train: Members holding the training images, in the archive's own order.
       test: Members holding the test images.
       meta: The member holding the class names.
-      labels: By feature: the key of the labels in a member, and of the class names in `meta`.
+      labels: Per feature: the key of the labels in a member, and the key of the class names in `meta`.
     """
 
     url: str
@@ -61,26 +61,26 @@ ARCHIVES = {
         },
     ),
 }
-"""The archives by name of the data set."""
+"""The official archives, by name of the data set."""
 
 
 def prepare_archive(name: str, data_dir: str | Path = "", archive: str | Path = "", checksum: str = "") -> Path:
-    """Makes an official archive into a TFDS directory, in the archive's own order.
+    """Converts an official archive to a TFDS directory, in the order of the archive.
 
-    Index 45,000 onwards of the training split is then the hold-out of the papers' PyTorch code.
-    Returns at once if the data set is there already.
+    Training images 45,000 onwards are then the hold-out of the papers' PyTorch code.
+    Does nothing if the data set is prepared already.
 
     Args:
       name: A name of `ARCHIVES`.
-      data_dir: Where TFDS directories lie; empty for TFDS's own default.
-      archive: The archive, if it is on disk; otherwise it is downloaded to `data_dir/downloads`.
-      checksum: The MD5 wanted, hexadecimal; empty for the official one.
+      data_dir: The folder of TFDS directories; empty for the default of TFDS.
+      archive: Path of the archive; empty to download it to `data_dir/downloads`.
+      checksum: The expected MD5, hexadecimal; empty for the official one.
 
     Returns:
       The directory, which `tfds.builder(name, data_dir=data_dir)` reads.
 
     Raises:
-      DataError: If the archive cannot be had, differs from the published one, or cannot be read.
+      DataError: If the archive cannot be downloaded, differs from the official one, or cannot be read.
       ValueError: If the name is unknown.
 
     Example:
@@ -90,21 +90,20 @@ def prepare_archive(name: str, data_dir: str | Path = "", archive: str | Path = 
     """
     known = ARCHIVES[one_of("archive", name, ARCHIVES)]
     home = data_home(data_dir)
-    if (there := prepared(home).get(f"{name}:{known.version}")) is not None:
-        return there
+    directory = prepared(home).get(f"{name}:{known.version}")
+    if directory is not None:
+        return directory
     if checksum:
         known = known._replace(md5=checksum)
     path = _checked(Path(archive).expanduser(), known) if archive else _downloaded(name, known, home)
     members = _members(path, known)
     try:
         classes = {feature: members[known.meta][names] for feature, (_, names) in known.labels.items()}
-        splits = {
-            split: list(_batches(members, files, known.labels))
-            for split, files in (("train", known.train), ("test", known.test))
-        }
+        train = list(_batches(members, known.train, known.labels))
+        test = list(_batches(members, known.test, known.labels))
     except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{path} is not laid out like {PurePosixPath(known.url).name}: {error!r} is amiss") from error
-    examples = {split: _examples(split, batches) for split, batches in splits.items()}
+        raise DataError(f"{path} does not have the layout of {PurePosixPath(known.url).name}: {error!r}") from error
+    examples = {"train": _examples("train", train), "test": _examples("test", test)}
     return write_directory(home, name, known.version, _features(classes), examples, f"From {known.url}, in its order.")
 
 
@@ -115,8 +114,7 @@ def _checked(path: Path, known: Archive) -> Path:
         md5 = hashlib.file_digest(file, "md5").hexdigest()
     if md5 != known.md5:
         raise DataError(
-            f"{path} is incomplete or altered: its MD5 is {md5}, {known.md5} is wanted; "
-            f"download it again from {known.url}"
+            f"{path} is incomplete or altered: got MD5 {md5}, expected {known.md5}; download it again from {known.url}"
         )
     return path
 
@@ -124,7 +122,7 @@ def _checked(path: Path, known: Archive) -> Path:
 def _downloaded(name: str, known: Archive, home: Path) -> Path:
     import pooch
 
-    pooch.get_logger().setLevel("WARNING")  # the bar says enough
+    pooch.get_logger().setLevel("WARNING")  # the progress bar suffices
     try:
         path = pooch.retrieve(
             known.url,
@@ -135,9 +133,9 @@ def _downloaded(name: str, known: Archive, home: Path) -> Path:
         )
     except (OSError, ValueError) as error:  # requests' errors are OSErrors, a wrong checksum is a ValueError
         raise DataError(
-            f"{name} is not in {home} and cannot be downloaded ({type(error).__name__}); get {known.url} elsewhere "
-            f"and run `python -m lpjax.data.prepare {name} --archive=PATH --data_dir={home}`, or point at "
-            f"prepared data with --config.data_dir=DIR"
+            f"{name} is not in {home} and cannot be downloaded ({type(error).__name__}); download {known.url} "
+            f"elsewhere and run `python -m lpjax.data.prepare {name} --archive=PATH --data_dir={home}`, or give "
+            f"--config.data_dir=DIR with prepared data"
         ) from error
     return Path(path)
 
@@ -148,11 +146,14 @@ def _members(path: Path, known: Archive) -> dict[str, Any]:
     try:
         with tarfile.open(path, "r:gz") as tar:
             for member in tar:
-                if (name := PurePosixPath(member.name).name) in wanted and (file := tar.extractfile(member)):
+                name = PurePosixPath(member.name).name
+                file = tar.extractfile(member) if name in wanted else None
+                if file is not None:
                     members[name] = read_pickle(file)
     except (tarfile.TarError, pickle.UnpicklingError, EOFError, OSError, zlib.error) as error:
         raise DataError(f"{path} cannot be read ({error}); download it again from {known.url}") from error
-    if missing := sorted(wanted - set(members)):
+    missing = sorted(wanted - set(members))
+    if missing:
         raise DataError(f"{path} lacks {', '.join(missing)}; download it again from {known.url}")
     return members
 
@@ -162,8 +163,8 @@ _Batch = tuple[np.ndarray, dict[str, list[int]]]
 
 def _batches(members: dict[str, Any], files: tuple[str, ...], labels: dict[str, tuple[str, str]]) -> Iterator[_Batch]:
     for file in files:
-        planes = np.asarray(members[file]["data"], np.uint8).reshape(-1, 3, 32, 32)
-        yield planes.transpose(0, 2, 3, 1), {feature: members[file][key] for feature, (key, _) in labels.items()}
+        images = np.asarray(members[file]["data"], np.uint8).reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+        yield images, {feature: members[file][key] for feature, (key, _) in labels.items()}
 
 
 def _examples(split: str, batches: list[_Batch]) -> Iterator[dict[str, Any]]:

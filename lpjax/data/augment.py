@@ -1,4 +1,4 @@
-"""Augmentation and normalization, inside the jitted step."""
+"""Augmentation and normalization, as part of the jitted step."""
 
 from collections.abc import Sequence
 
@@ -13,11 +13,11 @@ PADS = {"zero": "constant", "reflect": "reflect"}
 
 
 def preprocessor(mean: Sequence[float], std: Sequence[float]) -> Preprocess:
-    """Returns `(images / 255 - mean) / std`.
+    """Makes a function that normalizes images, `(images / 255 - mean) / std`.
 
     Args:
-      mean: Per channel, of pixels in [0, 1].
-      std: Per channel, of pixels in [0, 1], above 0.
+      mean: Mean of every channel, for pixels in [0, 1].
+      std: Standard deviation of every channel, for pixels in [0, 1], above 0.
 
     Returns:
       A pure function from images `[B, H, W, C]`, uint8, to float32.
@@ -27,7 +27,8 @@ def preprocessor(mean: Sequence[float], std: Sequence[float]) -> Preprocess:
       >>> preprocess(jnp.array([[[[0]], [[255]]]], jnp.uint8)).ravel().tolist()
       [-2.0, 2.0]
     """
-    center, scale = np.asarray(mean, np.float32), np.asarray(std, np.float32)
+    center = np.asarray(mean, np.float32)
+    scale = np.asarray(std, np.float32)
 
     def preprocess(images: jax.Array) -> jax.Array:
         return (images.astype(jnp.float32) / 255 - center) / scale
@@ -38,25 +39,25 @@ def preprocessor(mean: Sequence[float], std: Sequence[float]) -> Preprocess:
 def augmenter(
     mean: Sequence[float], std: Sequence[float], *, crop: int = 4, flip: bool = True, pad: str = "zero"
 ) -> Augment:
-    """Returns random crops and mirror images, normalized.
+    """Makes a function that applies random crops and horizontal flips, and normalizes.
 
-    An image is padded with `crop` pixels on every side **before** it is normalized, cut back to its size at a
-    uniformly drawn place, and mirrored with probability 1/2. What happens to an image depends on its key alone, so
-    batches spread over devices get the numbers of one device.
+    An image is padded by `crop` pixels on every side *before* normalization, cropped to its size at a uniformly drawn
+    position, and flipped with probability 1/2. The result for an image depends only on its key, not on how a batch is
+    sharded over devices.
 
     Args:
-      mean: Per channel, of pixels in [0, 1].
-      std: Per channel, of pixels in [0, 1], above 0.
-      crop: Pixels of padding, 0 or more.
-      flip: Whether to mirror at all.
-      pad: `'zero'` pads with black pixels, `'reflect'` with the image's own, mirrored at its edge.
+      mean: Mean of every channel, for pixels in [0, 1].
+      std: Standard deviation of every channel, for pixels in [0, 1], above 0.
+      crop: Pixels of padding, at least 0.
+      flip: Whether to flip images at random.
+      pad: `'zero'` pads with black pixels, `'reflect'` with the image reflected at its edge.
 
     Returns:
       A pure function from keys `[B]` and images `[B, H, W, C]`, uint8, to float32 images. With `crop=0, flip=False` it
-      is `preprocessor(mean, std)` whatever the keys.
+      is `preprocessor(mean, std)` and ignores the keys.
 
     Raises:
-      ValueError: If `crop` is negative, or `pad` unknown.
+      ValueError: If `crop` is negative, or `pad` is unknown.
 
     Example:
       >>> augment = augmenter((0.5,), (0.25,), crop=1, flip=False)
@@ -64,15 +65,15 @@ def augmenter(
       (2, 8, 8, 1)
     """
     if crop < 0:
-        raise ValueError(f"crop is {crop}; give 0 or more pixels")
+        raise ValueError(f"crop: got {crop}, expected at least 0 pixels")
     mode = PADS[one_of("pad", pad, PADS)]
     preprocess = preprocessor(mean, std)
     if not crop and not flip:
         return lambda keys, images: preprocess(images)
 
-    # One gather for crop and mirror: 0.35 ms for 128 images of 32x32 on two CPU cores, where dynamic slices and a
-    # select take 0.46, products with one-hot matrices 1.1, and selecting among all shifts 20.
-    def move(key: jax.Array, image: jax.Array) -> jax.Array:
+    # A single gather does both: 0.35 ms for 128 images of 32x32 on two CPU cores. Dynamic slices with a select take
+    # 0.46 ms, products with one-hot matrices 1.1 ms, and selecting among all shifts 20 ms.
+    def crop_and_flip(key: jax.Array, image: jax.Array) -> jax.Array:
         place_key, flip_key = jax.random.split(key)
         top, left = jax.random.randint(place_key, (2,), 0, 2 * crop + 1)
         rows = top + jnp.arange(image.shape[0])
@@ -83,6 +84,6 @@ def augmenter(
         return padded[rows[:, None], columns]
 
     def augment(keys: jax.Array, images: jax.Array) -> jax.Array:
-        return preprocess(jax.vmap(move)(keys, images))
+        return preprocess(jax.vmap(crop_and_flip)(keys, images))
 
     return augment

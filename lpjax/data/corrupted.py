@@ -1,4 +1,4 @@
-"""Corrupted test sets: the published ones where they are to be had, else made here."""
+"""Corrupted test sets: published files, TFDS, or images corrupted here."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -22,8 +22,8 @@ class Corruptions(NamedTuple):
     """Corrupted versions of one test set.
 
     Attributes:
-      label: What they are, to be shown with every number measured on them; those made here say `C-like`.
-      names: Corruptions that can be had.
+      label: Source of the images, to be reported with results; contains `C-like` for images corrupted here.
+      names: Available corruptions.
       read: `(name, severity)` to corrupted images and their labels, numpy arrays.
     """
 
@@ -33,22 +33,23 @@ class Corruptions(NamedTuple):
 
 
 def corruptions(name: str, test: Batch, *, directory: str = "", data_dir: str = "", images: int = 0) -> Corruptions:
-    """Finds the corrupted versions of a test set; nothing large is read before it is asked for.
+    """Opens the corrupted versions of a test set; images are read when requested.
 
     Args:
-      name: Of the data set, e.g. `'cifar100'`.
+      name: Name of the data set, e.g. `'cifar100'`.
       test: Its clean test split, images `[N, H, W, C]` uint8.
-      directory: With the published files, `<corruption>.npy` `[5N, H, W, C]` uint8, mildest first, and `labels.npy`;
-        empty for TFDS's `cifar10_corrupted` where that lies prepared and is meant, else for images made here.
-      data_dir: Where TFDS directories lie; empty for TFDS's own default.
-      images: The first so many test images; 0 for all. TFDS stores its own order.
+      directory: Folder of the published files, `<corruption>.npy` `[5N, H, W, C]` uint8, lowest severity first, and
+        `labels.npy`. If empty, `cifar10_corrupted` of TFDS is used for CIFAR-10 where it is prepared; otherwise images
+        are corrupted here.
+      data_dir: The folder of TFDS directories; empty for the default of TFDS.
+      images: Number of test images, from the first; 0 for all. TFDS has an order of its own.
 
     Returns:
-      The record. Published files and images made here keep the order of `test`.
+      The corruptions. Published files and images corrupted here have the order of `test`.
 
     Raises:
-      DataError: If files are missing, broken, or of another test set.
-      ValueError: If there are not so many images.
+      DataError: If files are missing, corrupt, or belong to another test set.
+      ValueError: If `images` is out of range.
 
     Example:
       >>> test = Batch(np.zeros((4, 8, 8, 1), np.uint8), np.arange(4, dtype=np.int32))
@@ -60,29 +61,34 @@ def corruptions(name: str, test: Batch, *, directory: str = "", data_dir: str = 
       Hendrycks and Dietterich, ICLR 2019; CIFAR-10-C is record 2535967 of Zenodo, CIFAR-100-C record 3555552.
     """
     if not 0 <= images <= len(test.labels):
-        raise ValueError(f"images is {images} of {len(test.labels)} test images; give 0 (all) to {len(test.labels)}")
-    kind, home = name.partition(":")[0], data_home(data_dir)
+        raise ValueError(f"images: got {images}, expected 0 (all) to {len(test.labels)}")
+    kind = name.partition(":")[0]
     count = images or len(test.labels)
     if directory:
         return _published(kind, test, Path(directory).expanduser(), count)
-    if kind == "cifar10" and (there := _in_tfds(home)):
-        return _from_tfds(there, count)
+    if kind == "cifar10":
+        directories = _in_tfds(data_home(data_dir))
+        if directories:
+            return _from_tfds(directories, count)
     return _made_here(kind, np.asarray(test.images)[:count], np.asarray(test.labels)[:count])
 
 
 def _published(name: str, test: Batch, directory: Path, count: int) -> Corruptions:
-    if missing := [f"{file}.npy" for file in (*BENCHMARK, "labels") if not (directory / f"{file}.npy").is_file()]:
+    missing = [f"{file}.npy" for file in (*BENCHMARK, "labels") if not (directory / f"{file}.npy").is_file()]
+    if missing:
         raise DataError(f"{directory} lacks {', '.join(missing)}; unpack the published archive there")
     names = tuple(name for name in _ALL if (directory / f"{name}.npy").is_file())
-    size, shape = len(test.labels), np.shape(test.images)[1:]
+    size = len(test.labels)
     labels = np.asarray(test.labels)
+    expected = (len(SEVERITIES) * size, *np.shape(test.images)[1:])
     if not np.array_equal(_mapped(directory / "labels.npy"), np.tile(labels, len(SEVERITIES))):
         raise DataError(f"{directory}/labels.npy is not {len(SEVERITIES)} times the {size} test labels of {name}")
 
     def read(corruption: str, severity: int) -> Batch:
-        stored = _mapped(path := directory / f"{_known(corruption, severity, names)}.npy")
-        if stored.dtype != np.uint8 or stored.shape != (wanted := (len(SEVERITIES) * size, *shape)):
-            raise DataError(f"{path} holds {stored.dtype} {list(stored.shape)}; wanted uint8 {list(wanted)}")
+        path = directory / f"{_known(corruption, severity, names)}.npy"
+        stored = _mapped(path)
+        if stored.dtype != np.uint8 or stored.shape != expected:
+            raise DataError(f"{path}: got {stored.dtype} {list(stored.shape)}, expected uint8 {list(expected)}")
         first = (severity - 1) * size
         return _batch(np.array(stored[first : first + count]), labels[:count])
 
@@ -97,25 +103,24 @@ def _mapped(path: Path) -> np.ndarray:
 
 
 def _in_tfds(home: Path) -> dict[tuple[str, int], Path]:
-    """The corruptions that lie prepared in all severities."""
-    there = prepared(home)
-    places = {name: [f"{_TFDS}/{_TFDS_NAMES.get(name, name)}_{severity}" for severity in SEVERITIES] for name in _ALL}
-    return {
-        (name, severity): there[place]
-        for name, five in places.items()
-        if all(place in there for place in five)
-        for severity, place in zip(SEVERITIES, five, strict=True)
-    }
+    """Finds the directories of corruptions that are prepared in all severities."""
+    available = prepared(home)
+    found: dict[tuple[str, int], Path] = {}
+    for name in _ALL:
+        configs = [f"{_TFDS}/{_TFDS_NAMES.get(name, name)}_{severity}" for severity in SEVERITIES]
+        if all(config in available for config in configs):
+            found |= {(name, severity): available[config] for severity, config in zip(SEVERITIES, configs, strict=True)}
+    return found
 
 
-def _from_tfds(there: dict[tuple[str, int], Path], count: int) -> Corruptions:
-    names = tuple(dict.fromkeys(name for name, _ in there))
+def _from_tfds(directories: dict[tuple[str, int], Path], count: int) -> Corruptions:
+    names = tuple(dict.fromkeys(name for name, _ in directories))
 
     def read(corruption: str, severity: int) -> Batch:
-        directory = there[_known(corruption, severity, names), severity]
+        directory = directories[_known(corruption, severity, names), severity]
         split = open_split(directory, "test")
         if split.size < count:
-            raise DataError(f"{directory} holds {split.size} images, wanted {count}; remove it and prepare it again")
+            raise DataError(f"{directory}: got {split.size} images, expected {count}; remove it and prepare it again")
         return split.read(0, count)
 
     return Corruptions(f"{_TFDS} (TFDS)", names, read)
@@ -134,5 +139,5 @@ def _batch(images: Any, labels: Any) -> Batch:
 
 def _known(name: str, severity: int, names: tuple[str, ...]) -> str:
     if severity not in SEVERITIES:
-        raise ValueError(f"severity is {severity}; give 1 (weak) to 5")
+        raise ValueError(f"severity: got {severity}, expected 1 (weak) to 5")
     return one_of("corruption", name, names)

@@ -1,4 +1,4 @@
-"""Images of many sizes, cut to one: at random to train on, from the center to measure."""
+"""Crops of images of different sizes to one size: random crops for training, center crops for evaluation."""
 
 import math
 from typing import NamedTuple
@@ -10,13 +10,13 @@ _TRIES = 10
 
 
 class Crop(NamedTuple):
-    """How images are cut to squares.
+    """How images are cropped to squares.
 
     Attributes:
-      size: Pixels of a side of the square.
-      resize: Pixels of the shorter side before the center is cut out, at least `size`.
-      area: Least and greatest share of the image that is cut out at random.
-      ratio: Least and greatest width of that by its height.
+      size: Side of the square in pixels.
+      resize: Length of the shorter side in pixels before the center crop, at least `size`.
+      area: Range of the area of random crops, as fractions of the image.
+      ratio: Range of the aspect ratio (width / height) of random crops.
     """
 
     size: int
@@ -28,17 +28,18 @@ class Crop(NamedTuple):
 def draw_box(
     width: int, height: int, area: tuple[float, float], ratio: tuple[float, float], draw: np.random.Generator
 ) -> tuple[int, int, int, int]:
-    """Draws the part of an image that is cut out at random.
+    """Draws the box of a random crop.
 
-    Ten times a share of the area is drawn uniformly, and the ratio of width to height uniformly by its logarithm; the
-    first that fits in the image is put anywhere in it. If none fits, the largest central part of a ratio allowed.
+    The fraction of the area is drawn uniformly, the aspect ratio log-uniformly, up to ten times. The first box that
+    fits in the image is placed uniformly at random. If none fits, the box is the largest central one of an allowed
+    aspect ratio.
 
     Args:
-      width: Of the image, pixels.
-      height: Of the image, pixels.
-      area: Least and greatest share.
-      ratio: Least and greatest width by height.
-      draw: Where chance comes from.
+      width: Width of the image in pixels.
+      height: Height of the image in pixels.
+      area: Range of the area, as fractions of the image.
+      ratio: Range of the aspect ratio, width / height.
+      draw: Random number generator.
 
     Returns:
       `(left, top, right, bottom)`, inside the image.
@@ -68,12 +69,12 @@ def draw_box(
 
 
 def random_crop(image: Image.Image, crop: Crop, draw: np.random.Generator) -> np.ndarray:
-    """Cuts a random part out of an image and resizes it to a square, bilinearly with antialiasing.
+    """Crops a random box of an image and resizes it to a square, bilinearly with antialiasing.
 
     Args:
-      image: Of any size, mode `'L'` or `'RGB'`.
-      crop: To what.
-      draw: Where chance comes from.
+      image: An image of any size, of mode `'L'` or `'RGB'`.
+      crop: Size of the result and ranges of the box.
+      draw: Random number generator.
 
     Returns:
       `[size, size, C]`, uint8.
@@ -84,16 +85,16 @@ def random_crop(image: Image.Image, crop: Crop, draw: np.random.Generator) -> np
       (8, 8, 3)
     """
     box = draw_box(*image.size, crop.area, crop.ratio, draw)
-    # Cut first: resize(box=...) would let pixels outside the box bleed in, which torchvision does not.
+    # Like torchvision, crop first: resize(box=...) would interpolate with pixels outside the box.
     return _pixels(image.crop(box).resize((crop.size, crop.size), Image.Resampling.BILINEAR))
 
 
 def center_crop(image: Image.Image, crop: Crop) -> np.ndarray:
-    """Resizes an image, bilinearly with antialiasing, and cuts out its center.
+    """Resizes an image, bilinearly with antialiasing, and crops its center.
 
     Args:
-      image: Of any size, mode `'L'` or `'RGB'`.
-      crop: To what.
+      image: An image of any size, of mode `'L'` or `'RGB'`.
+      crop: Sizes of the resized image and of the result.
 
     Returns:
       `[size, size, C]`, uint8.
@@ -103,7 +104,7 @@ def center_crop(image: Image.Image, crop: Crop) -> np.ndarray:
       (8, 8, 1)
 
     References:
-      torchvision's Resize and CenterCrop, and how they round.
+      torchvision's Resize and CenterCrop, with the same rounding.
     """
     shorter = min(image.size)
     width, height = (int(crop.resize * side / shorter) for side in image.size)

@@ -1,4 +1,4 @@
-"""TFDS directories: where they lie, and how one is written without TensorFlow."""
+"""TFDS directories: where they are, and how to write one without TensorFlow."""
 
 import hashlib
 import os
@@ -15,17 +15,17 @@ _IMAGES_PER_FILE = 100_000
 
 
 class DataError(ValueError):
-    """Data are missing or broken; says in one line what to do."""
+    """Data are missing or corrupt; the message is one line that says what to do."""
 
 
 def data_home(data_dir: str | Path = "") -> Path:
-    """Returns the folder that TFDS directories lie in.
+    """Returns the folder of TFDS directories.
 
     Args:
-      data_dir: That folder; empty for TFDS's own default, `$TFDS_DATA_DIR` or `~/tensorflow_datasets`.
+      data_dir: The folder; empty for the default of TFDS, `$TFDS_DATA_DIR` or `~/tensorflow_datasets`.
 
     Returns:
-      An expanded path, which need not exist.
+      The expanded path, which need not exist.
 
     Example:
       >>> data_home('/data').as_posix()
@@ -35,13 +35,13 @@ def data_home(data_dir: str | Path = "") -> Path:
 
 
 def prepared(home: Path) -> dict[str, Path]:
-    """Lists the data sets that lie prepared in a folder.
+    """Lists the data sets that are prepared in a folder.
 
     Args:
       home: From `data_home`.
 
     Returns:
-      Directories by name: `'set'` or `'set/config'` for the newest version, `'set:1.0.0'` for a certain one.
+      Directories by name: `'set'` or `'set/config'` for the newest version, `'set:1.0.0'` for a specific version.
 
     Example:
       >>> prepared(Path('/nowhere'))
@@ -55,10 +55,10 @@ def prepared(home: Path) -> dict[str, Path]:
 
 
 def pinned_order(names: Iterable[str]) -> list[int]:
-    """Shuffles in an order that no seed, machine or library version changes.
+    """Returns a pseudo-random order that is the same on every machine and with every library version.
 
     Args:
-      names: What tells the items apart.
+      names: Unique names of the items.
 
     Returns:
       Indices of the items, sorted by the SHA-256 of their names.
@@ -74,23 +74,23 @@ def pinned_order(names: Iterable[str]) -> list[int]:
 def write_directory(
     home: Path, name: str, version: str, features: Any, splits: Mapping[str, Iterable[dict[str, Any]]], about: str
 ) -> Path:
-    """Writes a TFDS directory (ArrayRecord) in the order given; a shown progress bar counts the images.
+    """Writes a TFDS directory (ArrayRecord) in the given order, with a progress bar.
 
-    It is written beside its place and renamed at the end, so that an interruption leaves nothing half-made.
+    It is written to a temporary directory and renamed at the end, so an interruption leaves no incomplete data set.
 
     Args:
       home: From `data_home`; created if missing.
-      name: Of the data set.
-      version: Such as `'1.0.0'`.
+      name: Name of the data set.
+      version: Version, e.g. `'1.0.0'`.
       features: A `tfds.features.FeaturesDict` with an `'image'` and a `'label'`.
-      splits: Examples by split; images as encoded bytes.
-      about: A description for `dataset_info.json`.
+      splits: Examples per split, with images as encoded bytes.
+      about: The description in `dataset_info.json`.
 
     Returns:
-      The directory `home/name/version`. If another process has written it meanwhile, that one is kept.
+      The directory `home/name/version`. If another process has written it in the meantime, it is kept.
 
     Raises:
-      DataError: If nothing can be written there.
+      DataError: If the directory cannot be written.
     """
     import tensorflow_datasets as tfds  # slow: a second
 

@@ -1,4 +1,4 @@
-"""Pickles of strangers, read safely."""
+"""Safe reading of pickles from untrusted sources."""
 
 import pickle
 from typing import IO, Any
@@ -7,16 +7,16 @@ import numpy as np
 
 
 def read_pickle(file: IO[bytes]) -> Any:
-    """Reads a pickle of numpy arrays and plain containers; others, which could run any code, are refused.
+    """Reads a pickle of numpy arrays and builtin containers; any other global is rejected, as it could run code.
 
     Args:
-      file: Open for reading; Python 2's strings are read as latin-1.
+      file: A file open for reading; Python 2 strings are decoded as latin-1.
 
     Returns:
-      What was pickled.
+      The pickled object.
 
     Raises:
-      pickle.UnpicklingError: If it is broken, or asks for anything but numpy arrays.
+      pickle.UnpicklingError: If the pickle is corrupt, or refers to anything but numpy arrays.
 
     Example:
       >>> import io
@@ -33,6 +33,6 @@ class _ArrayUnpickler(pickle.Unpickler):
         if (module, name) == ("numpy", "ndarray"):
             return np.ndarray
         if (module, name) == ("numpy", "dtype"):
-            # Old pickles say 0 and 1, and numpy 2.4 warns unless it is told False and True.
+            # Old pickles hold 0 and 1; numpy 2.4 warns unless the values are bool.
             return lambda kind, align, copy: np.dtype(kind, align=bool(align), copy=bool(copy))
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}, where only numpy arrays are admitted")
+        raise pickle.UnpicklingError(f"it refers to {module}.{name}; only numpy arrays are allowed")

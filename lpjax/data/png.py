@@ -1,4 +1,4 @@
-"""Encoded images to pixels and back."""
+"""Decoding and encoding of images."""
 
 import io
 
@@ -9,11 +9,11 @@ _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
 def open_image(encoded: bytes, channels: int) -> Image.Image:
-    """Decodes an image of any format and mode Pillow knows.
+    """Decodes an image of any format and mode that Pillow supports.
 
     Args:
-      encoded: The bytes of its file.
-      channels: 1 (gray), 3 (color) or 4 (with opacity); the image is converted if it has others.
+      encoded: The content of an image file.
+      channels: 1 (gray), 3 (color) or 4 (color and alpha); the image is converted.
 
     Returns:
       The image, of mode `'L'`, `'RGB'` or `'RGBA'`.
@@ -27,11 +27,11 @@ def open_image(encoded: bytes, channels: int) -> Image.Image:
 
 
 def decode_image(encoded: bytes, channels: int) -> np.ndarray:
-    """Decodes an image to pixels.
+    """Decodes an image to an array.
 
     Args:
-      encoded: The bytes of its file.
-      channels: 1 (gray), 3 (color) or 4 (with opacity); the image is converted if it has others.
+      encoded: The content of an image file.
+      channels: 1 (gray), 3 (color) or 4 (color and alpha); the image is converted.
 
     Returns:
       `[H, W, channels]`, uint8.
@@ -45,13 +45,13 @@ def decode_image(encoded: bytes, channels: int) -> np.ndarray:
 
 
 def encode_png(pixels: np.ndarray) -> bytes:
-    """Encodes an image without loss.
+    """Encodes an image losslessly as PNG.
 
     Args:
       pixels: `[H, W, C]`, uint8, C in 1, 3, 4.
 
     Returns:
-      The bytes of a PNG file.
+      The content of a PNG file.
 
     Example:
       >>> encode_png(np.zeros((1, 1, 3), np.uint8))[1:4]

@@ -1,4 +1,4 @@
-"""The command that prepares data: `python -m lpjax.data.prepare cifar10`."""
+"""The command `python -m lpjax.data.prepare`, which prepares data sets."""
 
 import sys
 from collections.abc import Sequence
@@ -10,27 +10,31 @@ from lpjax.data.folders import prepare_folder
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Prepares a data set and says where it lies; a mistake ends with one line and exit code 2.
+    """Prepares a data set and prints its directory; user errors print one line and exit with code 2.
 
     Args:
-      argv: The arguments; None for those of the command line.
+      argv: Command-line arguments; None for `sys.argv`.
     """
     parser = OneLineParser(
         prog="python -m lpjax.data.prepare",
         description="Writes a TFDS directory without TensorFlow.",
     )
     parser.add_argument("what", help="cifar10, cifar100, or folder")
-    parser.add_argument("--data_dir", default="", help="where TFDS directories lie (default: TFDS's own)")
-    parser.add_argument("--archive", default="", help="the official cifar-*-python.tar.gz, if it is on disk")
-    parser.add_argument("--name", default="", help="folder: what to call the new data set")
-    parser.add_argument("--source", default="", help="folder: where train/<class>/ and test/<class>/ lie")
-    parser.add_argument("--any_size", action="store_true", help="folder: images of many sizes, to be streamed")
+    parser.add_argument("--data_dir", default="", help="folder of TFDS directories (default: that of TFDS)")
+    parser.add_argument(
+        "--archive", default="", help="path of the official cifar-*-python.tar.gz (default: download it)"
+    )
+    parser.add_argument("--name", default="", help="folder: name of the new data set")
+    parser.add_argument("--source", default="", help="folder: directory with train/<class>/ and test/<class>/")
+    parser.add_argument(
+        "--any_size", action="store_true", help="folder: accept images of different sizes, for streaming"
+    )
     given = parser.parse_args(argv)
     try:
         one_of("data set", given.what, (*ARCHIVES, "folder"))
         if given.what == "folder":
             if not given.name or not given.source:
-                raise ValueError("folder needs --name=NAME and --source=DIR")
+                raise ValueError("folder requires --name=NAME and --source=DIR")
             directory = prepare_folder(given.name, given.source, given.data_dir, any_size=given.any_size)
         else:
             directory = prepare_archive(given.what, given.data_dir, given.archive)

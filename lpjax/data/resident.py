@@ -1,4 +1,4 @@
-"""Data sets that fit in memory."""
+"""Data sets in memory."""
 
 from typing import NamedTuple
 
@@ -13,21 +13,21 @@ PUBLISHED = {
     "cifar100": ((0.5071, 0.4866, 0.4409), (0.2673, 0.2564, 0.2762)),
     "imagenet2012": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
 }
-"""Mean and standard deviation of each channel, of pixels in [0, 1]: of CIFAR as the originals' networks have them built
-in, of ImageNet as everybody, OpenLTH too, normalizes its images."""
+"""Mean and standard deviation of every channel, for pixels in [0, 1]: for CIFAR those of the papers' code, for ImageNet
+those of torchvision and OpenLTH."""
 
 
 class Dataset(NamedTuple):
     """Labeled images in memory, in three splits.
 
     Attributes:
-      name: Of the data set.
-      train: What to train on; numpy arrays, images `[N, H, W, C]` uint8, labels `[N]` int32.
-      validation: What was held out of the training split; selects.
-      test: What reports.
+      name: Name of the data set.
+      train: Training images `[N, H, W, C]` uint8 and labels `[N]` int32, numpy arrays.
+      validation: Images held out of the training split, for selection.
+      test: Images for reporting.
       classes: Number of classes.
-      mean: Per channel, of pixels in [0, 1].
-      std: Per channel, of pixels in [0, 1].
+      mean: Mean of every channel, for pixels in [0, 1].
+      std: Standard deviation of every channel, for pixels in [0, 1].
     """
 
     name: str
@@ -42,21 +42,21 @@ class Dataset(NamedTuple):
 def load(name: str, *, data_dir: str = "", validation: int = 5000, train_images: int = 0) -> Dataset:
     """Loads a data set; an official archive is downloaded and prepared on first use.
 
-    The hold-out is the end of the training split in stored order, whatever the seed and `train_images`; smaller
-    training subsets are beginnings of larger ones. Only images asked for are decoded.
+    The validation images are the last ones of the training split in stored order, independent of `train_images`. The
+    training images are the first ones. Only these images are decoded.
 
     Args:
       name: `'digits'`, `'cifar10'`, `'cifar100'`, or an image-classification set prepared in `data_dir`.
-      data_dir: Where TFDS directories lie; empty for TFDS's own default.
-      validation: Images held out.
-      train_images: The first so many of the others; 0 for all.
+      data_dir: The folder of TFDS directories; empty for the default of TFDS.
+      validation: Number of images held out.
+      train_images: Number of training images; 0 for all that are not held out.
 
     Returns:
-      The three splits. Mean and standard deviation are the published ones for CIFAR and ImageNet, otherwise those of
-      `train`.
+      The three splits. Mean and standard deviation are `PUBLISHED` for CIFAR and ImageNet, and computed from `train`
+      for other data sets.
 
     Raises:
-      ValueError: If the name is unknown, the data are missing, or they hold fewer images than asked for.
+      ValueError: If the name is unknown, the data are missing, or there are too few images.
 
     Example:
       >>> digits = load('digits', validation=200)
@@ -72,58 +72,62 @@ def load(name: str, *, data_dir: str = "", validation: int = 5000, train_images:
     train = source.train.read(kept.start, kept.stop)
     test = source.test.read(0, source.test.size)
     if train.images.shape[1:] != test.images.shape[1:]:
-        raise DataError(f"{name} trains on images {train.images.shape[1:]}, tests on {test.images.shape[1:]}")
+        raise DataError(
+            f"{name}: train has images of shape {train.images.shape[1:]}, test of shape {test.images.shape[1:]}"
+        )
     mean, std = PUBLISHED.get(name.partition(":")[0]) or channel_statistics(np.asarray(train.images))
     validated = source.train.read(held_out.start, held_out.stop)
     return Dataset(name, train, validated, test, source.classes, mean, std)
 
 
-def divide(name: str, everything: int, validation: int, train_images: int) -> tuple[range, range]:
-    """Divides a training split.
+def divide(name: str, size: int, validation: int, train_images: int) -> tuple[range, range]:
+    """Divides a training split into images to train on and images to hold out.
 
     Args:
-      name: Of the data set.
-      everything: Images of the split.
-      validation: Images held out, at its end.
-      train_images: The first so many of the others; 0 for all.
+      name: Name of the data set, for error messages.
+      size: Number of images of the split.
+      validation: Number of images held out, the last ones.
+      train_images: Number of training images, the first ones; 0 for all that are not held out.
 
     Returns:
-      Rows to train on, rows held out.
+      Rows to train on, and rows held out.
 
     Raises:
-      ValueError: If there are not so many.
+      ValueError: If `validation` or `train_images` is out of range.
 
     Example:
       >>> divide('digits', 1000, 200, 100)
       (range(0, 100), range(800, 1000))
     """
-    rest = everything - validation
+    rest = size - validation
     if validation < 0 or rest < 1:
-        raise ValueError(f"validation is {validation} of the {everything} images of {name}; give 0 to {everything - 1}")
+        raise ValueError(f"validation: got {validation}, expected 0 to {size - 1}, as {name} has {size} images")
     if not 0 <= train_images <= rest:
         raise ValueError(
-            f"train_images is {train_images} where {name} has {rest} besides the hold-out; give 0 to {rest}"
+            f"train_images: got {train_images}, expected 0 to {rest}, as {name} has {rest} besides those held out"
         )
-    return range(train_images or rest), range(rest, everything)
+    return range(train_images or rest), range(rest, size)
 
 
 def channel_statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Measures the channels of images, by counting values: exact sums, without a copy of all pixels as floats.
+    """Computes mean and standard deviation of every channel from histograms, without a float copy of the images.
 
     Args:
       images: `[N, H, W, C]`, uint8.
 
     Returns:
-      Mean and standard deviation of each channel, of pixels in [0, 1]; of a constant one, 1, to stay finite.
+      Mean and standard deviation of every channel, for pixels in [0, 1]. The standard deviation of a constant channel
+      is set to 1.
 
     Example:
       >>> channel_statistics(np.array([[[[0], [255]]]], np.uint8))
       ((0.5,), (0.5,))
     """
     values = np.arange(256) / 255
-    mean, std = [], []
+    mean = []
+    std = []
     for channel in np.moveaxis(images, -1, 0):
-        share = np.bincount(channel.ravel(), minlength=256) / channel.size
-        mean.append(float(share @ values))
-        std.append(float(np.sqrt(share @ (values - mean[-1]) ** 2)) or 1.0)
+        frequencies = np.bincount(channel.ravel(), minlength=256) / channel.size
+        mean.append(float(frequencies @ values))
+        std.append(float(np.sqrt(frequencies @ (values - mean[-1]) ** 2)) or 1.0)
     return tuple(mean), tuple(std)

@@ -1,4 +1,4 @@
-"""Data sets that lie prepared as TFDS directories."""
+"""Reading of TFDS directories into memory."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,11 +15,11 @@ _CHUNK = 500  # images a thread decodes at a time
 
 
 class Split(NamedTuple):
-    """A part of a data set, read on demand.
+    """A split of a data set, read on demand.
 
     Attributes:
       size: Number of images.
-      read: `(start, stop)` to those images and labels, numpy arrays in stored order.
+      read: `(start, stop)` to the images and labels of these rows in stored order, numpy arrays.
     """
 
     size: int
@@ -27,11 +27,11 @@ class Split(NamedTuple):
 
 
 class Source(NamedTuple):
-    """A data set, nothing of which is read yet.
+    """A data set that is read on demand.
 
     Attributes:
       classes: Number of classes.
-      train: The training split, what is to be held out included.
+      train: The training split, including the images to be held out.
       test: The test split.
     """
 
@@ -41,35 +41,36 @@ class Source(NamedTuple):
 
 
 def open_directory(directory: Path) -> Source:
-    """Opens an image-classification set that lies prepared.
+    """Opens a prepared image-classification data set.
 
     Args:
-      directory: A TFDS directory in ArrayRecord format, with splits `train` and `test` (or else `validation`).
+      directory: A TFDS directory in ArrayRecord format, with splits `train` and `test` (`validation` if there is
+        no `test`).
 
     Returns:
-      The source. Pillow decodes, in threads, whatever else is installed, so that pixels are the same everywhere.
+      The source. Pillow always decodes the images, in threads, so that pixels are the same on every machine.
 
     Raises:
-      DataError: If it holds no images of 8 bits with one label each, is in another format, or (when read) broken or
-        of images of different shapes.
+      DataError: If it does not hold 8-bit images with one label each, or is in another format; when read, if it is
+        corrupt, or its images have different shapes.
     """
     builder, keys, classes = open_builder(directory)
     test = test_split(directory, builder)
-    return Source(classes, *(_split(directory, builder, keys, split) for split in ("train", test)))
+    return Source(classes, _split(directory, builder, keys, "train"), _split(directory, builder, keys, test))
 
 
 def open_split(directory: Path, split: str) -> Split:
-    """Opens one split of an image-classification set that lies prepared, whatever others it has.
+    """Opens one split of a prepared image-classification data set.
 
     Args:
       directory: As for `open_directory`.
-      split: Its name.
+      split: Name of the split.
 
     Returns:
       The split.
 
     Raises:
-      DataError: As `open_directory`, or if there is no such split.
+      DataError: As for `open_directory`, or if the split does not exist.
     """
     builder, keys, _ = open_builder(directory)
     if split not in builder.info.splits:
@@ -78,17 +79,17 @@ def open_split(directory: Path, split: str) -> Split:
 
 
 def test_split(directory: Path, builder: Any) -> str:
-    """Names the split that reports.
+    """Returns the name of the test split.
 
     Args:
       directory: A TFDS directory.
       builder: From `open_builder`.
 
     Returns:
-      `'test'`, or `'validation'` where there is no such.
+      `'test'`, or `'validation'` if there is no `'test'`.
 
     Raises:
-      DataError: If there is neither, or no `'train'`.
+      DataError: If there is neither, or there is no `'train'`.
     """
     splits = builder.info.splits
     test = "test" if "test" in splits else "validation"
@@ -98,16 +99,16 @@ def test_split(directory: Path, builder: Any) -> str:
 
 
 def open_builder(directory: Path) -> tuple[Any, tuple[str, str], int]:
-    """Opens a TFDS directory and sees that it can be used.
+    """Opens a TFDS directory and checks that it is an image-classification data set.
 
     Args:
       directory: The TFDS directory.
 
     Returns:
-      TFDS's builder, the names of image and label, and the number of classes.
+      The TFDS builder, the feature names of image and label, and the number of classes.
 
     Raises:
-      DataError: If it holds no images of 8 bits with one label each, or is in another format.
+      DataError: If it does not hold 8-bit images with one label each, or is in another format.
     """
     import tensorflow_datasets as tfds
 
@@ -116,13 +117,14 @@ def open_builder(directory: Path) -> tuple[Any, tuple[str, str], int]:
     keys = (builder.info.supervised_keys or ("image", "label"))[:2]
     image, label = (features.get(key) for key in keys)
     if not isinstance(image, tfds.features.Image) or not isinstance(label, tfds.features.ClassLabel):
-        raise DataError(f"{directory} is no set of images with one label each; it holds {sorted(features)}")
+        raise DataError(f"{directory}: got features {sorted(features)}, expected images with one label each")
     if image.np_dtype != np.uint8:
-        raise DataError(f"{directory} has pixels of {np.dtype(image.np_dtype)}; wanted 8 bits")
-    if (stored_as := builder.info.file_format.value) != "array_record":
+        raise DataError(f"{directory}: got pixels of {np.dtype(image.np_dtype)}, expected uint8")
+    file_format = builder.info.file_format.value
+    if file_format != "array_record":
         raise DataError(
-            f"{directory} is stored as {stored_as}, which needs TensorFlow to read; convert it to "
-            f"array_record, or give another data_dir and prepare it there"
+            f"{directory}: got format {file_format}, which requires TensorFlow, expected array_record; convert it, or "
+            f"give another data_dir and prepare it there"
         )
     return builder, keys, label.num_classes
 
@@ -136,7 +138,7 @@ def _split(directory: Path, builder: Any, keys: tuple[str, str], split: str) -> 
     def read(start: int, stop: int) -> Batch:
         try:
             return _decode(directory, stored, keys, channels, start, stop)
-        except (OSError, RuntimeError) as error:  # ArrayRecord raises the latter when files lack or are cut short
+        except (OSError, RuntimeError) as error:  # ArrayRecord raises RuntimeError for missing or truncated files
             raise DataError(f"{directory} is broken ({error}); remove it and prepare it again") from error
 
     return Split(len(stored), read)
@@ -147,18 +149,19 @@ def _decode(directory: Path, stored: Any, keys: tuple[str, str], channels: int, 
     images: Any = np.empty((stop - start, *shape), np.uint8)
     labels: Any = np.empty(stop - start, np.int32)
 
-    def fill(begin: int) -> None:
+    def decode_chunk(begin: int) -> None:
         rows = range(begin, min(begin + _CHUNK, stop))
         for row, example in zip(rows, stored.__getitems__(rows), strict=True):
             pixels = decode_image(example[keys[0]], channels)
             if pixels.shape != shape:
                 raise DataError(
                     f"{directory} has images of shapes {shape} and {pixels.shape}; "
-                    "resize them all to one shape, or stream them (stream.size=224)"
+                    "resize all images to one shape, or stream them (stream.size=224)"
                 )
-            images[row - start], labels[row - start] = pixels, example[keys[1]]
+            images[row - start] = pixels
+            labels[row - start] = example[keys[1]]
 
     with ThreadPoolExecutor() as threads:
-        for _ in threads.map(fill, range(start, stop, _CHUNK)):
+        for _ in threads.map(decode_chunk, range(start, stop, _CHUNK)):
             pass
     return Batch(images, labels)

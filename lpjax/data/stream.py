@@ -1,4 +1,4 @@
-"""Images that do not fit in memory: read, decoded and cut out while others are trained on."""
+"""Streaming of images that do not fit in memory: reading, decoding and cropping while the device computes."""
 
 import gc
 import os
@@ -11,160 +11,166 @@ import numpy as np
 
 from lpjax.data.crop import Crop, center_crop, random_crop
 from lpjax.data.directory import DataError
-from lpjax.data.pictures import Pictures, read_picture
-from lpjax.data.workers import deaf, end_with_parent
+from lpjax.data.image_split import ImageSplit, read_image
+from lpjax.data.workers import blocked_signals, end_with_parent
 from lpjax.types import Batch
 
 THREADS = min(32, os.cpu_count() or 1)
-"""That read and decode; more than there are cores gain nothing."""
+"""Number of threads that read and decode; more threads than cores are not faster."""
 
 
-class Load(NamedTuple):
-    """Makes one row into pixels and label, with the same outcome in whichever thread, process and order.
+class ImageLoader(NamedTuple):
+    """Loads the image of a row, with a result that does not depend on threads, processes or the order of rows.
 
     Attributes:
-      pictures: What rows are of.
-      crop: How images are cut.
-      key: Integers that decide, with the row alone, what is cut out; None for the center.
+      split: The split that rows index.
+      crop: How images are cropped.
+      key: Integers that determine the random crop together with the row; None for the center crop.
     """
 
-    pictures: Pictures
+    split: ImageSplit
     crop: Crop
     key: tuple[int, ...] | None = None
 
     def __call__(self, row: int) -> tuple[np.ndarray, np.int32]:
-        """Reads, decodes and cuts.
+        """Reads, decodes and crops an image.
 
         Args:
-          row: Place of the image in the stored order.
+          row: Index of the image in stored order.
 
         Returns:
           `[size, size, C]`, uint8, and the label.
         """
-        image, label = read_picture(self.pictures, int(row))
+        image, label = read_image(self.split, int(row))
         if self.key is None:
             return center_crop(image, self.crop), np.int32(label)
-        return random_crop(image, self.crop, np.random.default_rng((*self.key, int(row)))), np.int32(label)
+        generator = np.random.default_rng((*self.key, int(row)))
+        return random_crop(image, self.crop, generator), np.int32(label)
 
 
 def read_ahead(
-    load: Load, batches: Sequence[np.ndarray], *, workers: int = 0, prefetch: int = 2
+    loader: ImageLoader, batches: Sequence[np.ndarray], *, workers: int = 0, prefetch: int = 2
 ) -> Generator[Batch, None, None]:
     """Reads batches ahead of their use, in threads or in processes.
 
-    Which images come when is decided by the caller, and what becomes of an image by its row: a stream started anew at
-    the batch where another stopped goes on with the same bits, whatever `workers`. Nothing runs on after the generator
-    was closed, or after this process was killed. Processes are started afresh (spawned) by every call, which waits for
-    them 5 to 20 seconds: they pay only where a call reads for many minutes. A script that asks for some needs the guard
-    `if __name__ == '__main__'`. Threads use all cores too, as Pillow and ArrayRecord set the interpreter free.
+    The images depend only on `loader` and `batches`: a stream that starts at the batch where another stopped continues
+    it bit-identically, for any `workers`. Threads and processes end when the generator is closed or this process is
+    killed. Every call spawns new processes, which takes 5 to 20 seconds, so processes are useful only if a call reads
+    for many minutes. A script that uses processes needs the guard `if __name__ == '__main__'`. Threads use all cores,
+    because Pillow and ArrayRecord release the interpreter lock.
 
     Args:
-      load: Rows to pixels and labels.
-      batches: Rows, an array a batch, as long as the first one, but for the last.
-      workers: Processes that decode, every one a batch of its own; 0 for threads of this one.
-      prefetch: Batches read ahead; in processes at least one each.
+      loader: Rows to images and labels.
+      batches: Arrays of rows, one per batch, all of the same length except for the last.
+      workers: Number of processes, each of which decodes full batches; 0 for threads of this process.
+      prefetch: Number of batches read ahead; with processes at least one per process.
 
     Yields:
       Images `[B, size, size, C]`, uint8, and labels `[B]`, int32; numpy arrays.
 
     Raises:
-      DataError: If a record or an image is broken, or reading failed, as when the system killed a process.
+      DataError: If a record or an image is corrupt, or reading failed, e.g. because a process was killed.
 
     Example:
-      >>> next(read_ahead(Load(None, None), []), None) is None
+      >>> next(read_ahead(ImageLoader(None, None), []), None) is None
       True
     """
     if not batches:
         return
     size = len(batches[0])
     try:
-        source = pipeline(load, np.concatenate(batches), size, workers=workers, prefetch=prefetch)
-        yield from _cut(source, batches, deaf if workers else nullcontext)
+        source = pipeline(loader, np.concatenate(batches), size, workers=workers, prefetch=prefetch)
+        yield from _regroup(source, batches, blocked_signals if workers else nullcontext)
     except DataError:
         raise
     except Exception as error:
-        said = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        message = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         raise DataError(
-            f"images cannot be read ahead ({said}); if memory ran out, give fewer stream.workers or a smaller "
+            f"images cannot be read ahead ({message}); if memory ran out, set fewer stream.workers or a smaller "
             "stream.prefetch; run the same command again"
         ) from error
     finally:
-        if workers:  # Grain's iterators are cycles, which keep the last batch in shared memory
+        if workers:  # Grain's iterators are reference cycles, which keep the last batch in shared memory
             gc.collect()
 
 
-def _cut(
+def _regroup(
     source: Any, batches: Sequence[np.ndarray], starting: Callable[[], AbstractContextManager[None]]
 ) -> Generator[Batch, None, None]:
+    """Joins the pipeline's batches, since the last batch may be longer than the others."""
     with closing(iter(source)) as parts:
         for rows in batches:
-            with starting():  # Grain starts processes when it is first asked
-                # A last batch may be longer, where every process computes it whole. A copy sets shared memory free.
-                pixels, labels = zip(*(next(parts) for _ in range(0, len(rows), len(batches[0]))), strict=True)
-            yield _batch(np.concatenate(pixels), np.concatenate(labels))
+            images, labels = [], []
+            with starting():  # Grain starts its processes when the first part is requested
+                for _ in range(0, len(rows), len(batches[0])):
+                    part_images, part_labels = next(parts)
+                    images.append(part_images)
+                    labels.append(part_labels)
+            yield _batch(np.concatenate(images), np.concatenate(labels))  # copies out of shared memory
 
 
-def pipeline(load: Load, rows: np.ndarray, size: int, *, workers: int = 0, prefetch: int = 2) -> Any:
-    """Builds what Grain runs for `read_ahead`.
+def pipeline(loader: ImageLoader, rows: np.ndarray, size: int, *, workers: int = 0, prefetch: int = 2) -> Any:
+    """Builds the Grain pipeline of `read_ahead`.
 
     Args:
-      load: Rows to pixels and labels.
-      rows: `[N]`, all of them, in order.
-      size: Rows a batch; the last may be smaller.
+      loader: Rows to images and labels.
+      rows: `[N]`, all rows, in order.
+      size: Rows per batch; the last batch may be smaller.
       workers: As for `read_ahead`.
       prefetch: As for `read_ahead`.
 
     Returns:
-      A `grain.IterDataset` of `(images, labels)`; its iterators can be asked for their state, set to one, and closed.
+      A `grain.IterDataset` of `(images, labels)`, whose iterators support `get_state`, `set_state` and `close`.
     """
     import grain
 
-    images = grain.MapDataset.source(rows).map(load)
+    images = grain.MapDataset.source(rows).map(loader)
     if not workers:
         return images.to_iter_dataset(grain.ReadOptions(THREADS, max(prefetch * size, THREADS))).batch(size)
     _parse_flags()
     ahead = -(-prefetch // workers)
     options = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=ahead)
-    # A worker is given whole batches, or their order would depend on the number of workers.
+    # Processes decode full batches; with parts of batches, the order would depend on the number of processes.
     return images.batch(size).to_iter_dataset(grain.ReadOptions(1, 1)).mp_prefetch(options, end_with_parent)
 
 
-def decode(load: Load, rows: Sequence[int]) -> Batch:
+def decode(loader: ImageLoader, rows: Sequence[int]) -> Batch:
     """Reads images into memory.
 
     Args:
-      load: Rows to pixels and labels.
+      loader: Rows to images and labels.
       rows: `N` rows.
 
     Returns:
       Images `[N, size, size, C]`, uint8, and labels `[N]`, int32; numpy arrays.
 
     Raises:
-      DataError: If a record or an image is broken.
+      DataError: If a record or an image is corrupt.
     """
-    side, channels = load.crop.size, load.pictures.channels
-    images, labels = np.empty((len(rows), side, side, channels), np.uint8), np.empty(len(rows), np.int32)
+    side = loader.crop.size
+    images = np.empty((len(rows), side, side, loader.split.channels), np.uint8)
+    labels = np.empty(len(rows), np.int32)
 
-    def fill(place: int) -> None:
-        images[place], labels[place] = load(rows[place])
+    def load_into(index: int) -> None:
+        images[index], labels[index] = loader(rows[index])
 
     with ThreadPoolExecutor(THREADS) as threads:
-        for _ in threads.map(fill, range(len(rows))):
+        for _ in threads.map(load_into, range(len(rows))):
             pass
     return _batch(images, labels)
 
 
-class OnDemand:
-    """Images of a split that are decoded, from the center, every time that a slice of them is taken."""
+class LazyImages:
+    """Images of a split, center-cropped, that are decoded whenever a slice of them is taken."""
 
     dtype = np.dtype(np.uint8)
 
-    def __init__(self, pictures: Pictures, crop: Crop) -> None:
-        self._load = Load(pictures, crop)
-        self.shape = (pictures.size, crop.size, crop.size, pictures.channels)
+    def __init__(self, split: ImageSplit, crop: Crop) -> None:
+        self._loader = ImageLoader(split, crop)
+        self.shape = (split.size, crop.size, crop.size, split.channels)
 
     def __getitem__(self, rows: slice) -> Any:
-        return decode(self._load, range(self.shape[0])[rows]).images
+        return decode(self._loader, range(self.shape[0])[rows]).images
 
 
 def _batch(images: Any, labels: Any) -> Batch:
@@ -172,7 +178,7 @@ def _batch(images: Any, labels: Any) -> Batch:
 
 
 def _parse_flags() -> None:
-    """Grain's processes read absl's flags, which nobody has parsed where lpjax is used as a library."""
+    """Marks absl's flags as parsed for Grain's processes; they are not parsed where lpjax is used as a library."""
     from absl import flags
 
     if not flags.FLAGS.is_parsed():

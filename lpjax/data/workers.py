@@ -1,4 +1,4 @@
-"""Processes that work for this one: they leave signals to it, and end with it."""
+"""Worker processes: they ignore SIGINT and SIGTERM, and end with the process that started them."""
 
 import multiprocessing
 import os
@@ -10,16 +10,16 @@ from multiprocessing import resource_tracker
 
 
 @contextmanager
-def deaf() -> Iterator[None]:
-    """Lets threads and processes be started that never hear SIGINT and SIGTERM, from their first moment on.
+def blocked_signals() -> Iterator[None]:
+    """Blocks SIGINT and SIGTERM in threads and processes that are started within this context.
 
-    Ctrl-C and the notice of a batch system go to whole groups of processes; what this one still needs to save its work
-    must not be gone by then. It ends the others itself.
+    Ctrl-C and the SIGTERM of a batch system go to whole process groups. Workers must outlive the signal, because this
+    process may still need them to save its work; it ends them itself.
 
     Yields:
-      Nothing; this thread hears neither signal meanwhile.
+      None; meanwhile, both signals are blocked in this thread too.
     """
-    resource_tracker.ensure_running()  # whoever starts it, which multiprocessing does unasked, is deaf no longer
+    resource_tracker.ensure_running()  # if multiprocessing started it later, this thread would be unblocked again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
     try:
         yield
@@ -28,13 +28,13 @@ def deaf() -> Iterator[None]:
 
 
 def end_with_parent(*_: int) -> None:
-    """Ends this process as soon as the one that started it is gone, however that ended.
+    """Exits this process as soon as its parent process ends, for whatever reason.
 
-    Linux has a signal for this (PR_SET_PDEATHSIG), but it comes when the *thread* that started the process ends.
+    Linux's PR_SET_PDEATHSIG is no alternative: it is sent when the *thread* that started the process ends.
     """
-    threading.Thread(target=_outlive, args=(multiprocessing.parent_process(),), daemon=True).start()
+    threading.Thread(target=_wait_and_exit, args=(multiprocessing.parent_process(),), daemon=True).start()
 
 
-def _outlive(parent: multiprocessing.process.BaseProcess) -> None:
+def _wait_and_exit(parent: multiprocessing.process.BaseProcess) -> None:
     parent.join()
     os._exit(1)

@@ -74,7 +74,7 @@ def predict(job: Job, variables: Variables, batch: Batch) -> jax.Array:
     """
     images, size = batch.images, job.config.eval_batch_size
     logits = partial(_predict, job.apply, job.preprocess, size, job.mesh, variables)
-    if isinstance(images, data.OnDemand):  # the next are decoded while these are computed
+    if isinstance(images, data.LazyImages):  # the next are decoded while these are computed
         return jnp.concatenate([logits(images[i : i + size]) for i in range(0, images.shape[0], size)])
     return logits(images)
 

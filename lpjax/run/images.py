@@ -25,7 +25,7 @@ class Images(NamedTuple):
       feed: Training images for `train.fit`.
       known: Training images on the devices, for recalibration: all, if not streamed.
       validation: What selects, on the devices.
-      test: What reports; where images are streamed, `images` is `data.OnDemand`.
+      test: What reports; where images are streamed, `images` is `data.LazyImages`.
       augment: Keys and `known` images to normalized floats, with augmentation.
       preprocess: Images to normalized floats.
     """
@@ -86,13 +86,13 @@ def _streamed(config: ConfigDict, mesh: Mesh) -> Images:
     """
     settings = config.stream
     crop = data.Crop(settings.size, settings.resize, tuple(settings.area), tuple(settings.ratio))
-    training, test = data.open_pictures(config.dataset, config.data_dir)
+    training, test = data.open_image_splits(config.dataset, config.data_dir)
     rows, held_out = data.divide(config.dataset, training.size, config.validation, config.train_images)
-    known = data.decode(data.Load(training, crop, (_FIXED,)), _spaced(rows, int(config.pool.recalibrate)))
+    known = data.decode(data.ImageLoader(training, crop, (_FIXED,)), _spaced(rows, int(config.pool.recalibrate)))
     mean, std = data.PUBLISHED.get(config.dataset.partition(":")[0]) or data.channel_statistics(
-        np.asarray(data.decode(data.Load(training, crop), _spaced(rows, _SAMPLE)).images)
+        np.asarray(data.decode(data.ImageLoader(training, crop), _spaced(rows, _SAMPLE)).images)
     )
-    on_demand: Any = data.OnDemand(test, crop)
+    on_demand: Any = data.LazyImages(test, crop)
     test_labels: Any = data.read_labels(test)
     reading = {"workers": settings.workers, "prefetch": settings.prefetch}
     return Images(
@@ -102,7 +102,7 @@ def _streamed(config: ConfigDict, mesh: Mesh) -> Images:
         streamed=True,
         feed=streamed(training, crop, mesh, config.train.batch_size, **reading),
         known=train.replicate(known, mesh),
-        validation=train.replicate(data.decode(data.Load(training, crop), held_out), mesh),
+        validation=train.replicate(data.decode(data.ImageLoader(training, crop), held_out), mesh),
         test=Batch(on_demand, train.replicate(test_labels, mesh)),
         augment=data.augmenter(mean, std, crop=0, flip=config.augment.flip),
         preprocess=data.preprocessor(mean, std),

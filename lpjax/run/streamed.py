@@ -15,7 +15,7 @@ from lpjax.types import Batch
 
 
 def streamed(
-    pictures: data.Pictures, crop: data.Crop, mesh: Mesh, batch_size: int, *, workers: int = 0, prefetch: int = 2
+    pictures: data.ImageSplit, crop: data.Crop, mesh: Mesh, batch_size: int, *, workers: int = 0, prefetch: int = 2
 ) -> train.Feed:
     """Feeds images that are read and cut out while training.
 
@@ -37,7 +37,7 @@ def streamed(
     def feed(rows: np.ndarray, key: jax.Array) -> Iterator[tuple[Batch, Any]]:
         batches = [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
         here = [batch[share(len(batch), mesh, mesh.local_devices)] for batch in batches]
-        load = data.Load(pictures, crop, tuple(jax.random.key_data(key).ravel().tolist()))
+        load = data.ImageLoader(pictures, crop, tuple(jax.random.key_data(key).ravel().tolist()))
         with closing(data.read_ahead(load, here, workers=workers, prefetch=prefetch)) as source:
             coming = (placed(batch, len(rows), mesh) for batch, rows in zip(source, batches, strict=True))
             with closing(_one_ahead(coming)) as ready:

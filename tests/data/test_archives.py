@@ -59,9 +59,7 @@ def test_preparing_twice_returns_at_once(archive, tmp_path):
 
 def test_an_altered_archive_is_refused_in_one_line(archive, tmp_path):
     made = archive("cifar10")
-    with pytest.raises(
-        data.DataError, match=f"MD5 is {made.md5}, c58f30108f718f92721af3b95e74349a is wanted"
-    ) as caught:
+    with pytest.raises(data.DataError, match=f"MD5 {made.md5}.* c58f30108f718f92721af3b95e74349a") as caught:
         data.prepare_archive("cifar10", tmp_path / "home", made.path)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "home").exists()
@@ -73,27 +71,27 @@ def test_a_truncated_archive_is_refused_in_one_line(share, archive, tmp_path):
     content = made.path.read_bytes()
     made.path.write_bytes(content[: int(share * len(content))])
     md5 = hashlib.md5(made.path.read_bytes()).hexdigest()
-    with pytest.raises(data.DataError, match="download it again from https://") as caught:
+    with pytest.raises(data.DataError, match=made.path.name) as caught:
         data.prepare_archive("cifar10", tmp_path / "home", made.path, md5)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "home").exists()
 
 
 def test_a_missing_archive_is_refused(tmp_path):
-    with pytest.raises(data.DataError, match=r"no archive at .*nowhere\.tar\.gz; download it from https://www\.cs"):
+    with pytest.raises(data.DataError, match=r"nowhere\.tar\.gz"):
         data.prepare_archive("cifar10", tmp_path, tmp_path / "nowhere.tar.gz")
 
 
 def test_an_archive_of_another_data_set_is_refused(archive, tmp_path):
     made = archive("cifar100")
-    with pytest.raises(data.DataError, match=r"lacks batches\.meta, data_batch_1"):
+    with pytest.raises(data.DataError, match=r"batches\.meta, data_batch_1"):
         data.prepare_archive("cifar10", tmp_path, made.path, made.md5)
 
 
 def test_members_laid_out_otherwise_are_refused(tar, tmp_path):
     files = [*archives.ARCHIVES["cifar10"].train, "test_batch", "batches.meta"]
     md5 = tar(tmp_path / "odd.tar.gz", {file: pickle.dumps({"data": 1}) for file in files})
-    with pytest.raises(data.DataError, match=r"not laid out like cifar-10-python\.tar\.gz"):
+    with pytest.raises(data.DataError, match=r"odd\.tar\.gz.* cifar-10-python\.tar\.gz"):
         data.prepare_archive("cifar10", tmp_path, tmp_path / "odd.tar.gz", md5)
 
 
@@ -103,7 +101,7 @@ def test_a_malicious_archive_runs_nothing(tar, tmp_path):
             return os.mkdir, (str(tmp_path / "pwned"),)
 
     md5 = tar(tmp_path / "evil.tar.gz", {"cifar-10-batches-py/test_batch": pickle.dumps(Evil())})
-    with pytest.raises(data.DataError, match="mkdir, where only numpy arrays are admitted"):
+    with pytest.raises(data.DataError, match="mkdir"):
         data.prepare_archive("cifar10", tmp_path, tmp_path / "evil.tar.gz", md5)
     assert not (tmp_path / "pwned").exists()
 

@@ -299,15 +299,15 @@ def test_drops_without_an_edge_do_no_harm():
 
 def test_what_cannot_be_corrupted_is_refused():
     images = constant(1)
-    with pytest.raises(ValueError, match=r"frost needs third-party pictures .* published files instead"):
+    with pytest.raises(ValueError, match="corruption: 'frost'"):
         data.corrupt(images, "frost", 1)
-    with pytest.raises(ValueError, match="unknown corruption 'foggy'; did you mean 'fog'"):
+    with pytest.raises(ValueError, match=r"corruption 'foggy'.* 'fog'"):
         data.corrupt(images, "foggy", 1)
     for severity in (0, 6):
-        with pytest.raises(ValueError, match=f"severity is {severity}; give 1 .* to 5"):
+        with pytest.raises(ValueError, match=f"severity: got {severity}"):
             data.corrupt(images, "fog", severity)
-    with pytest.raises(ValueError, match="seed is -1"):
+    with pytest.raises(ValueError, match="seed: got -1"):
         data.corrupt(images, "fog", 1, seed=-1)
     for wrong in (images / 255, images[0], images[..., :2], images[:, :0]):
-        with pytest.raises(ValueError, match=r"images are .*; give uint8 \[N, H, W, C\]"):
+        with pytest.raises(ValueError, match="images: got"):
             data.corrupt(wrong, "fog", 1)

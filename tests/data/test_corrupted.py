@@ -77,7 +77,7 @@ def test_the_first_so_many_images_are_read(published, test_split):
     few = data.corruptions("cifar10:3.0.2", test_split, directory=str(published), images=2).read("snow", 2)
     np.testing.assert_array_equal(few.images[:, 0, 0, 0], [0, 1])
     np.testing.assert_array_equal(few.labels, test_split.labels[:2])
-    with pytest.raises(ValueError, match=r"images is 7 of 6 test images; give 0 .* to 6"):
+    with pytest.raises(ValueError, match="images: got 7"):
         data.corruptions("cifar10", test_split, directory=str(published), images=7)
 
 
@@ -87,18 +87,18 @@ def test_extra_corruptions_may_lack_the_benchmark_and_labels_may_not(published, 
     assert set(names) > set(data.BENCHMARK)
     for missing in ("fog", "snow", "labels"):
         (published / f"{missing}.npy").unlink()
-    with pytest.raises(data.DataError, match=r"lacks snow\.npy, fog\.npy, labels\.npy; unpack"):
+    with pytest.raises(data.DataError, match=r"snow\.npy, fog\.npy, labels\.npy"):
         data.corruptions("cifar10", test_split, directory=str(published))
 
 
 def test_files_of_another_test_set_are_refused(published, test_split):
     shuffled = test_split._replace(labels=(test_split.labels + 1) % 10)
     for other in (shuffled, Batch(test_split.images[:5], test_split.labels[:5])):
-        with pytest.raises(data.DataError, match=r"labels\.npy is not 5 times the [56] test labels of cifar10"):
+        with pytest.raises(data.DataError, match=r"labels\.npy .*cifar10"):
             data.corruptions("cifar10", other, directory=str(published))
     np.save(published / "fog.npy", np.zeros((30, 4, 4, 3), np.uint8))
     source = data.corruptions("cifar10", test_split, directory=str(published))
-    with pytest.raises(data.DataError, match=r"fog\.npy holds uint8 \[30, 4, 4, 3\]; wanted uint8 \[30, 8, 8, 3\]"):
+    with pytest.raises(data.DataError, match=r"fog\.npy.*\[30, 4, 4, 3\].*\[30, 8, 8, 3\]"):
         source.read("fog", 1)
 
 
@@ -106,7 +106,7 @@ def test_a_damaged_file_is_refused_in_one_line(published, test_split):
     source = data.corruptions("cifar10", test_split, directory=str(published))
     for damage in (b"", b"nonsense", (published / "fog.npy").read_bytes()[:200]):
         (published / "fog.npy").write_bytes(damage)
-        with pytest.raises(data.DataError, match=r"fog\.npy cannot be read") as caught:
+        with pytest.raises(data.DataError, match=r"fog\.npy") as caught:
             source.read("fog", 1)
         assert "\n" not in str(caught.value)
 
@@ -120,14 +120,14 @@ def test_tfds_sets_are_read_where_all_five_severities_lie_prepared(tfds_home, te
     few = data.corruptions("cifar10", test_split, data_dir=str(tfds_home), images=2).read("elastic_transform", 1)
     assert few.images.shape == (2, 8, 8, 3)
     more = Batch(np.repeat(test_split.images, 2, 0), np.repeat(test_split.labels, 2))
-    with pytest.raises(data.DataError, match=r"elastic_1.* holds 6 images, wanted 12"):
+    with pytest.raises(data.DataError, match=r"elastic_1.* 6 images.* 12"):
         data.corruptions("cifar10", more, data_dir=str(tfds_home)).read("elastic_transform", 1)
 
 
 def test_one_split_is_opened_whatever_others_there_are(tfds_home):
     directory = data.prepared(tfds_home)["cifar10_corrupted/fog_1"]
     assert data.open_split(directory, "test").size == 6
-    with pytest.raises(data.DataError, match=r"has no train split; it has \['test'\]"):
+    with pytest.raises(data.DataError, match=r"train split.*\['test'\]"):
         data.open_split(directory, "train")
 
 
@@ -151,7 +151,7 @@ def test_unknown_corruptions_and_severities_are_refused(where, request, test_spl
     place = str(request.getfixturevalue(where))
     named = {"directory": place} if where == "published" else {"data_dir": place}
     source = data.corruptions("cifar10", test_split, **named)
-    with pytest.raises(ValueError, match="unknown corruption 'elastic_transfrom'; did you mean 'elastic_transform'"):
+    with pytest.raises(ValueError, match=r"corruption 'elastic_transfrom'.* 'elastic_transform'"):
         source.read("elastic_transfrom", 1)
-    with pytest.raises(ValueError, match="severity is 0"):
+    with pytest.raises(ValueError, match="severity: got 0"):
         source.read(source.names[0], 0)

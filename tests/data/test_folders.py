@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from lpjax import data
-from lpjax.data.pictures import read_picture
+from lpjax.data.image_split import read_image
 
 
 def test_a_folder_of_images_becomes_a_tfds_directory(images_folder, tmp_path):
@@ -44,7 +44,7 @@ def test_gray_images_keep_one_channel_and_other_formats_become_png(images_folder
 
 def test_an_image_of_another_shape_is_refused_and_nothing_is_left(images_folder, tmp_path):
     Image.new("RGB", (9, 9)).save(images_folder / "test" / "cat" / "odd.png")
-    with pytest.raises(data.DataError, match=r"odd.png has shape \(9, 9, 3\), the first image \(4, 5, 3\); resize"):
+    with pytest.raises(data.DataError, match=r"odd\.png.*\(9, 9, 3\).*\(4, 5, 3\)"):
         data.prepare_folder("pets", images_folder, tmp_path / "home")
     assert data.prepared(tmp_path / "home") == {}
     assert list((tmp_path / "home" / "pets").iterdir()) == []
@@ -52,31 +52,31 @@ def test_an_image_of_another_shape_is_refused_and_nothing_is_left(images_folder,
 
 def test_a_broken_image_is_named(images_folder, tmp_path):
     (images_folder / "train" / "dog" / "1.png").write_bytes(b"no image")
-    with pytest.raises(data.DataError, match=r"dog/1\.png cannot be read as an image"):
+    with pytest.raises(data.DataError, match=r"dog/1\.png"):
         data.prepare_folder("pets", images_folder, tmp_path)
 
 
 def test_an_image_of_16_bits_is_refused(images_folder, tmp_path):
     Image.fromarray(np.zeros((4, 5), np.uint16)).save(images_folder / "train" / "dog" / "1.png")
-    with pytest.raises(data.DataError, match="mode 'I;16'; convert it"):
+    with pytest.raises(data.DataError, match=r"dog/1\.png.*'I;16'"):
         data.prepare_folder("pets", images_folder, tmp_path)
 
 
 def test_classes_to_test_on_must_be_trained_on(images_folder, tmp_path):
     (images_folder / "test" / "dog").rename(images_folder / "test" / "fox")
-    with pytest.raises(data.DataError, match="classes that train has not: fox"):
+    with pytest.raises(data.DataError, match=r"test has classes .*: fox"):
         data.prepare_folder("pets", images_folder, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["Pets", "", "../pets", "1pet", "digits", "cifar10"])
 def test_an_unfit_name_is_refused(name, images_folder, tmp_path):
-    with pytest.raises(ValueError, match="give lower-case letters"):
+    with pytest.raises(ValueError, match=f"name: got {name!r}"):
         data.prepare_folder(name, images_folder, tmp_path)
 
 
 def test_a_data_set_is_never_overwritten(images_folder, tmp_path):
     data.prepare_folder("pets", images_folder, tmp_path)
-    with pytest.raises(ValueError, match="exists; give another name"):
+    with pytest.raises(ValueError, match=r"name: .*pets/1\.0\.0"):
         data.prepare_folder("pets", images_folder, tmp_path)
 
 
@@ -85,11 +85,11 @@ def test_images_of_any_size_are_stored_as_they_are_and_read_as_color(images_fold
     Image.new("L", (3, 4), 5).save(images_folder / "train" / "dog" / "gray.bmp")
     Image.new("CMYK", (6, 6)).save(images_folder / "test" / "dog" / "printed.jpg")
     data.prepare_folder("pets", images_folder, tmp_path, any_size=True)
-    training, test = data.open_pictures("pets", str(tmp_path))
+    training, test = data.open_image_splits("pets", str(tmp_path))
     assert (training.size, test.size, training.channels, training.classes) == (8, 3, 3, 2)
-    sizes = sorted(read_picture(training, row)[0].size for row in range(8))
+    sizes = sorted(read_image(training, row)[0].size for row in range(8))
     assert sizes == [(3, 4), *[(5, 4)] * 6, (9, 7)]
-    assert {read_picture(test, row)[0].mode for row in range(3)} == {"RGB"}
+    assert {read_image(test, row)[0].mode for row in range(3)} == {"RGB"}
     (stored,) = (example["image"] for example in examples_of(tmp_path) if example["id"] == b"train/cat/large.jpg")
     assert stored == (images_folder / "train" / "cat" / "large.jpg").read_bytes()
 
@@ -103,5 +103,5 @@ def examples_of(home):
 
 def test_a_broken_image_of_any_size_is_named(images_folder, tmp_path):
     (images_folder / "train" / "dog" / "1.png").write_bytes(b"no image")
-    with pytest.raises(data.DataError, match=r"dog/1\.png cannot be read as an image"):
+    with pytest.raises(data.DataError, match=r"dog/1\.png"):
         data.prepare_folder("pets", images_folder, tmp_path, any_size=True)

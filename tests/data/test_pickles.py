@@ -17,5 +17,5 @@ def test_arrays_and_containers_are_read(protocol):
 
 @pytest.mark.parametrize("value", [eval, pickle.Unpickler, np.save, io.BytesIO])
 def test_anything_else_is_refused(value):
-    with pytest.raises(pickle.UnpicklingError, match="only numpy arrays are admitted"):
+    with pytest.raises(pickle.UnpicklingError, match=value.__name__):
         data.read_pickle(io.BytesIO(pickle.dumps(value)))

@@ -39,15 +39,13 @@ def test_a_name_means_the_newest_version_unless_it_says_which(name, version, sto
 
 def test_an_unknown_name_is_refused_with_a_suggestion(stored, tmp_path):
     stored()
-    known = r"\(known: cifar10, cifar100, digits, gray\); looked at .*home$"
-    with pytest.raises(ValueError, match=rf"unknown data set 'gray'; did you mean 'gray'\? {known}"):
-        data.open_source("gray", str(tmp_path / "home"))
-    listed = r"choose one of cifar10, cifar100, digits, gray; looked at .*home$"
-    with pytest.raises(ValueError, match=rf"unknown data set '/data/gray'; {listed}"):
-        data.open_source("/data/gray", str(tmp_path / "home"))
+    known = "cifar10, cifar100, digits, gray.*home$"
+    for name in ("grays", "/data/gray"):
+        with pytest.raises(ValueError, match=f"data set {name!r}.*{known}"):
+            data.open_source(name, str(tmp_path / "home"))
 
 
 @pytest.mark.parametrize("name", ["mnist", "cifar10_corrupted/fog_1", "imagenet2012:5.1.0"])
 def test_a_set_of_tfds_that_is_not_prepared_says_how_to(name, tmp_path):
-    with pytest.raises(data.DataError, match=f"{name} is not in .*`tfds build {name} --file_format=array_record"):
+    with pytest.raises(data.DataError, match=f"{name} .*{tmp_path}.*tfds build {name} "):
         data.open_source(name, str(tmp_path))

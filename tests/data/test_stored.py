@@ -1,4 +1,5 @@
 import json
+import re
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ def test_only_what_is_asked_for_is_decoded(stored, monkeypatch):
 
 def test_the_validation_split_stands_in_for_a_missing_test_split(stored):
     assert data.open_directory(stored(splits=("train", "validation"))).test.size == 4
-    with pytest.raises(data.DataError, match=r"no validation split; it has \['dev', 'train'\]"):
+    with pytest.raises(data.DataError, match=r"validation split.*\['dev', 'train'\]"):
         data.open_directory(stored("odd", splits=("train", "dev")))
 
 
@@ -36,32 +37,32 @@ def test_images_of_different_shapes_are_refused(stored):
     wide = {"image": data.encode_png(np.zeros((2, 3, 1), np.uint8)), "label": 0}
     source = data.open_directory(stored(more=[wide]))
     assert source.train.read(0, 10).images.shape == (10, 2, 2, 1)
-    with pytest.raises(data.DataError, match=r"shapes \(2, 2, 1\) and \(2, 3, 1\); resize them all"):
+    with pytest.raises(data.DataError, match=r"gray.*\(2, 2, 1\) and \(2, 3, 1\)"):
         source.train.read(0, 11)
 
 
 def test_a_set_without_one_label_an_image_is_refused(stored):
     import tensorflow_datasets as tfds
 
-    with pytest.raises(data.DataError, match=r"no set of images with one label each; it holds \['image', 'label'\]"):
+    with pytest.raises(data.DataError, match=r"features \['image', 'label'\]"):
         data.open_directory(stored(label=tfds.features.Scalar(np.int64)))
 
 
 def test_pixels_of_16_bits_are_refused(stored):
-    with pytest.raises(data.DataError, match="pixels of uint16; wanted 8 bits"):
+    with pytest.raises(data.DataError, match="pixels of uint16"):
         data.open_directory(stored(dtype=np.uint16))
 
 
 def test_a_format_that_needs_tensorflow_is_refused(stored):
     info = stored() / "dataset_info.json"
     info.write_text(json.dumps(json.loads(info.read_text()) | {"fileFormat": "tfrecord"}))
-    with pytest.raises(data.DataError, match="stored as tfrecord, which needs TensorFlow"):
+    with pytest.raises(data.DataError, match="format tfrecord"):
         data.open_directory(info.parent)
 
 
 def test_a_broken_directory_is_refused_in_one_line(stored):
     directory = stored()
     next(directory.glob("*train*")).unlink()
-    with pytest.raises(data.DataError, match=r"is broken .* remove it and prepare it again") as caught:
+    with pytest.raises(data.DataError, match=re.escape(str(directory))) as caught:
         data.open_directory(directory).train.read(0, 10)
     assert "\n" not in str(caught.value)

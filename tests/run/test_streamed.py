@@ -70,7 +70,7 @@ def one_block(monkeypatch):
 
 @pytest.fixture(scope="module")
 def pictures(home):
-    training, _ = data.open_pictures("pictures", str(home))
+    training, _ = data.open_image_splits("pictures", str(home))
     return training
 
 
@@ -121,7 +121,7 @@ def test_shares_of_processes_are_the_parts_of_the_batch_on_their_devices(picture
     mesh = on(8)
     rows = np.random.default_rng(0).permutation(72).astype(np.int32)
     fed = list(feed_of(pictures, mesh)(rows, KEY))
-    load = data.Load(pictures, CROP, tuple(jax.random.key_data(KEY).ravel().tolist()))
+    load = data.ImageLoader(pictures, CROP, tuple(jax.random.key_data(KEY).ravel().tolist()))
     for number, (batch, (visited,)) in enumerate(fed):
         np.testing.assert_array_equal(visited, rows[16 * number : 16 * number + 16])
         for first in (0, 4):
@@ -196,15 +196,15 @@ def test_images_are_held_out_counted_and_normalized_as_those_in_memory(small_con
     images = load_images(config, on(1))
     assert (images.size, images.classes, images.shape, images.streamed) == (40, 4, (32, 32, 3), True)
     crop = data.Crop(32, 36, (0.1, 1.0), (0.8, 1.25))
-    held_out = data.decode(data.Load(pictures, crop), range(56, 72))
+    held_out = data.decode(data.ImageLoader(pictures, crop), range(56, 72))
     assert_same(jax.device_get(images.validation), held_out)
     np.testing.assert_array_equal(
-        images.test.labels, data.read_labels(data.open_pictures("pictures", config.data_dir)[1])
+        images.test.labels, data.read_labels(data.open_image_splits("pictures", config.data_dir)[1])
     )
     assert len(images.known.labels) == 32
     rows = [i * 40 // 32 for i in range(32)]
-    np.testing.assert_array_equal(images.known.labels, data.decode(data.Load(pictures, crop, (0,)), rows).labels)
-    normalized = images.preprocess(jnp.asarray(data.decode(data.Load(pictures, crop), range(40)).images))
+    np.testing.assert_array_equal(images.known.labels, data.decode(data.ImageLoader(pictures, crop, (0,)), rows).labels)
+    normalized = images.preprocess(jnp.asarray(data.decode(data.ImageLoader(pictures, crop), range(40)).images))
     np.testing.assert_allclose(normalized.mean((0, 1, 2)), 0, atol=1e-5)
     np.testing.assert_allclose(normalized.std((0, 1, 2)), 1, rtol=1e-5)
     assert_same(*(jax.device_get(load_images(config, on(1)).known) for _ in range(2)))

@@ -1,4 +1,4 @@
-"""Blur: of lenses, of frosted glass, of motion and of zooming."""
+"""Blur: Gaussian, glass, defocus, motion and zoom."""
 
 from math import ceil
 
@@ -13,7 +13,7 @@ _PLANE = (1, 2)
 
 
 def smooth(images: np.ndarray, sigma: float) -> np.ndarray:
-    """Blurs images or layers `[N, H, W, ...]` by a Gaussian of so many pixels, edges continued."""
+    """Blurs images or layers `[N, H, W, ...]` by a Gaussian of `sigma` pixels; edges are extended."""
     return ndimage.gaussian_filter(images, sigma, mode="nearest", axes=_PLANE)
 
 
@@ -24,11 +24,11 @@ def gaussian_blur(images: np.ndarray, draws: Draws, sigma: float) -> np.ndarray:
 
 
 def glass_blur(images: np.ndarray, draws: Draws, sigma: float, reach: int, passes: int) -> np.ndarray:
-    """Blurs, lets every pixel but those at the edge take the value of a random neighbor, `passes` times, and blurs.
+    """Blurs, replaces every inner pixel by a random neighbor `passes` times, and blurs again.
 
-    The published code swaps pixels in a loop that runs backwards, but its swap only copies (both sides are views of one
-    array), and its neighbors lie 1 to the left and above, or not at all. Only pixels not yet visited are copied, so
-    that a pass is one look-up in the image before it.
+    The published code intends to swap pixels in a backward loop. Its swap only copies, because both sides are views of
+    one array, and its offsets are -1 or 0 along each axis. It copies only pixels that it has not visited yet, so a pass
+    equals one gather from the image before the pass.
     """
     count, height, width, _ = images.shape
     blurred = np.floor(smooth(images, sigma) * 255) / 255
@@ -41,7 +41,7 @@ def glass_blur(images: np.ndarray, draws: Draws, sigma: float, reach: int, passe
 
 
 def defocus_blur(images: np.ndarray, draws: Draws, radius: float, softness: float) -> np.ndarray:
-    """Spreads every pixel over a disk of so many pixels, whose edge a 3x3 Gaussian softens."""
+    """Convolves with a disk of `radius` pixels, whose edge is softened by a 3x3 Gaussian."""
     del draws
     reach = int(radius) + 1
     line = np.arange(-reach, reach + 1)
@@ -52,15 +52,15 @@ def defocus_blur(images: np.ndarray, draws: Draws, radius: float, softness: floa
 
 
 def motion_blur(images: np.ndarray, draws: Draws, radius: float, sigma: float) -> np.ndarray:
-    """Blurs along a line at an angle between -45 and 45 degrees, rounded to whole values as ImageMagick does."""
+    """Blurs along a direction between -45 and 45 degrees, and rounds to 8 bits as ImageMagick does."""
     degrees = next(draws).uniform(-45, 45, len(images))
     return np.rint(along(images, degrees, radius, sigma) * 255) / 255
 
 
 def along(images: np.ndarray, degrees: np.ndarray, radius: float, sigma: float) -> np.ndarray:
-    """Blurs each image along its own direction, by one side of a Gaussian read at whole pixels, edges continued.
+    """Blurs every image along its own direction, with a one-sided Gaussian sampled at pixels; edges are extended.
 
-    Written after ImageMagick's description of `-motion-blur`; it is not called.
+    Implemented from ImageMagick's description of `-motion-blur`.
     """
     taps = np.arange(2 * ceil(radius) + 1)
     weights = np.exp(-(taps**2) / (2 * sigma**2))

@@ -1,4 +1,4 @@
-"""Digital effects: contrast, saturation, elastic deformation, large pixels and compression."""
+"""Digital effects: contrast, saturation, elastic deformation, pixelation and compression."""
 
 import io
 from collections.abc import Callable
@@ -14,14 +14,14 @@ _PUBLISHED_SIDE = 32
 
 
 def contrast(images: np.ndarray, draws: Draws, factor: float) -> np.ndarray:
-    """Draws values towards the mean of their image and channel, `(x - mean) factor + mean`."""
+    """Reduces contrast towards the mean of image and channel, `(x - mean) factor + mean`."""
     del draws
     mean = images.mean((1, 2), keepdims=True)
     return (images - mean) * factor + mean
 
 
 def saturate(images: np.ndarray, draws: Draws, factor: float, more: float) -> np.ndarray:
-    """Changes the saturation of HSV, `S factor + more`; gray, whose hue counts as red, may turn red."""
+    """Changes the saturation of HSV, `S factor + more`; gray pixels, whose hue is that of red, may become red."""
     del draws
     value = images.max(-1, keepdims=True)
     spread = value - images.min(-1, keepdims=True)
@@ -32,11 +32,11 @@ def saturate(images: np.ndarray, draws: Draws, factor: float, more: float) -> np
 
 
 def elastic_transform(images: np.ndarray, draws: Draws, reach: float, sigma: float, jitter: float) -> np.ndarray:
-    """Moves three points of an image at random, the rest along with them, and then every pixel a little.
+    """Applies a random affine map, then random displacements of every pixel.
 
-    Displacements are uniform in [-1, 1], smoothed by a Gaussian of `sigma` pixels and multiplied by `reach`. The three
-    parameters are pixels of a 32x32 image and grow with the shorter side, of which the published ones are fractions.
-    Interpolation is linear.
+    The affine map moves three points by up to `jitter` pixels along each axis. Displacements are uniform in [-1, 1],
+    smoothed by a Gaussian of `sigma` pixels and multiplied by `reach`. The parameters are in pixels of a 32x32 image
+    and scale with the shorter side. Interpolation is linear.
     """
     count, height, width, _ = images.shape
     scale = min(height, width) / _PUBLISHED_SIDE
@@ -56,7 +56,7 @@ def elastic_transform(images: np.ndarray, draws: Draws, reach: float, sigma: flo
 
 
 def pixelate(images: np.ndarray, draws: Draws, factor: float) -> np.ndarray:
-    """Shrinks to `int(size factor)` pixels by averaging, and enlarges back."""
+    """Downsamples to `int(size factor)` pixels by averaging, and upsamples to the original size."""
     del draws
     height, width = images.shape[1:3]
     small = max(int(width * factor), 1), max(int(height * factor), 1)
@@ -68,7 +68,7 @@ def pixelate(images: np.ndarray, draws: Draws, factor: float) -> np.ndarray:
 
 
 def jpeg_compression(images: np.ndarray, draws: Draws, quality: int) -> np.ndarray:
-    """Compresses as JPEG of a quality between 1 and 95, and decodes."""
+    """Encodes as JPEG with a quality between 1 and 95, and decodes."""
     del draws
 
     def compress(image: Image.Image) -> Image.Image:

@@ -1,4 +1,4 @@
-"""Random numbers for the effects: one generator an array."""
+"""Random number generators for the effects, one per array."""
 
 import itertools
 import zlib
@@ -10,6 +10,6 @@ Draws = Iterator[np.random.Generator]
 
 
 def draws(seed: int, name: str, severity: int, chunk: int) -> Draws:
-    """Gives generators that depend on their names alone, whatever else was drawn."""
+    """Yields generators that are determined by the arguments and their position."""
     for array in itertools.count():
         yield np.random.default_rng([seed, zlib.crc32(name.encode()), severity, chunk, array])

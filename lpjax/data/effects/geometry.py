@@ -1,4 +1,4 @@
-"""Images read at other places: zooms, shifts, and wherever one likes."""
+"""Geometric transforms: zoom, and interpolation at any positions."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -10,10 +10,9 @@ from scipy import ndimage
 
 @lru_cache(maxsize=256)
 def zoom_matrix(size: int, factor: float) -> np.ndarray:
-    """Tells how a line is enlarged about its center and cut back to its size: a matrix `[size, size]`.
+    """Returns the matrix `[size, size]` that enlarges a line about its center and crops it to its size.
 
-    A zoom interpolates linearly along either axis, so a zoomed image is `A x B^T`. The matrix is scipy's zoom of unit
-    vectors.
+    Linear interpolation is separable, so a zoomed image is `A x B^T`. The columns are scipy's zooms of unit vectors.
     """
     inside = ceil(size / factor)
     start = (size - inside) // 2
@@ -25,14 +24,14 @@ def zoom_matrix(size: int, factor: float) -> np.ndarray:
 
 
 def mirror(index: np.ndarray, size: int) -> np.ndarray:
-    """Folds indices back into an image whose edge is not repeated: `c b | a b c | b a`."""
+    """Reflects indices into an image without repeating its edge: `c b | a b c | b a`."""
     period = max(2 * size - 2, 1)
     folded = index % period
     return np.minimum(folded, period - folded)
 
 
 def reflect(index: np.ndarray, size: int) -> np.ndarray:
-    """Folds indices back into an image whose edge is repeated: `b a | a b c | c b`."""
+    """Reflects indices into an image, repeating its edge: `b a | a b c | c b`."""
     folded = index % (2 * size)
     return np.minimum(folded, 2 * size - 1 - folded)
 
@@ -40,7 +39,7 @@ def reflect(index: np.ndarray, size: int) -> np.ndarray:
 def sample(
     images: np.ndarray, rows: np.ndarray, columns: np.ndarray, fold: Callable[[np.ndarray, int], np.ndarray]
 ) -> np.ndarray:
-    """Reads every image at its own places `[N, H, W]`, in pixels, between pixels linearly."""
+    """Interpolates every image linearly at its own positions `[N, H, W]`, in pixels."""
     count, height, width, channels = images.shape
     pixels = images.reshape(-1, channels)
     first = (np.arange(count) * height * width)[:, None, None]

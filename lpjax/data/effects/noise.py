@@ -1,4 +1,4 @@
-"""Noise of sensors and of transmission; each channel of each pixel is drawn alone."""
+"""Sensor and transmission noise, independent per channel and pixel."""
 
 import numpy as np
 
@@ -6,23 +6,24 @@ from lpjax.data.effects.draws import Draws
 
 
 def gaussian_noise(images: np.ndarray, draws: Draws, sigma: float) -> np.ndarray:
-    """Adds `sigma N(0, 1)`: little light."""
+    """Adds `sigma N(0, 1)`, as under low light."""
     return images + next(draws).normal(0, sigma, images.shape)
 
 
 def shot_noise(images: np.ndarray, draws: Draws, photons: float) -> np.ndarray:
-    """Counts photons, `Poisson(x photons) / photons`: light comes in quanta."""
-    # Numbers are drawn until one fits, so that a generator for all would be at odds once one image differs.
-    alone = next(draws).spawn(len(images))
-    return np.stack([one.poisson(image) for one, image in zip(alone, images * photons, strict=True)]) / photons
+    """Samples `Poisson(x photons) / photons`, the noise of counting photons."""
+    # Sampling rejects a varying count of random numbers, so every image has a generator of its own.
+    generators = next(draws).spawn(len(images))
+    counts = [generator.poisson(image) for generator, image in zip(generators, images * photons, strict=True)]
+    return np.stack(counts) / photons
 
 
-def impulse_noise(images: np.ndarray, draws: Draws, share: float) -> np.ndarray:
-    """Replaces a share of the values, half of them by 0 and half by 1: salt and pepper, bits gone wrong."""
+def impulse_noise(images: np.ndarray, draws: Draws, fraction: float) -> np.ndarray:
+    """Replaces a fraction of the values, half of them by 0 and half by 1 (salt and pepper)."""
     chance = next(draws).random(images.shape)
-    return np.where(chance < share, chance < share / 2, images)
+    return np.where(chance < fraction, chance < fraction / 2, images)
 
 
 def speckle_noise(images: np.ndarray, draws: Draws, sigma: float) -> np.ndarray:
-    """Adds `sigma x N(0, 1)`: the brighter, the noisier."""
+    """Adds `sigma x N(0, 1)`, noise proportional to brightness."""
     return images + images * next(draws).normal(0, sigma, images.shape)

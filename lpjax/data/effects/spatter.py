@@ -1,4 +1,4 @@
-"""Spatter: drops of water or of mud on the lens."""
+"""Spatter: drops of water or mud on the lens."""
 
 import numpy as np
 from scipy import ndimage
@@ -9,8 +9,8 @@ from lpjax.data.effects.draws import Draws
 _TURQUOISE = np.array([175, 238, 238]) / 255
 _BROWN = np.array([63, 42, 20]) / 255
 _MUD = 1
-_EDGE = (50, 150)  # of Canny: a weak edge counts where it touches a strong one
-_TURN = np.tan(np.pi / 8)  # half of the angle between neighboring directions
+_EDGE = (50, 150)  # thresholds of weak and strong edges in Canny's algorithm
+_TURN = np.tan(np.pi / 8)  # tangent of half the angle between directions
 _FARTHEST = 20
 _EMBOSS = np.array([[[-2, -1, 0], [-1, 1, 1], [0, 1, 2]]])
 _SOBEL = np.array([[[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]])
@@ -27,12 +27,11 @@ def spatter(
     strength: float,
     liquid: int,
 ) -> np.ndarray:
-    """Splashes drops where a smoothed normal layer passes a threshold.
+    """Adds drops where a smoothed layer of normal noise exceeds a threshold.
 
-    Water brightens, tinted pale turquoise and shaded by the distance from the drops' edges; mud covers.
+    Water adds pale turquoise, shaded by the distance from the edges of drops; mud covers the image with brown.
 
-    Edges and shading are those of OpenCV's functions, which are not called, but for distances: they are exact, where
-    OpenCV's are within 0.15 pixels.
+    Edges and shading follow OpenCV's functions, except that distances are exact; OpenCV's are accurate to 0.15 pixels.
     """
     layer = smooth(next(draws).normal(mean, deviation, images.shape[:3]), sigma)
     if liquid == _MUD:
@@ -46,7 +45,7 @@ def spatter(
 
 
 def _shading(drops: np.ndarray) -> np.ndarray:
-    edge_first = np.concatenate([np.ones_like(drops[:1], bool), edges(drops)])  # some edge there must be, however far
+    edge_first = np.concatenate([np.ones_like(drops[:1], bool), edges(drops)])  # guarantees that an edge exists
     distance = ndimage.distance_transform_edt(~edge_first, sampling=(2 * _FARTHEST, 1, 1))[1:]
     near = np.floor(_box(np.minimum(distance, _FARTHEST)))
     embossed = ndimage.correlate(_equalize(near), _EMBOSS, mode="mirror")
@@ -54,9 +53,9 @@ def _shading(drops: np.ndarray) -> np.ndarray:
 
 
 def edges(drops: np.ndarray) -> np.ndarray:
-    """Finds the edges of layers `[N, H, W]` of values up to 255, as Canny does.
+    """Finds the edges of layers `[N, H, W]` with values up to 255, by Canny's algorithm.
 
-    They are ridges of the slope: strong ones, and the weak ones that hang together with them.
+    Edges are ridges of the gradient: strong ones, and weak ones connected to strong ones.
     """
     across, down = (ndimage.correlate(drops, kernel, mode="nearest") for kernel in (_SOBEL, _SOBEL.transpose(0, 2, 1)))
     steep = abs(across) + abs(down)
@@ -71,7 +70,7 @@ def edges(drops: np.ndarray) -> np.ndarray:
         np.select(kinds, [beside(0, side), beside(side, 0), beside(side, side)], beside(side, -side))
         for side in (-1, 1)
     )
-    ridge = (steep > before) & np.where(kinds[0] | kinds[1], steep >= after, steep > after)  # ties as OpenCV has them
+    ridge = (steep > before) & np.where(kinds[0] | kinds[1], steep >= after, steep > after)  # ties as in OpenCV
     weak, strong = _EDGE
     return ndimage.binary_propagation(ridge & (steep > strong), _NEIGHBOURS, ridge & (steep > weak))
 
@@ -81,7 +80,7 @@ def _box(layers: np.ndarray) -> np.ndarray:
 
 
 def _equalize(layers: np.ndarray) -> np.ndarray:
-    """Spreads whole values 0.._FARTHEST over 0..255 by their ranks, each layer by its own."""
+    """Equalizes the histogram of every layer: integers 0.._FARTHEST to 0..255."""
     values = np.arange(_FARTHEST + 1)
     upto = np.stack([(layers <= value).sum((1, 2)) for value in values], axis=1)
     size, lowest = layers[0].size, np.take_along_axis(upto, layers.min((1, 2))[:, None].astype(int), axis=1)

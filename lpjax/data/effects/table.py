@@ -1,4 +1,4 @@
-"""Every corruption by name: its effect, and the published parameters of its five severities."""
+"""The corruptions by name, with the published parameters of the five severities."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -28,18 +28,18 @@ BENCHMARK = (
 """The fifteen corruptions of the benchmark, by the names of their published files."""
 
 EXTRA = ("speckle_noise", "gaussian_blur", "spatter", "saturate")
-"""Four more, published with the benchmark but not part of it."""
+"""Four corruptions published with the benchmark but not part of it."""
 
 SEVERITIES = (1, 2, 3, 4, 5)
-"""How strong a corruption is."""
+"""The severities of a corruption."""
 
 
 class Corruption(NamedTuple):
-    """A corruption that can be made here.
+    """A corruption.
 
     Attributes:
       effect: `(images, draws, *parameters) -> images`.
-      parameters: A tuple a severity.
+      parameters: A tuple per severity.
     """
 
     effect: Callable[..., np.ndarray]
@@ -87,4 +87,4 @@ TABLE = {
     "pixelate": Corruption(digital.pixelate, ((0.95,), (0.9,), (0.85,), (0.75,), (0.65,))),
     "jpeg_compression": Corruption(digital.jpeg_compression, ((80,), (65,), (58,), (50,), (40,))),
 }
-"""All but frost, which lays third-party pictures over the images."""
+"""All corruptions except frost, which overlays third-party images."""

@@ -21,10 +21,10 @@ def snow(
     sigma: float,
     kept: float,
 ) -> np.ndarray:
-    """Whitens a picture and lets flakes fall on it: a thresholded normal layer, enlarged and blurred downwards.
+    """Whitens images and adds flakes: a thresholded layer of normal noise, enlarged and motion-blurred downwards.
 
-    The layer is added once as it is and once turned by 180 degrees. The layer's values are whole, of 255, before and
-    after the blur, as where pictures are handed to ImageMagick.
+    The layer is added twice, once rotated by 180 degrees. It is rounded to 8 bits before and after the blur, as in
+    images passed to ImageMagick.
     """
     count, height, width, channels = images.shape
     layer = next(draws).normal(mean, deviation, (count, height, width))
@@ -38,7 +38,7 @@ def snow(
 
 
 def fog(images: np.ndarray, draws: Draws, strength: float, decay: float) -> np.ndarray:
-    """Adds a cloud, and darkens so that the brightest value an image had stays within reach."""
+    """Adds a cloud, and rescales to keep the maximum of the image."""
     count, height, width, _ = images.shape
     size = max(_SMALLEST_MAP, 1 << (max(height, width) - 1).bit_length())
     cloud = plasma(draws, count, size, decay)[:, :height, :width, None]
@@ -47,10 +47,10 @@ def fog(images: np.ndarray, draws: Draws, strength: float, decay: float) -> np.n
 
 
 def plasma(draws: Draws, count: int, size: int, decay: float) -> np.ndarray:
-    """Draws clouds `[count, size, size]` in [0, 1] by diamonds and squares, on a torus; `size` is a power of two.
+    """Draws clouds `[count, size, size]` in [0, 1] by the diamond-square algorithm on a torus; `size` is a power of 2.
 
-    Every new point is the mean of its four neighbors plus noise, uniform within `w^2`; `w` falls from 100 by `decay`
-    each time the grid is halved.
+    A new point is the mean of its four neighbors plus uniform noise in `[-w^2, w^2]`; `w` starts at 100 and is divided
+    by `decay` whenever the grid spacing is halved.
     """
     maps, step, wibble = np.zeros((count, size, size)), size, 100.0
     while step > 1:
@@ -68,7 +68,7 @@ def plasma(draws: Draws, count: int, size: int, decay: float) -> np.ndarray:
 
 
 def brightness(images: np.ndarray, draws: Draws, more: float) -> np.ndarray:
-    """Raises the value of HSV, `V + more`; hue and saturation stay, so that the channels keep their ratios."""
+    """Increases the value of HSV, `V + more`, without changing hue and saturation."""
     del draws
     value = images.max(-1, keepdims=True)
     brighter = np.clip(value + more, 0, 1)
