@@ -1,74 +1,85 @@
 """Lottery tickets, pools of tickets and sparse training in JAX.
 
-The names here are the pure functions that compose with other people's code; rooms hold the rest (`lpjax.train`,
-`lpjax.models`, `lpjax.data`, `lpjax.store`).
+The names here are optax transforms and pure functions over any pytree; they need JAX, NumPy and optax alone. The
+submodules hold the rest and are imported when first used: `lpjax.transforms` (the rules that methods are made of),
+`lpjax.pools`, `lpjax.tickets`, `lpjax.sparsity`, `lpjax.metrics`, `lpjax.train`, `lpjax.models`, `lpjax.data`,
+`lpjax.store`, `lpjax.interop`.
 """
 
-from lpjax.pools import adjacent, pool, superpose
+import importlib
+from typing import Any
+
+from lpjax.pools import neighbors, pool, superpose
 from lpjax.sparsity import (
+    all_leaves,
     apply_mask,
+    assert_on_mask,
     by_path,
     convolution_kernels,
     density,
+    density_per_leaf,
     erk,
     full_mask,
     kept,
     kernels,
     lerp,
     magnitude,
+    mean,
     saliency,
     select,
     select_per_leaf,
+    summary,
     total,
     uniform,
 )
-from lpjax.tickets import Trained, imp
+from lpjax.tickets import imp
 from lpjax.transforms import (
     dsr,
-    evolve,
-    explored_of,
+    dynamic_sparse,
+    fixed_mask,
+    get_explored,
+    get_mask,
     gmp,
     granet,
-    hold,
     itop,
-    mask_of,
     n_of_m,
     rigl,
     snfs,
     snip,
     sparse_evolution,
-    static,
+    static_sparse,
 )
-from lpjax.types import Batch, Ticket, Variables
+from lpjax.types import Ticket
 from lpjax.version import __version__
 
 __all__ = [
-    "Batch",
     "Ticket",
-    "Trained",
-    "Variables",
     "__version__",
-    "adjacent",
+    "all_leaves",
     "apply_mask",
+    "assert_on_mask",
     "by_path",
     "convolution_kernels",
     "density",
+    "density_per_leaf",
     "dsr",
+    "dynamic_sparse",
     "erk",
-    "evolve",
-    "explored_of",
+    "fixed_mask",
     "full_mask",
+    "get_explored",
+    "get_mask",
     "gmp",
     "granet",
-    "hold",
     "imp",
     "itop",
     "kept",
     "kernels",
     "lerp",
     "magnitude",
-    "mask_of",
+    "mean",
     "n_of_m",
+    "neighbors",
     "pool",
     "rigl",
     "saliency",
@@ -77,8 +88,35 @@ __all__ = [
     "snfs",
     "snip",
     "sparse_evolution",
-    "static",
+    "static_sparse",
+    "summary",
     "superpose",
     "total",
     "uniform",
 ]
+
+_SUBMODULES = (
+    "data",
+    "interop",
+    "metrics",
+    "models",
+    "pools",
+    "report",
+    "run",
+    "sparsity",
+    "store",
+    "tickets",
+    "train",
+    "transforms",
+    "types",
+)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        return importlib.import_module(f"lpjax.{name}")
+    raise AttributeError(f"module 'lpjax' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_SUBMODULES})

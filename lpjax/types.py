@@ -33,15 +33,14 @@ class Batch(NamedTuple):
 
 
 class Ticket(NamedTuple):
-    """A sparse network: the parameters and statistics of one level and seed, zero outside the mask.
+    """A sparse network: parameters that are zero outside their mask.
 
     Attributes:
-      variables: Parameters and statistics.
-      mask: Total bool tree with the structure of `variables.params`: a leaf has its parameter's shape, or is a
-        scalar `True` where the parameter is never pruned.
+      params: Parameters, any pytree. A network with batch statistics hands over all its variables.
+      mask: Bool tree that mirrors `params`, all `True` in leaves that are never pruned.
     """
 
-    variables: Variables
+    params: PyTree
     mask: PyTree
 
 

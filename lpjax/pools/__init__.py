@@ -1,10 +1,10 @@
-"""Pools: many tickets into one of the same density. Consumes `Variables` and an `evaluate` callable, no data set."""
+"""Pools: many tickets into one of the same density. Takes pytrees and an `evaluate` callable, no data set."""
 
 from lpjax.pools.connectivity import TENTHS, barrier, linear_path
 from lpjax.pools.ensemble import VOTES, ensemble
-from lpjax.pools.lottery import ACCEPT, INTERPOLATION, PRUNE, Pool, PoolState, Trial, pool
+from lpjax.pools.lottery import ACCEPT, INTERPOLATION, PRUNE, RECALIBRATION_BATCHES, Pool, PoolState, Trial, pool
 from lpjax.pools.methods import METHODS, STANDARD, Method, recalibrated, running_mean
-from lpjax.pools.order import adjacent
+from lpjax.pools.neighbors import neighbors
 from lpjax.pools.reference import float_count, reference
 from lpjax.pools.superpose import KINDS, Superpose, SuperposeState, superpose
 
@@ -14,6 +14,7 @@ __all__ = [
     "KINDS",
     "METHODS",
     "PRUNE",
+    "RECALIBRATION_BATCHES",
     "STANDARD",
     "TENTHS",
     "VOTES",
@@ -23,11 +24,11 @@ __all__ = [
     "Superpose",
     "SuperposeState",
     "Trial",
-    "adjacent",
     "barrier",
     "ensemble",
     "float_count",
     "linear_path",
+    "neighbors",
     "pool",
     "recalibrated",
     "reference",

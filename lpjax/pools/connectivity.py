@@ -10,29 +10,29 @@ from jax.tree_util import Partial
 
 from lpjax.pools.lottery import Recalibrate, as_pytree
 from lpjax.sparsity import lerp
-from lpjax.types import PyTree, Variables
+from lpjax.types import PyTree
 
 TENTHS = tuple(i / 10 for i in range(11))
 
 
 def linear_path(
     evaluate: Any,
-    start: Variables,
-    end: Variables,
+    start: PyTree,
+    end: PyTree,
     *,
     recalibrate: Recalibrate | None = None,
     key: jax.Array | None = None,
     coefficients: Sequence[float] = TENTHS,
 ) -> PyTree:
-    """Measures the networks `(1 - c) start + c end`, all in one compiled program.
+    """Measure the networks `(1 - c) start + c end`, all in one compiled program.
 
-    Nothing is pruned: between tickets, a mix lives wherever either of them does.
+    Nothing is pruned: between tickets, a mix keeps the weights that either of them keeps.
 
     Args:
-      evaluate: `variables -> measurements`, jittable; any pytree of scalars, such as a loss and an error.
+      evaluate: `params -> measurements`, jittable; any pytree of scalars, such as a loss and an error.
       start: The network at `c = 0`, any pytrees of floating-point arrays.
       end: The network at `c = 1`, of the same structure.
-      recalibrate: `(variables, key) -> variables` with fresh statistics, jittable; without it statistics are mixed too.
+      recalibrate: `(params, key) -> params` with fresh batch statistics, jittable; without it they are mixed too.
       key: Draws the images that recalibration uses, the same for all; needed with `recalibrate` alone.
       coefficients: Weights of `end`, `[C]`, each in [0, 1].
 
@@ -43,9 +43,8 @@ def linear_path(
       ValueError: If a coefficient is out of range, or `recalibrate` comes without a key.
 
     Example:
-      >>> basins = lambda v: jnp.minimum((v.params - 1) ** 2, (v.params + 1) ** 2)
-      >>> ends = Variables(jnp.array(-1.0), {}), Variables(jnp.array(1.0), {})
-      >>> losses = linear_path(basins, *ends, coefficients=(0, 0.25, 0.5, 0.75, 1))
+      >>> basins = lambda params: jnp.minimum((params - 1) ** 2, (params + 1) ** 2)
+      >>> losses = linear_path(basins, jnp.array(-1.0), jnp.array(1.0), coefficients=(0, 0.25, 0.5, 0.75, 1))
       >>> losses.tolist(), float(barrier(losses))
       ([0.0, 0.25, 1.0, 0.25, 0.0], 1.0)
 
@@ -58,15 +57,15 @@ def linear_path(
     """
     for c in coefficients:
         if not 0 <= c <= 1:
-            raise ValueError(f"coefficient {c} is out of range; give weights of the second network in [0, 1]")
+            raise ValueError(f"coefficients: got {c}, expected weights of the second network in [0, 1]")
     if recalibrate is not None and key is None:
-        raise ValueError("recalibrate is given without a key; give the one that draws its images")
+        raise ValueError("key: got None, but recalibrate draws images; pass a PRNG key")
     recalibrated = as_pytree(recalibrate) if recalibrate is not None else None
     return _measured(as_pytree(evaluate), recalibrated, start, end, key, jnp.asarray(coefficients, float))
 
 
 def barrier(errors: jax.Array) -> jax.Array:
-    """Measures how far a path rises above the mean of its ends: `max(errors) - (errors[first] + errors[last]) / 2`.
+    """Measure how far a path rises above the mean of its ends: `max(errors) - (errors[first] + errors[last]) / 2`.
 
     Between ends of different height it is at least half their difference, even where the path only falls.
 
@@ -90,8 +89,8 @@ def barrier(errors: jax.Array) -> jax.Array:
 def _measured(
     evaluate: Partial,
     recalibrate: Partial | None,
-    start: Variables,
-    end: Variables,
+    start: PyTree,
+    end: PyTree,
     key: jax.Array | None,
     coefficients: jax.Array,
 ) -> PyTree:

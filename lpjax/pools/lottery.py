@@ -1,6 +1,6 @@
-"""Lottery Pools: a ticket grows stronger by mixing in its neighbors, at its own density.
+"""Lottery Pools: a ticket is interpolated with its neighbors, at its own density.
 
-One engine tries newcomers one at a time. For each it mixes the anchor with the newcomer at every coefficient, prunes
+One engine tries candidates one at a time. For each it mixes the anchor with the candidate at every coefficient, prunes
 the mixes to the anchor's count, measures them on validation, and takes the best if it is good enough. Every method of
 `lpjax.pools.methods` is this engine with some of its choices bound.
 """
@@ -14,15 +14,15 @@ import jax.numpy as jnp
 from jax import lax
 from jax.tree_util import Partial
 
+from lpjax import sparsity
 from lpjax.choices import one_of
-from lpjax.sparsity import apply_mask, kept, lerp, magnitude, select
-from lpjax.types import Ticket, Variables
+from lpjax.types import Ticket
 
 PyTree = Any
-Evaluate = Callable[[Variables], jax.Array]
-Recalibrate = Callable[[Variables, jax.Array], Variables]
+Evaluate = Callable[[PyTree], jax.Array]
+Recalibrate = Callable[[PyTree, jax.Array], PyTree]
 Coefficients = Sequence[float] | Callable[[jax.Array], jax.Array]
-Over = Callable[..., Any]
+MapFn = Callable[..., Any]
 
 INTERPOLATION = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 """The paper's eleven coefficients."""
@@ -33,22 +33,23 @@ ACCEPT: dict[str, Callable[[jax.Array, jax.Array], jax.Array]] = {
     "always": lambda value, _: jnp.ones_like(value, bool),
 }
 PRUNE = ("during", "after")
+RECALIBRATION_BATCHES = ("shared", "fresh")
 
 
 class PoolState(NamedTuple):
-    """A pool between two newcomers.
+    """A pool between two candidates.
 
     Attributes:
-      variables: The anchor as it stands.
+      params: The anchor as it stands.
       mask: Its mask.
       kept: The count to prune to, int32 scalar: the first anchor's.
       value: Its value on validation, scalar.
       key: Draws the images, and their augmentation, that recalibration uses.
-      tried: Newcomers seen, int32 scalar.
-      accepted: Newcomers accepted, int32 scalar.
+      tried: Candidates tried, int32 scalar.
+      accepted: Candidates accepted, int32 scalar.
     """
 
-    variables: Variables
+    params: PyTree
     mask: PyTree
     kept: jax.Array
     value: jax.Array
@@ -58,10 +59,10 @@ class PoolState(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """What trying one newcomer showed.
+    """What trying one candidate showed.
 
     Attributes:
-      coefficients: `[C]`, the newcomer's weights that were tried.
+      coefficients: `[C]`, the candidate's weights that were tried.
       values: `[C]`, the mixes' values on validation.
       coefficient: The best of them; the first where several tie.
       value: Its value.
@@ -79,13 +80,14 @@ class Pool(NamedTuple):
     """A pool method.
 
     Attributes:
-      init: `(ticket, key, value=None) -> state`; the anchor's value is measured unless given.
-      step: `(state, newcomer's variables) -> (state, trial)`.
+      init: `(ticket, key=None, value=None) -> state`; the anchor's value is measured unless given. The key is needed
+        with `recalibrate` alone.
+      step: `(state, candidate's parameters) -> (state, trial)`.
       ticket: `state -> Ticket` of the anchor's density.
     """
 
     init: Callable[..., PoolState]
-    step: Callable[[PoolState, Variables], tuple[PoolState, Trial]]
+    step: Callable[[PoolState, PyTree], tuple[PoolState, Trial]]
     ticket: Callable[[PoolState], Ticket]
 
 
@@ -96,43 +98,47 @@ def pool(
     coefficients: Coefficients = INTERPOLATION,
     accept: str = ">=",
     prune: str = "during",
-    fresh: bool = False,
+    recalibration_batches: str = "shared",
     chunk: int = 1,
-    over: Over = lax.map,
+    map_fn: MapFn = lax.map,
+    prunable: sparsity.Prunable = sparsity.kernels,
 ) -> Pool:
-    """Builds a pool method.
+    """Build a pool method.
 
-    A newcomer `v` is mixed into the anchor `w` as `prune((1-c) w + c v)` for every coefficient `c`, statistics are
-    recalibrated, and the mix of highest value becomes the anchor if it passes. Pruning keeps the anchor's exact count,
-    chosen afresh among all prunable weights: a mix may revive weights that the anchor lacks.
+    A candidate `v` is mixed into the anchor `w` as `prune((1-c) w + c v)` for every coefficient `c`, batch statistics
+    are recalibrated, and the mix of highest value becomes the anchor if it passes. Pruning keeps the anchor's exact
+    count, chosen afresh among all prunable weights: a mix may keep weights that the anchor lacks. Leaves that are not
+    prunable are mixed, and may be changed by `recalibrate`.
 
     The grid over coefficients is one compiled program that holds `chunk` candidates at a time on a device.
 
     Args:
-      evaluate: `variables -> value` on validation, jittable; the higher the better.
-      recalibrate: `(variables, key) -> variables` with fresh statistics, jittable; without it statistics are mixed.
-      coefficients: Weights of the newcomer, each in [0, 1], or a function of the number of newcomers seen.
+      evaluate: `params -> value` on validation, jittable; the higher the better.
+      recalibrate: `(params, key) -> params` with fresh batch statistics, jittable; it may change leaves that are not
+        prunable. Without it batch statistics are mixed.
+      coefficients: Weights of the candidate, each in [0, 1], or a function of the number of candidates tried.
       accept: `'>='` (the paper), `'>'` (its code) or `'always'`.
       prune: `'during'` prunes every mix; `'after'` searches unpruned and prunes the outcome once.
-      fresh: Recalibrate every candidate on images of its own, as the authors' code does; otherwise all candidates of an
-        anchor share theirs, so that they differ by their weights alone.
+      recalibration_batches: `'shared'`: all candidates of an anchor are recalibrated on the same images, so that they
+        differ by their weights alone. `'fresh'`: each on images of its own, as the authors' code does.
       chunk: Candidates evaluated at once: 1 is a loop, more is `jax.vmap` in chunks. A convolution batched over its
         weights is a grouped convolution, which on CPUs is several times slower than the loop.
-      over: What maps a function over the grid, called like `lax.map`; another may share the candidates out to devices.
+      map_fn: What maps a function over the grid, called like `lax.map`; another may shard the candidates over devices.
         The function is a pytree of all the arrays that it holds.
+      prunable: Which leaves are pruned: a predicate or a tree of bools.
 
     Returns:
-      `Pool(init, step, ticket)`.
+      `Pool(init, step, ticket)`. They raise ValueError if a candidate is of another structure or shape than the anchor
+      (nothing is broadcast), or no leaf is prunable.
 
     Raises:
       ValueError: If a setting is unknown or out of range.
 
     Example:
-      >>> goal = jnp.array([1.0, 0.5, 0.0])
-      >>> search = pool(lambda v: -jnp.sum((v.params['w'] - goal) ** 2))
-      >>> anchor = Ticket(Variables({'w': jnp.array([0.8, 0.7, 0.0])}, {}), {'w': jnp.array([True, True, False])})
-      >>> state = search.init(anchor, jax.random.key(0))
-      >>> state, trial = search.step(state, Variables({'w': jnp.array([1.2, 0.3, 0.0])}, {}))
+      >>> goal = jnp.array([[1.0, 0.5, 0.0]])
+      >>> search = pool(lambda params: -jnp.sum((params['w'] - goal) ** 2))
+      >>> anchor = Ticket({'w': jnp.array([[0.8, 0.7, 0.0]])}, {'w': jnp.array([[True, True, False]])})
+      >>> state, trial = search.step(search.init(anchor), {'w': jnp.array([[1.2, 0.3, 0.0]])})
       >>> round(float(trial.coefficient), 2), bool(trial.accepted)
       (0.5, True)
 
@@ -144,107 +150,150 @@ def pool(
 
     Departs from the authors' code:
       The anchor's first value is measured on validation, not on test. The count is exact where theirs passes through a
-      float and can lose one weight. Ties fall by index where theirs keeps them all. Candidates of one anchor are
-      recalibrated on the same images with the same augmentation.
+      float and can lose one weight. Ties are resolved by index where theirs keeps them all. Candidates of one anchor
+      are recalibrated on the same images with the same augmentation.
     """
     one_of("accept", accept, ACCEPT)
     one_of("prune", prune, PRUNE)
+    one_of("recalibration_batches", recalibration_batches, RECALIBRATION_BATCHES)
     if chunk < 1:
-        raise ValueError(f"chunk {chunk} is out of range; give the number of candidates held at once, 1 or more")
+        raise ValueError(f"chunk: got {chunk}, expected the number of candidates held at once, 1 or more")
     propose = coefficients if callable(coefficients) else _constant(coefficients)
     rule = jnp.asarray(list(ACCEPT).index(accept), jnp.int32)  # as data: rules share one compiled program
-    evaluate, recalibrate = as_pytree(evaluate), as_pytree(recalibrate or _keep_statistics)
+    needs_key = recalibrate is not None
+    evaluate = as_pytree(evaluate)
+    recalibrate = as_pytree(recalibrate or _keep_statistics)
+    fresh = recalibration_batches == "fresh"
 
-    def init(ticket: Ticket, key: jax.Array, value: jax.Array | float | None = None) -> PoolState:
-        measured = call(evaluate, ticket.variables) if value is None else jnp.asarray(value, float)
+    def init(ticket: Ticket, key: jax.Array | None = None, value: jax.Array | float | None = None) -> PoolState:
+        if needs_key and key is None:
+            raise ValueError("key: got None, but recalibrate draws images; pass a PRNG key to init")
+        mask = sparsity.expand_mask(ticket.mask, ticket.params)
+        measured = call(evaluate, ticket.params) if value is None else jnp.asarray(value, float)
         zero = jnp.zeros((), jnp.int32)
-        return PoolState(ticket.variables, ticket.mask, kept(ticket.mask), measured, key, zero, zero)
+        kept = sparsity.kept(mask, prunable)
+        key = jax.random.key(0) if key is None else key
+        return PoolState(ticket.params, mask, kept, measured, key, zero, zero)
 
-    def step(state: PoolState, newcomer: Variables) -> tuple[PoolState, Trial]:
-        return _step(evaluate, recalibrate, state, newcomer, propose(state.tried), rule, prune, fresh, chunk, over)
+    def step(state: PoolState, candidate: PyTree) -> tuple[PoolState, Trial]:
+        sparsity.ensure_same_shapes(candidate, state.params, "candidate")
+        chosen = tuple(sparsity.prunable_leaves(state.mask, prunable))
+        grid = propose(state.tried)
+        return _step(evaluate, recalibrate, state, candidate, grid, rule, prune, fresh, chunk, map_fn, chosen)
 
     def ticket(state: PoolState) -> Ticket:
-        return _finish(recalibrate, state) if prune == "after" else Ticket(state.variables, state.mask)
+        if prune == "during":
+            return Ticket(state.params, state.mask)
+        return _finish(recalibrate, state, tuple(sparsity.prunable_leaves(state.mask, prunable)))
 
     return Pool(init, step, ticket)
 
 
 def as_pytree(function: Callable[..., Any]) -> Partial:
-    """Turns a function into an argument of compiled functions, and the arrays it holds too: they are no constants."""
+    """Turn a function into an argument of compiled functions, with the arrays it holds as leaves, not as constants.
+
+    Args:
+      function: Any function.
+
+    Returns:
+      The `Partial` that it is, or one without leaves.
+    """
     return function if isinstance(function, Partial) else Partial(function)  # a Partial of a Partial hides its arrays
 
 
 @jax.jit
 def call(function: Partial, *args: Any) -> Any:
-    """Calls what `as_pytree` returned, compiled."""
+    """Call what `as_pytree` returned, compiled.
+
+    Args:
+      function: The function.
+      *args: Its arguments.
+
+    Returns:
+      What it returns.
+    """
     return function(*args)
 
 
-@partial(jax.jit, static_argnames=("prune", "fresh", "chunk", "over"))
+@partial(jax.jit, static_argnames=("prune", "fresh", "chunk", "map_fn", "chosen"))
 def _step(
     evaluate: Evaluate,
     recalibrate: Recalibrate,
     state: PoolState,
-    newcomer: Variables,
+    candidate: PyTree,
     coefficients: jax.Array,
     rule: jax.Array,
     prune: str,
     fresh: bool,
     chunk: int,
-    over: Over,
+    map_fn: MapFn,
+    chosen: tuple[bool, ...],
 ) -> tuple[PoolState, Trial]:
-    def mix(state: PoolState, newcomer: Variables, coefficient: jax.Array) -> tuple[Variables, PyTree]:
-        mixed = lerp(state.variables, newcomer, coefficient)
-        return _pruned(mixed, state) if prune == "during" else (mixed, state.mask)
+    def mix(state: PoolState, candidate: PyTree, coefficient: jax.Array) -> tuple[PyTree, PyTree]:
+        mixed = sparsity.lerp(state.params, candidate, coefficient)
+        return _pruned(mixed, state, chosen) if prune == "during" else (mixed, state.mask)
 
-    def trial(held: tuple[Evaluate, Recalibrate, PoolState, Variables], proposal: Any) -> tuple[jax.Array, PyTree]:
-        evaluate, recalibrate, state, newcomer = held
+    def trial(held: tuple[Evaluate, Recalibrate, PoolState, PyTree], proposal: Any) -> tuple[jax.Array, PyTree]:
+        evaluate, recalibrate, state, candidate = held
         coefficient, draw = proposal
         key = jax.random.fold_in(state.key, draw) if fresh else state.key
-        candidate = recalibrate(mix(state, newcomer, coefficient)[0], key)
-        return evaluate(candidate), candidate.stats
+        mixed = recalibrate(mix(state, candidate, coefficient)[0], key)
+        return evaluate(mixed), _without(mixed, chosen)
 
     proposals = coefficients, state.tried * coefficients.size + jnp.arange(coefficients.size, dtype=jnp.int32)
-    grid = Partial(trial, (evaluate, recalibrate, state, newcomer))
-    values, stats = over(grid, proposals, batch_size=chunk if chunk > 1 else None)
+    grid = Partial(trial, (evaluate, recalibrate, state, candidate))
+    values, others = map_fn(grid, proposals, batch_size=chunk if chunk > 1 else None)
     best = jnp.argmax(jnp.where(jnp.isnan(values), -jnp.inf, values))
     old_value = state.value.astype(values.dtype)
     accepted = jnp.stack([accept(values[best], old_value) for accept in ACCEPT.values()])[rule]
-    candidate, mask = mix(state, newcomer, coefficients[best])
-    candidate = candidate._replace(stats=jax.tree.map(lambda s: s[best], stats))
-    variables, mask, value = jax.tree.map(
+    mixed, mask = mix(state, candidate, coefficients[best])
+    mixed = _with(mixed, [other[best] for other in others], chosen)
+    params, mask, value = jax.tree.map(
         lambda new, old: jnp.where(accepted, new, old),
-        (candidate, mask, values[best]),
-        (state.variables, state.mask, old_value),
+        (mixed, mask, values[best]),
+        (state.params, state.mask, old_value),
     )
     after = PoolState(
-        variables, mask, state.kept, value, state.key, state.tried + 1, state.accepted + accepted.astype(jnp.int32)
+        params, mask, state.kept, value, state.key, state.tried + 1, state.accepted + accepted.astype(jnp.int32)
     )
     return after, Trial(coefficients, values, coefficients[best], values[best], accepted)
 
 
-@jax.jit
-def _finish(recalibrate: Recalibrate, state: PoolState) -> Ticket:
-    pruned, mask = _pruned(state.variables, state)
+@partial(jax.jit, static_argnames="chosen")
+def _finish(recalibrate: Recalibrate, state: PoolState, chosen: tuple[bool, ...]) -> Ticket:
+    pruned, mask = _pruned(state.params, state, chosen)
     changed = Ticket(recalibrate(pruned, state.key), mask)
-    untouched = Ticket(state.variables, state.mask)
+    untouched = Ticket(state.params, state.mask)
     return jax.tree.map(lambda new, old: jnp.where(state.accepted > 0, new, old), changed, untouched)
 
 
-def _pruned(variables: Variables, state: PoolState) -> tuple[Variables, PyTree]:
-    mask = select(magnitude(variables.params), jax.tree.map(jnp.ones_like, state.mask), state.kept)
-    return variables._replace(params=apply_mask(variables.params, mask)), mask
+def _pruned(params: PyTree, state: PoolState, chosen: tuple[bool, ...]) -> tuple[PyTree, PyTree]:
+    everything = jax.tree.map(jnp.ones_like, state.mask)
+    prunable = sparsity.as_tree(list(chosen), everything)
+    mask = sparsity.select(sparsity.magnitude(params), everything, state.kept, prunable)
+    return sparsity.apply_mask(params, mask), mask
 
 
-def _keep_statistics(variables: Variables, key: jax.Array) -> Variables:
+def _without(params: PyTree, chosen: tuple[bool, ...]) -> list[jax.Array]:
+    """List the leaves that are not prunable: what recalibration may have changed."""
+    return [leaf for leaf, pruned in zip(jax.tree.leaves(params), chosen, strict=True) if not pruned]
+
+
+def _with(params: PyTree, others: list[jax.Array], chosen: tuple[bool, ...]) -> PyTree:
+    rest = iter(others)
+    leaves = [leaf if pruned else next(rest) for leaf, pruned in zip(jax.tree.leaves(params), chosen, strict=True)]
+    return sparsity.as_tree(leaves, params)
+
+
+def _keep_statistics(params: PyTree, key: jax.Array) -> PyTree:
     del key
-    return variables
+    return params
 
 
 def _constant(coefficients: Sequence[float]) -> Callable[[jax.Array], jax.Array]:
     if not len(coefficients):
-        raise ValueError("got no coefficient; give one or more in [0, 1]")
+        raise ValueError("coefficients: got none, expected one or more in [0, 1]")
     for c in coefficients:
         if not 0 <= c <= 1:
-            raise ValueError(f"coefficient {c} is out of range; give weights of the newcomer in [0, 1]")
+            raise ValueError(f"coefficients: got {c}, expected weights of the candidate in [0, 1]")
     return lambda tried: jnp.asarray(coefficients, float)

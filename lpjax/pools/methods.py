@@ -7,16 +7,17 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from lpjax import sparsity
 from lpjax.pools.lottery import Evaluate, Pool, PoolState, Recalibrate, as_pytree, call, pool
 from lpjax.pools.reference import reference
 from lpjax.types import Ticket
 
 
 def running_mean(tried: jax.Array) -> jax.Array:
-    """Gives the coefficient that keeps an equal-weight mean, `1 / (n + 2)` for the newcomer after `n` others.
+    """Compute the coefficient that keeps an equal-weight mean, `1 / (n + 2)` for the candidate after `n` others.
 
     Args:
-      tried: Newcomers seen, int32 scalar.
+      tried: Candidates tried, int32 scalar.
 
     Returns:
       `[1]`, the coefficient.
@@ -28,25 +29,33 @@ def running_mean(tried: jax.Array) -> jax.Array:
     return 1 / (jnp.asarray(tried, float)[None] + 2)
 
 
-def recalibrated(evaluate: Evaluate, recalibrate: Recalibrate, *, chunk: int = 1) -> Pool:
-    """Builds the control: the ticket itself with recalibrated statistics, and no newcomer ever accepted.
+def recalibrated(
+    evaluate: Evaluate,
+    recalibrate: Recalibrate,
+    *,
+    chunk: int = 1,
+    prunable: sparsity.Prunable = sparsity.kernels,
+) -> Pool:
+    """Build the control: the ticket itself with recalibrated batch statistics, and no candidate ever accepted.
 
-    Pools are recalibrated and plain tickets are not, so part of a pool's gain may be recalibration's alone. This
-    tells how much.
+    Pools are recalibrated and plain tickets are not, so part of a pool's gain may come from recalibration alone. This
+    control measures that part.
 
     Args:
-      evaluate: `variables -> value` on validation.
-      recalibrate: `(variables, key) -> variables` with fresh statistics.
+      evaluate: `params -> value` on validation.
+      recalibrate: `(params, key) -> params` with fresh batch statistics.
       chunk: Ignored.
+      prunable: Which leaves are pruned.
 
     Returns:
       `Pool(init, step, ticket)`.
     """
     del chunk
-    engine, recalibrate = pool(evaluate, recalibrate), as_pytree(recalibrate)
+    engine = pool(evaluate, recalibrate, prunable=prunable)
+    recalibrate = as_pytree(recalibrate)
 
     def init(ticket: Ticket, key: jax.Array, value: float | None = None) -> PoolState:
-        return engine.init(ticket._replace(variables=call(recalibrate, ticket.variables, key)), key, value)
+        return engine.init(ticket._replace(params=call(recalibrate, ticket.params, key)), key, value)
 
     return engine._replace(init=init)
 
@@ -55,14 +64,15 @@ class Method(NamedTuple):
     """A row of the table.
 
     Attributes:
-      build: `(evaluate, recalibrate, *, chunk) -> Pool`, with further settings of the engine where they are free.
-      newcomers: Whether it takes any.
+      build: `(evaluate, recalibrate, *, chunk, prunable) -> Pool`, with further settings of the engine where they are
+        free.
+      candidates: Whether it takes any.
       about: One sentence for people.
       reference: Where it comes from.
     """
 
     build: Callable[..., Pool]
-    newcomers: bool
+    candidates: bool
     about: str
     reference: str
 
@@ -72,12 +82,12 @@ METHODS: dict[str, Method] = {
         recalibrated, False, "The ticket with recalibrated BatchNorm statistics: the control.", "this library"
     ),
     "interpolation": Method(
-        pool, True, "Each newcomer at the best of several coefficients, if validation does not fall.", "Lottery Pools"
+        pool, True, "Each candidate at the best of several coefficients, if validation does not fall.", "Lottery Pools"
     ),
     "average": Method(
         partial(pool, coefficients=(0.5,)),
         True,
-        "Each newcomer averaged in, if validation does not fall.",
+        "Each candidate averaged in, if validation does not fall.",
         "Lottery Pools (Average)",
     ),
     "best_single": Method(
@@ -89,19 +99,19 @@ METHODS: dict[str, Method] = {
     "swa": Method(
         partial(pool, coefficients=running_mean, accept="always"),
         True,
-        "The equal-weight mean of all tickets, pruned after every newcomer, without selection.",
+        "The equal-weight mean of all tickets, pruned after every candidate, without selection.",
         "Izmailov et al., UAI 2018",
     ),
     "ema_decay": Method(
         partial(pool, coefficients=(0.05,), accept="always"),
         True,
-        "A moving average that keeps 0.95 of the anchor at every newcomer.",
+        "A moving average that keeps 0.95 of the anchor at every candidate.",
         "Lottery Pools, Figure 3b, conventional orientation",
     ),
     "ema_newest": Method(
         partial(pool, coefficients=(0.95,), accept="always"),
         True,
-        "A moving average that gives 0.95 to every newcomer, as the authors' code does.",
+        "A moving average that gives 0.95 to every candidate, as the authors' code does.",
         "Lottery Pools, Figure 3b, the code's orientation",
     ),
     "uniform": Method(

@@ -1,4 +1,4 @@
-"""The search as the authors' code runs it, for whoever holds a log of theirs."""
+"""The search as the authors' code runs it, to replay a log of theirs."""
 
 from collections.abc import Sequence
 
@@ -6,16 +6,16 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from lpjax.pools.lottery import INTERPOLATION, Evaluate, Over, Pool, PoolState, Recalibrate, pool
-from lpjax.sparsity import kept, total
+from lpjax import sparsity
+from lpjax.pools.lottery import INTERPOLATION, Evaluate, MapFn, Pool, PoolState, Recalibrate, pool
 from lpjax.types import Ticket
 
 
 def float_count(kept: int, total: int) -> int:
-    """Passes a count through the authors' floats: `int(N * (100 (1 - zeros / N) / 100))`, truncated.
+    """Pass a count through the authors' floats: `int(N * (100 (1 - zeros / N) / 100))`, truncated.
 
     Args:
-      kept: Living prunable weights.
+      kept: Kept prunable weights.
       total: Prunable weights `N`.
 
     Returns:
@@ -34,21 +34,23 @@ def reference(
     *,
     coefficients: Sequence[float] = INTERPOLATION,
     chunk: int = 1,
-    over: Over = lax.map,
+    map_fn: MapFn = lax.map,
+    prunable: sparsity.Prunable = sparsity.kernels,
 ) -> Pool:
-    """Builds the search that replays the authors' log: their start, their strict `>`, their float count.
+    """Build the search that replays the authors' log: their starting value, their strict `>`, their float count.
 
-    Their anchor starts at its accuracy on *test*, which nothing here can see: `init` must be given that number.
+    Their anchor starts at its accuracy on *test*, which nothing here can reach: `init` must be given that number.
 
     Args:
-      evaluate: `variables -> value` on validation.
-      recalibrate: `(variables, key) -> variables`; to follow the log, over all training images in stored order.
-      coefficients: Weights of the newcomer.
+      evaluate: `params -> value` on validation.
+      recalibrate: `(params, key) -> params`; to follow the log, over all training images in stored order.
+      coefficients: Weights of the candidate.
       chunk: Candidates evaluated at once.
-      over: What maps a function over the grid; see `pool`.
+      map_fn: What maps a function over the grid; see `pool`.
+      prunable: Which leaves are pruned.
 
     Returns:
-      `Pool(init, step, ticket)`; `init(ticket, key, value)` wants the anchor's first value.
+      `Pool(init, step, ticket)`; `init(ticket, key, value)` needs the anchor's first value.
 
     Raises:
       ValueError: By `init`, if no value is given.
@@ -57,16 +59,21 @@ def reference(
       Yin et al., Lottery Pools, AAAI 2023, as released.
 
     Departs from the authors' code:
-      Their recalibration sees shuffled and augmented images, which no replay can repeat. Weights that tie at the cut
-      fall by index, where theirs keeps them all. Variances are biased, theirs are larger by n / (n - 1) with n = B H W,
-      below 0.1 %.
+      Their recalibration uses shuffled and augmented images, which no replay can repeat. Weights that tie at the cut
+      are dropped by index, where theirs keeps them all. Variances are biased; theirs are larger by n / (n - 1) with
+      n = B H W, below 0.1 %.
     """
-    engine = pool(evaluate, recalibrate, coefficients=coefficients, accept=">", chunk=chunk, over=over)
+    engine = pool(
+        evaluate, recalibrate, coefficients=coefficients, accept=">", chunk=chunk, map_fn=map_fn, prunable=prunable
+    )
 
     def init(ticket: Ticket, key: jax.Array, value: float | None = None) -> PoolState:
         if value is None:
-            raise ValueError("the reference search has no starting value; give the anchor's, as the log has it")
-        count = float_count(int(kept(ticket.mask)), total(ticket.mask))
-        return engine.init(ticket, key, value)._replace(kept=jnp.asarray(count, jnp.int32))
+            raise ValueError(
+                "value: got None, but the reference search needs the anchor's first value, as the log has it"
+            )
+        state = engine.init(ticket, key, value)
+        count = float_count(int(state.kept), sparsity.total(state.mask, prunable))
+        return state._replace(kept=jnp.asarray(count, jnp.int32))
 
     return engine._replace(init=init)

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from lpjax import sparsity
 from lpjax.choices import one_of
-from lpjax.sparsity import apply_mask, ensure_same_structure, kept_per_leaf, magnitude, select, select_per_leaf
-from lpjax.types import Ticket, Variables
+from lpjax.types import Ticket
 
 PyTree = Any
 
@@ -22,19 +22,21 @@ class SuperposeState(NamedTuple):
     """A superposition between two tickets.
 
     Attributes:
-      variables: The average so far.
-      mask: Where it may live: the union of the tickets' masks, pruned if every step prunes.
+      params: The average so far, in float32 or better.
+      mask: Where it may be nonzero: the union of the tickets' masks, pruned if every step prunes.
       counts: How many tickets each weight is averaged over, an int32 tree: of the weight's shape for `'caa'`, scalars
         else.
-      seen: Tickets averaged, int32 scalar.
+      averaged: Tickets averaged, int32 scalar.
       kept: Counts to prune to, an int32 tree of scalars: those of the first ticket's leaves.
+      dtypes: Scalars in the dtypes of the first ticket, to which the average is cast in the end.
     """
 
-    variables: Variables
+    params: PyTree
     mask: PyTree
     counts: PyTree
-    seen: jax.Array
+    averaged: jax.Array
     kept: PyTree
+    dtypes: PyTree
 
 
 class Superpose(NamedTuple):
@@ -51,15 +53,23 @@ class Superpose(NamedTuple):
     ticket: Callable[[SuperposeState], Ticket]
 
 
-def superpose(kind: str = "cia", *, decay: float = 0.8, prune: str = "step", scope: str = "global") -> Superpose:
-    """Builds a running average of tickets, pruned by magnitude to the first one's exact count.
+def superpose(
+    kind: str = "cia",
+    *,
+    decay: float = 0.8,
+    prune: str = "step",
+    scope: str = "global",
+    prunable: sparsity.Prunable = sparsity.kernels,
+) -> Superpose:
+    """Build a running average of tickets, pruned by magnitude to the first one's exact count.
 
     The t-th ticket `θ` enters as `θ̄ ← θ̄ + c (θ - θ̄)`, weight by weight:
     `cia` (all count): `c = 1/t`, the plain mean, where a weight that a ticket lacks counts as 0;
     `caa` (those that have it): `c = 1/N` where the ticket's mask has the weight and 0 elsewhere, with `N` the number of
     tickets so far that have it;
     `cima` (moving average): `c = 1 - β`, so that early tickets weigh more the larger the decay `β`.
-    Parameters that are never pruned and statistics (means, variances) are averaged alike and stay unpruned.
+    Leaves that are never pruned (biases, batch statistics) are averaged alike and stay unpruned; integers stay the
+    first ticket's. Averages accumulate in float32 or better.
 
     Pruning chooses among the weights that some ticket has. Where these are fewer than the count, all of them stay.
     All functions are pure and jittable.
@@ -70,22 +80,24 @@ def superpose(kind: str = "cia", *, decay: float = 0.8, prune: str = "step", sco
       prune: `'step'` hands the pruned average to the next step; `'end'` prunes only what `ticket` returns.
         `'caa'` keeps its average and counts unpruned either way: else the two would disagree.
       scope: `'global'` prunes all leaves together, `'layerwise'` each to the count of the first ticket's leaf.
+      prunable: Which leaves are pruned: a predicate or a tree of bools.
 
     Returns:
-      `Superpose(init, step, ticket)`. `step` raises ValueError if a ticket is of another network than the first.
+      `Superpose(init, step, ticket)`. `step` raises ValueError if a ticket is of another structure or shape than
+      the first.
 
     Raises:
       ValueError: If a setting is unknown or out of range.
 
     Example:
       >>> def ticket(*weights):
-      ...     w = jnp.array(weights)
-      ...     return Ticket(Variables({'w': w}, {}), {'w': w != 0})
+      ...     w = jnp.array([weights])
+      ...     return Ticket({'w': w}, {'w': w != 0})
       >>> cia = superpose('cia')
       >>> state = cia.init(ticket(4.0, 3.0, 0.0, 0.0))
       >>> state = cia.step(state, ticket(5.0, 0.0, 2.0, 0.0))
-      >>> cia.ticket(state).variables.params['w'].tolist()
-      [4.5, 1.5, 0.0, 0.0]
+      >>> cia.ticket(state).params['w'].tolist()
+      [[4.5, 1.5, 0.0, 0.0]]
 
     References:
       Yin et al., Superposing Many Tickets into One, UAI 2022, section 3.2.2, Eq. 4, Algorithm 1.
@@ -104,51 +116,67 @@ def superpose(kind: str = "cia", *, decay: float = 0.8, prune: str = "step", sco
     one_of("prune", prune, WHEN)
     one_of("scope", scope, SCOPES)
     if not 0 <= decay <= 1:
-        raise ValueError(f"decay {decay} is out of range; give the weight of the average so far, in [0, 1]")
+        raise ValueError(f"decay: got {decay}, expected the weight of the average so far, in [0, 1]")
 
     def init(ticket: Ticket) -> SuperposeState:
-        variables, mask = jax.tree.map(jnp.asarray, tuple(ticket))
+        params = jax.tree.map(jnp.asarray, ticket.params)
+        mask = sparsity.expand_mask(ticket.mask, params)
         counts = jax.tree.map(lambda m: m.astype(jnp.int32), _averaged(mask, kind))
-        return SuperposeState(variables, mask, counts, jnp.ones((), jnp.int32), kept_per_leaf(mask))
+        kept = sparsity.kept_per_leaf(mask, prunable)
+        dtypes = jax.tree.map(lambda leaf: jnp.zeros((), leaf.dtype), params)
+        return SuperposeState(jax.tree.map(_accumulated, params), mask, counts, jnp.ones((), jnp.int32), kept, dtypes)
 
     def step(state: SuperposeState, ticket: Ticket) -> SuperposeState:
-        ensure_same_structure(ticket.variables, state.variables, "the newest ticket")
-        ensure_same_structure(ticket.mask, state.mask, "the newest ticket's mask")
-        after = _step(state, ticket, jnp.asarray(decay, jnp.float32), kind)
-        return after if kind == "caa" or prune == "end" else _pruned(after, scope)
+        sparsity.ensure_same_shapes(ticket.params, state.params, "ticket")
+        new = Ticket(ticket.params, sparsity.expand_mask(ticket.mask, state.params))
+        after = _step(state, new, jnp.asarray(decay, jnp.float32), kind)
+        if kind == "caa" or prune == "end":
+            return after
+        return _pruned(after, scope, _chosen(state, prunable))
 
     def ticket(state: SuperposeState) -> Ticket:
-        pruned = _pruned(state, scope)
-        return Ticket(pruned.variables, pruned.mask)
+        pruned = _pruned(state, scope, _chosen(state, prunable))
+        params = jax.tree.map(lambda leaf, like: leaf.astype(like.dtype), pruned.params, state.dtypes)
+        return Ticket(params, pruned.mask)
 
     return Superpose(init, step, ticket)
 
 
 @partial(jax.jit, static_argnames="kind")
 def _step(state: SuperposeState, ticket: Ticket, decay: jax.Array, kind: str) -> SuperposeState:
-    def towards(old: jax.Array, new: jax.Array, count: jax.Array, averaged: jax.Array | bool = True) -> jax.Array:
-        share = (1 - decay).astype(old.dtype) if kind == "cima" else 1 / jnp.maximum(count, 1).astype(old.dtype)
-        return jnp.where(averaged, old + share * (new - old), old)
+    def towards(old: jax.Array, new: jax.Array, count: jax.Array, averaged: jax.Array) -> jax.Array:
+        if not jnp.issubdtype(old.dtype, jnp.floating):
+            return old
+        equal = 1 / jnp.maximum(count, 1).astype(old.dtype)
+        share = (1 - decay).astype(old.dtype) if kind == "cima" else equal
+        return jnp.where(averaged, old + share * (new.astype(old.dtype) - old), old)
 
-    averaged, seen = _averaged(ticket.mask, kind), state.seen + 1
+    averaged = _averaged(ticket.mask, kind)
     counts = jax.tree.map(lambda n, m: n + m.astype(jnp.int32), state.counts, averaged)
-    params = jax.tree.map(towards, state.variables.params, ticket.variables.params, counts, averaged)
-    stats = jax.tree.map(lambda old, new: towards(old, new, seen), state.variables.stats, ticket.variables.stats)
+    params = jax.tree.map(towards, state.params, ticket.params, counts, averaged)
     mask = jax.tree.map(jnp.logical_or, state.mask, ticket.mask)
-    return SuperposeState(Variables(params, stats), mask, counts, seen, state.kept)
+    return state._replace(params=params, mask=mask, counts=counts, averaged=state.averaged + 1)
 
 
 def _averaged(mask: PyTree, kind: str) -> PyTree:
-    """Tells which of a ticket's weights enter the average: all, or those it has."""
+    """Tell which of a ticket's weights enter the average: all, or those it has."""
     return mask if kind == "caa" else jax.tree.map(lambda _: jnp.ones((), bool), mask)
 
 
-@partial(jax.jit, static_argnames="scope")
-def _pruned(state: SuperposeState, scope: str) -> SuperposeState:
-    scores = magnitude(state.variables.params)
+def _accumulated(leaf: jax.Array) -> jax.Array:
+    return leaf.astype(sparsity.accumulator(leaf.dtype)) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+
+
+def _chosen(state: SuperposeState, prunable: sparsity.Prunable) -> tuple[bool, ...]:
+    return tuple(sparsity.prunable_leaves(state.mask, prunable))
+
+
+@partial(jax.jit, static_argnames=("scope", "chosen"))
+def _pruned(state: SuperposeState, scope: str, chosen: tuple[bool, ...]) -> SuperposeState:
+    scores = sparsity.magnitude(state.params)
+    prunable = sparsity.as_tree(list(chosen), state.mask)
     if scope == "global":
-        mask = select(scores, state.mask, sum(jax.tree.leaves(state.kept)))
+        mask = sparsity.select(scores, state.mask, sum(jax.tree.leaves(state.kept)), prunable)
     else:
-        mask = select_per_leaf(scores, state.mask, state.kept)
-    params = apply_mask(state.variables.params, mask)
-    return state._replace(variables=state.variables._replace(params=params), mask=mask)
+        mask = sparsity.select_per_leaf(scores, state.mask, state.kept, prunable)
+    return state._replace(params=sparsity.apply_mask(state.params, mask), mask=mask)

@@ -1,5 +1,6 @@
 """Allocation: how a budget of weights is shared among the leaves."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -7,63 +8,83 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from lpjax.sparsity.prunable import Prunable, Stacked, as_tree, kernels, prunable_leaves, stacked_axes
+
 PyTree = Any
 
 
-def uniform(mask: PyTree, density: float) -> PyTree:
-    """Gives every leaf the same density.
+def uniform(
+    params: PyTree, density: float, *, prunable: Prunable = kernels, stacked: Stacked = None, min_kept: int = 0
+) -> PyTree:
+    """Give every leaf the same density.
 
     Args:
-      mask: A total mask; only its shapes matter.
+      params: Parameters, their shapes, or a mask: only shapes matter.
       density: In [0, 1].
+      prunable: Which leaves share the budget.
+      stacked: How many leading axes of a leaf index layers; every layer has a count of its own.
+      min_kept: Weights that every leaf (or layer) keeps at least, as far as it has them; the others pay for them.
 
     Returns:
-      A tree of integer counts adding up to `round(density * total)`; 0 where the mask is scalar.
+      A tree of integers, or arrays `[layers]` for stacked leaves, adding up to `round(density * total)`; 0 where a leaf
+      is not prunable.
 
     Raises:
-      ValueError: If the density is out of range.
+      ValueError: If the density is out of range, too small for `min_kept`, or no leaf is prunable.
 
     Example:
-      >>> uniform({'a': np.ones(10, bool), 'b': np.ones((2, 5), bool)}, 0.25)
-      {'a': 3, 'b': 2}
+      >>> uniform({'v': np.ones((1, 10)), 'w': np.ones((2, 5)), 'bias': np.ones(5)}, 0.25)
+      {'bias': 0, 'v': 3, 'w': 2}
     """
-    return _counts(mask, density, lambda shapes: np.full(len(shapes), density))
+    return _counts(params, density, prunable, stacked, min_kept, lambda shapes: np.full(len(shapes), density))
 
 
-def erk(mask: PyTree, density: float, power: float = 1.0) -> PyTree:
-    """Gives leaves densities by the Erdős-Rényi-kernel rule, so that small layers stay denser.
+def erk(
+    params: PyTree,
+    density: float,
+    power: float = 1.0,
+    *,
+    prunable: Prunable = kernels,
+    stacked: Stacked = None,
+    min_kept: int = 0,
+) -> PyTree:
+    """Give leaves densities by the Erdős-Rényi-kernel rule, so that small layers stay denser.
 
     `d_l = min(1, ε q_l)` with `q_l = (Σ shape_l / Π shape_l) ** power`; ε makes the counts add up. Layers that would
     exceed 1 are made dense, those of the largest `q_l` first, and ε is solved again for the others.
 
     Args:
-      mask: A total mask; only its shapes matter.
+      params: Parameters, their shapes, or a mask: only shapes matter.
       density: In [0, 1].
       power: Exponent of the raw probability; 0 is uniform.
+      prunable: Which leaves share the budget.
+      stacked: How many leading axes of a leaf index layers; every layer has a count of its own.
+      min_kept: Weights that every leaf (or layer) keeps at least, as far as it has them; the others pay for them.
 
     Returns:
-      A tree of integer counts adding up to `round(density * total)`; 0 where the mask is scalar.
+      A tree of integers, or arrays `[layers]` for stacked leaves, adding up to `round(density * total)`; 0 where a leaf
+      is not prunable.
 
     Raises:
-      ValueError: If the density is out of range.
+      ValueError: If the density is out of range, too small for `min_kept`, or no leaf is prunable.
 
     Example:
-      >>> erk({'a': np.ones((3, 3, 3, 64), bool), 'b': np.ones((3, 3, 64, 128), bool)}, 0.1)
-      {'a': 1728, 'b': 5818}
+      >>> erk({'v': np.ones((3, 3, 3, 64), bool), 'w': np.ones((3, 3, 64, 128), bool)}, 0.1)
+      {'v': 1728, 'w': 5818}
 
     References:
       Evci et al., Rigging the Lottery, ICML 2020, section 3; Mocanu et al., Nature Communications 2018.
     """
-    return _counts(mask, density, lambda shapes: _erk_densities(shapes, density, power))
+    return _counts(params, density, prunable, stacked, min_kept, lambda shapes: _erk_densities(shapes, density, power))
 
 
 def apportion(count: jax.Array | int, weights: jax.Array, room: jax.Array) -> jax.Array:
-    """Shares a count in proportion to weights; what a leaf cannot hold goes to the others, in the same proportion.
+    """Share a count in proportion to weights; what a leaf cannot hold goes to the others, in the same proportion.
 
     Leaves are served in the order in which they would fill up, each with its rounded share of what is left.
 
     Args:
-      count: To share, int32, traced or not; at most the sum of `room`.
+      count: What to share, int32, traced or not; at most the sum of `room`.
       weights: `[L]`, float32, not negative; if all are 0, `room` takes their place.
       room: `[L]`, int32, what each leaf can hold.
 
@@ -88,7 +109,8 @@ def apportion(count: jax.Array | int, weights: jax.Array, room: jax.Array) -> ja
         return left - served, served
 
     leaves = (weights[order], ahead, room[order], room_after)
-    _, served = lax.scan(serve, jnp.asarray(count, jnp.int32), leaves)
+    start = jnp.asarray(count, jnp.int32) + (room[0] - room[0])  # varies over mapped axes as room does
+    _, served = lax.scan(serve, start, leaves)
     return jnp.zeros_like(served).at[order].set(served)
 
 
@@ -106,21 +128,59 @@ def _erk_densities(shapes: list[tuple[int, ...]], density: float, power: float) 
     return np.ones(len(shapes))
 
 
-def _counts(mask: PyTree, density: float, densities: Any) -> PyTree:
+def _counts(
+    params: PyTree,
+    density: float,
+    prunable: Prunable,
+    stacked: Stacked,
+    min_kept: int,
+    densities: Callable[[list[tuple[int, ...]]], np.ndarray],
+) -> PyTree:
     if not 0 <= density <= 1:
-        raise ValueError(f"density {density} is out of range; give a fraction in [0, 1]")
-    leaves, treedef = jax.tree.flatten(mask)
-    shapes = [np.shape(m) for m in leaves if np.ndim(m)]
-    sizes = np.array([np.prod(s) for s in shapes])
-    counts = iter(_largest_remainder(densities(shapes) * sizes, sizes, round(density * int(sizes.sum()))))
-    return jax.tree.unflatten(treedef, [int(next(counts)) if np.ndim(m) else 0 for m in leaves])
+        raise ValueError(f"density: got {density}, expected a fraction in [0, 1]")
+    chosen = prunable_leaves(params, prunable)
+    axes = stacked_axes(params, stacked)
+    leaves = [np.shape(leaf) for leaf in jax.tree.leaves(params)]
+    shapes: list[tuple[int, ...]] = []  # of every layer: a stacked leaf has several
+    for shape, counted, stack in zip(leaves, chosen, axes, strict=True):
+        if counted:
+            shapes += [shape[stack:]] * int(np.prod(shape[:stack]))
+    sizes = np.array([np.prod(shape) for shape in shapes])
+    budget = round(density * int(sizes.sum()))
+    counts = _largest_remainder(densities(shapes) * sizes, sizes, budget)
+    counts = _at_least(counts, np.minimum(sizes, min_kept), budget)
+    trees: list[Any] = []
+    start = 0
+    for shape, counted, stack in zip(leaves, chosen, axes, strict=True):
+        layers = int(np.prod(shape[:stack])) if counted else 0
+        part = counts[start : start + layers]
+        start += layers
+        if not counted:
+            trees.append(0)
+        elif stack:
+            trees.append(part.reshape(shape[:stack]))
+        else:
+            trees.append(int(part[0]))
+    return as_tree(trees, params)
 
 
 def _largest_remainder(shares: np.ndarray, sizes: np.ndarray, budget: int) -> np.ndarray:
-    """Rounds shares to integers of the given sum: floors first, then one more each by largest remainder."""
+    """Round shares to integers of the given sum: floors first, then one more each by largest remainder."""
     counts = np.minimum(np.floor(shares + 1e-9), sizes).astype(int)
     by_remainder = np.argsort(-(shares - counts), kind="stable")
     while (missing := budget - counts.sum()) > 0:
         open_leaves = by_remainder[counts[by_remainder] < sizes[by_remainder]]
         counts[open_leaves[:missing]] += 1
     return counts
+
+
+def _at_least(counts: np.ndarray, floors: np.ndarray, budget: int) -> np.ndarray:
+    """Raise counts to their floors, and take what that costs from the others in proportion to what they can spare."""
+    if floors.sum() > budget:
+        raise ValueError(f"min_kept: the leaves keep {floors.sum()} weights at least, more than the density's {budget}")
+    raised = np.maximum(counts, floors)
+    excess = int(raised.sum() - budget)
+    if not excess:
+        return raised
+    spare = raised - floors
+    return raised - _largest_remainder(spare * (excess / spare.sum()), spare, excess)

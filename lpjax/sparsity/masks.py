@@ -1,204 +1,321 @@
-"""Masks: which weights live, counted exactly.
+"""Masks: which weights are kept, counted exactly.
 
-A mask is total: it has the structure of the parameters, a leaf of the parameter's shape where weights may be pruned,
-and a scalar `True` where they may not. So one `jax.tree.map` serves every leaf and nothing branches on `None`.
+A mask mirrors the parameters leaf by leaf, in structure, shape and sharding. It is `True` everywhere in leaves that
+are never pruned, so `jax.tree.map(jnp.multiply, params, mask)`, `vmap`, sharding and donation need no special case.
+Which leaves count is said by `prunable` (see `lpjax.sparsity.prunable`). Functions that take a mask also accept a
+scalar `True` in place of a leaf that is never pruned.
 """
 
-import re
-from collections.abc import Callable
+import warnings
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+
+from lpjax.sparsity.names import leaf_name
+from lpjax.sparsity.prunable import Prunable, Stacked, as_tree, kernels, prunable_leaves, stacked_axes
 
 PyTree = Any
-Prunable = Callable[[str, jax.Array], bool]
-"""A predicate of a parameter's path (`'layer1/conv/kernel'`) and the parameter itself."""
+_INT32 = 2**31
 
 
-def convolution_kernels(path: str, leaf: jax.Array) -> bool:
-    """Accepts convolution kernels, the originals' choice.
-
-    Args:
-      path: The parameter's path, which does not matter.
-      leaf: The parameter.
-
-    Returns:
-      Whether it has three or more axes, as in `[kh, kw, in, out]`.
-    """
-    del path
-    return leaf.ndim >= 3
-
-
-def kernels(path: str, leaf: jax.Array) -> bool:
-    """Accepts every kernel, convolutions and dense layers alike.
-
-    Args:
-      path: The parameter's path, which does not matter.
-      leaf: The parameter.
-
-    Returns:
-      Whether it has two or more axes.
-    """
-    del path
-    return leaf.ndim >= 2
-
-
-def by_path(pattern: str) -> Prunable:
-    """Accepts parameters whose path holds a match of a regular expression.
-
-    Args:
-      pattern: Searched for in paths such as `'layer1/conv/kernel'`.
-
-    Returns:
-      A predicate for `full_mask`.
-
-    Example:
-      >>> by_path('^layer1/')('layer1/conv/kernel', jnp.zeros((3, 3, 4, 4)))
-      True
-    """
-    compiled = re.compile(pattern)
-    return lambda path, leaf: leaf.ndim > 0 and compiled.search(path) is not None
-
-
-def full_mask(params: PyTree, prunable: Prunable = convolution_kernels) -> PyTree:
-    """Builds the mask of the dense network.
+def full_mask(params: PyTree) -> PyTree:
+    """Build the mask of the dense network.
 
     Args:
       params: Parameters, or their shapes (`jax.ShapeDtypeStruct`).
-      prunable: Which parameters may be pruned.
 
     Returns:
-      A bool tree: all `True`, of the parameter's shape where prunable, scalar elsewhere.
-
-    Raises:
-      ValueError: If nothing is prunable.
+      A bool tree of the same structure, shapes and sharding, all `True`.
 
     Example:
       >>> mask = full_mask({'kernel': jnp.zeros((3, 3, 1, 4)), 'bias': jnp.zeros(4)})
       >>> mask['kernel'].shape, mask['bias'].shape
-      ((3, 3, 1, 4), ())
+      ((3, 3, 1, 4), (4,))
     """
-
-    def leaf_mask(path: Any, leaf: jax.Array) -> jax.Array:
-        return jnp.ones(leaf.shape if prunable(leaf_name(path), leaf) else (), bool)
-
-    mask = jax.tree_util.tree_map_with_path(leaf_mask, params)
-    if not total(mask):
-        raise ValueError(f"no prunable parameter among {len(jax.tree.leaves(params))}; choose another `prunable`")
-    return mask
-
-
-def leaf_name(path: Any) -> str:
-    """Writes a tree path as names joined by slashes.
-
-    Args:
-      path: As `jax.tree_util.tree_map_with_path` hands it out.
-
-    Returns:
-      A name such as `'layer1/conv/kernel'`.
-    """
-    return jax.tree_util.keystr(path, simple=True, separator="/")
+    return jax.tree.map(lambda leaf: jnp.ones_like(leaf, dtype=bool), params)
 
 
 def apply_mask(params: PyTree, mask: PyTree) -> PyTree:
-    """Zeroes what the mask leaves out: `where(mask, params, 0)`.
+    """Zero the weights outside a mask: `where(mask, params, 0)`.
 
     Args:
-      params: Parameters, or anything of their structure (gradients, updates).
-      mask: A total mask.
+      params: Parameters, or any tree of their structure (gradients, updates).
+      mask: A bool tree.
 
     Returns:
       The masked tree, dtypes unchanged.
+
+    Raises:
+      ValueError: If the mask does not fit, naming the first leaf that differs.
 
     Example:
       >>> apply_mask({'w': jnp.array([1.0, 2.0])}, {'w': jnp.array([True, False])})['w'].tolist()
       [1.0, 0.0]
     """
+    ensure_fits(mask, params)
     return jax.tree.map(lambda m, p: jnp.where(m, p, jnp.zeros((), p.dtype)), mask, params)
 
 
-def ensure_fits(mask: PyTree, params: PyTree) -> None:
-    """Refuses a mask that is not of these parameters.
+def expand_mask(mask: PyTree, params: PyTree) -> PyTree:
+    """Copy a mask, with every leaf in the shape and sharding of its parameter.
 
     Args:
-      mask: A total mask.
+      mask: A bool tree; a leaf may be a scalar `True`.
+      params: Parameters.
+
+    Returns:
+      A mask in buffers of its own, so that donating it leaves the caller's mask alone.
+
+    Raises:
+      TypeError: If a leaf of the mask is not bool.
+      ValueError: If the mask does not fit the parameters.
+    """
+    ensure_fits(mask, params)
+
+    def leaf(m: Any, p: Any) -> jax.Array:
+        copied = jnp.array(m, dtype=bool, copy=True)
+        if not copied.shape:
+            copied = jnp.logical_and(copied, jnp.ones_like(p, dtype=bool))
+        return like_parameter(copied, p)
+
+    return jax.tree.map(leaf, mask, params)
+
+
+def like_parameter(leaf: jax.Array, param: Any) -> jax.Array:
+    """Give an array the sharding of a parameter, where the parameter is a concrete array that is split over devices.
+
+    Args:
+      leaf: An array of the parameter's shape.
+      param: The parameter.
+
+    Returns:
+      The array.
+    """
+    concrete = isinstance(param, jax.Array) and not isinstance(param, jax.core.Tracer)
+    if concrete and not isinstance(leaf, jax.core.Tracer) and isinstance(param.sharding, jax.sharding.NamedSharding):
+        return jax.device_put(leaf, param.sharding)
+    return leaf
+
+
+def ensure_fits(mask: PyTree, params: PyTree) -> None:
+    """Refuse a mask that does not belong to these parameters.
+
+    Args:
+      mask: A bool tree; a leaf may be a scalar.
       params: Parameters.
 
     Raises:
+      TypeError: If a leaf of the mask is not bool.
       ValueError: If structures or shapes differ, naming the first leaf that does.
     """
-    given, wanted = (
-        {leaf_name(path): jnp.shape(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
-        for tree in (mask, params)
-    )
-    for name in {**wanted, **given}:
-        if name not in given or name not in wanted or given[name] not in ((), wanted[name]):
-            ours, theirs = (f"has shape {tree[name]}" if name in tree else "is absent" for tree in (given, wanted))
-            raise ValueError(
-                f"the mask of {name!r} {ours}, the parameter {theirs}; make a mask of these parameters, with full_mask"
-            )
+    given = {leaf_name(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(mask)}
+    wanted = {leaf_name(path): jnp.shape(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(params)}
+    for name, leaf in given.items():
+        _ensure_bool(name, leaf)
+    for name, shape in wanted.items():
+        if name not in given:
+            raise ValueError(f"mask: leaf {name!r} is missing, expected shape {shape}; make one with full_mask(params)")
+        if jnp.shape(given[name]) not in ((), shape):
+            raise ValueError(f"mask: leaf {name!r} has shape {jnp.shape(given[name])}, expected {shape}")
+    for name in given:
+        if name not in wanted:
+            raise ValueError(f"mask: got a leaf {name!r} that the parameters do not have")
 
 
-def kept(mask: PyTree) -> jax.Array:
-    """Counts the prunable weights that live.
+def kept_per_leaf(mask: PyTree, prunable: Prunable = kernels, stacked: Stacked = None) -> PyTree:
+    """Count the kept weights of every leaf.
 
     Args:
-      mask: A total mask.
+      mask: A bool tree.
+      prunable: Which leaves count.
+      stacked: How many leading axes of a leaf index layers, which are counted one by one.
 
     Returns:
-      An int32 scalar; exact below 2**31 weights.
+      A tree of int32 scalars, or arrays `[layers]` for stacked leaves; 0 where a leaf is not prunable.
+
+    Raises:
+      TypeError: If a leaf is not bool: parameters, say, or an optimizer's state.
+      ValueError: If a leaf has 2**31 weights or more, or none is prunable.
 
     Example:
-      >>> int(kept({'w': jnp.array([True, False]), 'b': jnp.array(True)}))
-      1
+      >>> counts = kept_per_leaf({'w': jnp.eye(2, dtype=bool), 'bias': jnp.ones(2, bool)})
+      >>> jax.tree.map(int, counts)
+      {'bias': 0, 'w': 2}
     """
-    return jnp.asarray(sum(jax.tree.leaves(kept_per_leaf(mask))), jnp.int32)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(mask):
+        _ensure_bool(leaf_name(path), leaf)
+        if np.prod(np.shape(leaf), dtype=float) >= _INT32:
+            raise ValueError(f"mask: leaf {leaf_name(path)!r} has 2**31 weights or more, which int32 cannot count")
+    counts = []
+    flags = zip(prunable_leaves(mask, prunable), stacked_axes(mask, stacked), jax.tree.leaves(mask), strict=True)
+    for counted, axes, leaf in flags:
+        if counted:
+            counts.append(jnp.sum(leaf, axis=tuple(range(axes, jnp.ndim(leaf))), dtype=jnp.int32))
+        else:
+            counts.append(jnp.zeros((), jnp.int32))
+    return as_tree(counts, mask)
 
 
-def kept_per_leaf(mask: PyTree) -> PyTree:
-    """Counts the prunable weights that live, leaf by leaf.
+def kept(mask: PyTree, prunable: Prunable = kernels) -> jax.Array:
+    """Count the prunable weights that are kept.
 
     Args:
-      mask: A total mask.
+      mask: A bool tree.
+      prunable: Which leaves count.
 
     Returns:
-      A tree of int32 scalars; 0 where the mask is scalar.
+      An exact int32 scalar.
+
+    Raises:
+      TypeError: If a leaf is not bool.
+      ValueError: If there are 2**31 prunable weights or more (`density` counts those too), or none.
 
     Example:
-      >>> jax.tree.map(int, kept_per_leaf({'w': jnp.array([True, False]), 'b': jnp.array(True)}))
-      {'b': 0, 'w': 1}
+      >>> int(kept({'w': jnp.eye(2, dtype=bool), 'bias': jnp.ones(2, bool)}))
+      2
     """
-    return jax.tree.map(lambda m: jnp.sum(m, dtype=jnp.int32) if jnp.ndim(m) else jnp.zeros((), jnp.int32), mask)
+    if total(mask, prunable) >= _INT32:
+        raise ValueError("mask: 2**31 prunable weights or more, which int32 cannot count; use density or kept_per_leaf")
+    return jnp.asarray(sum(jax.tree.leaves(kept_per_leaf(mask, prunable))), jnp.int32)
 
 
-def total(mask: PyTree) -> int:
-    """Counts the prunable weights, living or not.
+def total(mask: PyTree, prunable: Prunable = kernels) -> int:
+    """Count the prunable weights, kept or not.
 
     Args:
-      mask: A total mask.
+      mask: A bool tree, or parameters: only shapes matter.
+      prunable: Which leaves count.
 
     Returns:
       A Python integer: shapes are static.
 
+    Raises:
+      ValueError: If no leaf is prunable.
+
     Example:
-      >>> total({'w': jnp.array([True, False]), 'b': jnp.array(True)})
-      2
+      >>> total({'w': jnp.eye(2, dtype=bool), 'bias': jnp.ones(2, bool)})
+      4
     """
-    return sum(jnp.size(m) for m in jax.tree.leaves(mask) if jnp.ndim(m))
+    chosen = prunable_leaves(mask, prunable)
+    return sum(int(jnp.size(leaf)) for leaf, counted in zip(jax.tree.leaves(mask), chosen, strict=True) if counted)
 
 
-def density(mask: PyTree) -> float:
-    """Divides `kept` by `total`; outside jit.
+def density(mask: PyTree, prunable: Prunable = kernels) -> float:
+    """Divide `kept` by `total`; outside `jit`.
 
     Args:
-      mask: A total mask.
+      mask: A bool tree; of an optimizer's state, `get_mask(state)`.
+      prunable: Which leaves count.
 
     Returns:
       A fraction in [0, 1].
 
+    Raises:
+      TypeError: If a leaf is not bool: parameters, say, or an optimizer's state.
+      ValueError: If no leaf is prunable.
+
     Example:
-      >>> density({'w': jnp.array([True, False])})
+      >>> density({'w': jnp.eye(2, dtype=bool), 'bias': jnp.ones(2, bool)})
       0.5
     """
-    return int(kept(mask)) / total(mask)
+    counts = jax.device_get(jax.tree.leaves(kept_per_leaf(mask, prunable)))
+    return sum(int(count) for count in counts) / total(mask, prunable)
+
+
+def density_per_leaf(mask: PyTree, prunable: Prunable = kernels) -> dict[str, float]:
+    """List the density of every prunable leaf; outside `jit`.
+
+    Args:
+      mask: A bool tree.
+      prunable: Which leaves are listed.
+
+    Returns:
+      `{path: fraction in [0, 1]}` in tree order.
+
+    Raises:
+      TypeError: If a leaf is not bool.
+      ValueError: If no leaf is prunable.
+
+    Example:
+      >>> density_per_leaf({'w': jnp.eye(2, dtype=bool), 'bias': jnp.ones(2, bool)})
+      {'w': 0.5}
+    """
+    counts = jax.device_get(jax.tree.leaves(kept_per_leaf(mask, prunable)))
+    paths = jax.tree_util.tree_leaves_with_path(mask)
+    densities = {}
+    for (path, leaf), counted, count in zip(paths, prunable_leaves(mask, prunable), counts, strict=True):
+        if counted:
+            densities[leaf_name(path)] = int(count) / int(jnp.size(leaf))
+    return densities
+
+
+def assert_on_mask(params: PyTree, mask: PyTree) -> None:
+    """Check that parameters are zero outside a mask; outside `jit`.
+
+    A transform that follows a sparse one in a chain, or a wrapper that averages parameters (`optax.lookahead`,
+    `optax.contrib.schedule_free`), can move weights off the mask while the density reported stays the same.
+
+    Args:
+      params: Parameters.
+      mask: A bool tree, such as `get_mask(state)`.
+
+    Raises:
+      TypeError: If a leaf of the mask is not bool.
+      ValueError: If weights outside the mask are not zero, naming leaves and counts, or the mask does not fit.
+
+    Example:
+      >>> assert_on_mask({'w': jnp.array([1.0, 2.0])}, {'w': jnp.array([True, False])})
+      Traceback (most recent call last):
+      ValueError: params: 1 weight off the mask is not zero (w: 1); nothing may move weights after a sparse transform
+    """
+    ensure_fits(mask, params)
+    off = jax.tree.map(lambda m, p: jnp.sum(jnp.logical_and(~m, p != 0), dtype=jnp.int32), _as_arrays(mask), params)
+    counts = {leaf_name(path): int(n) for path, n in jax.tree_util.tree_leaves_with_path(jax.device_get(off))}
+    wrong = {name: count for name, count in counts.items() if count}
+    if wrong:
+        number = sum(wrong.values())
+        words = "weight off the mask is" if number == 1 else "weights off the mask are"
+        leaves = ", ".join(f"{name}: {count}" for name, count in wrong.items())
+        raise ValueError(
+            f"params: {number} {words} not zero ({leaves}); nothing may move weights after a sparse transform"
+        )
+
+
+def warn_empty_leaves(mask: PyTree, prunable: Prunable = kernels, stacked: Stacked = None) -> None:
+    """Warn of prunable leaves that have no weight left, in one message that names them; silent under `jit`.
+
+    Args:
+      mask: A bool tree.
+      prunable: Which leaves are looked at.
+      stacked: How many leading axes of a leaf index layers, which are looked at one by one.
+    """
+    leaves = jax.tree_util.tree_leaves_with_path(mask)
+    if any(isinstance(leaf, jax.core.Tracer) for _, leaf in leaves):
+        return
+    counts = jax.device_get(jax.tree.leaves(kept_per_leaf(mask, prunable, stacked)))
+    flags = prunable_leaves(mask, prunable)
+    empty = [
+        leaf_name(path)
+        for (path, _), counted, count in zip(leaves, flags, counts, strict=True)
+        if counted and not np.all(count)
+    ]
+    if empty:
+        warnings.warn(
+            f"pruning left no weight in {', '.join(empty)}; nothing passes through these layers. "
+            "Set min_kept to keep some weights in every leaf",
+            stacklevel=3,
+        )
+
+
+def _as_arrays(mask: PyTree) -> PyTree:
+    return jax.tree.map(jnp.asarray, mask)
+
+
+def _ensure_bool(name: str, leaf: Any) -> None:
+    dtype = leaf.dtype if hasattr(leaf, "dtype") else np.asarray(leaf).dtype
+    if dtype != np.dtype(bool):
+        raise TypeError(
+            f"mask: leaf {name!r} has dtype {dtype}, expected bool; pass a mask, for example get_mask(optimizer_state)"
+        )

@@ -1,4 +1,4 @@
-"""Mixing: one set of weights out of several, leaf by leaf."""
+"""Mixing: trees interpolated and averaged, in the dtypes of the first."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,19 +6,25 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from lpjax.sparsity.names import ensure_same_shapes
+
 PyTree = Any
 
 
-def lerp(anchor: PyTree, newcomer: PyTree, coefficient: jax.Array | float) -> PyTree:
-    """Interpolates linearly, `(1 - c) * anchor + c * newcomer`.
+def lerp(anchor: PyTree, candidate: PyTree, coefficient: jax.Array | float) -> PyTree:
+    """Interpolate linearly, `(1 - c) * anchor + c * candidate`.
 
     Args:
-      anchor: A pytree of floating-point arrays.
-      newcomer: Another of the same structure, shapes and dtypes.
-      coefficient: The newcomer's weight `c`, in [0, 1]; 0 and 1 reproduce the ends exactly.
+      anchor: A pytree of arrays.
+      candidate: Another of the same structure and shapes.
+      coefficient: The candidate's weight `c`, in [0, 1]; 0 and 1 give the two ends exactly.
 
     Returns:
-      The mix, in the leaves' own dtypes.
+      The mix in the anchor's dtypes, computed in float32 or better. Leaves that are not floating point are the
+      anchor's.
+
+    Raises:
+      ValueError: If structures or shapes differ, naming the first leaf; nothing is broadcast.
 
     Example:
       >>> lerp({'w': jnp.array([0.0, 4.0])}, {'w': jnp.array([1.0, 0.0])}, 0.25)['w'].tolist()
@@ -27,30 +33,64 @@ def lerp(anchor: PyTree, newcomer: PyTree, coefficient: jax.Array | float) -> Py
     References:
       Yin et al., Lottery Pools, AAAI 2023, Eq. 2, where α = 1 - c weighs the anchor.
     """
+    ensure_same_shapes(candidate, anchor, "candidate")
 
     def leaf(a: jax.Array, b: jax.Array) -> jax.Array:
-        c = jnp.asarray(coefficient, a.dtype)
-        return (1 - c) * a + c * b
+        a = jnp.asarray(a)
+        if not jnp.issubdtype(a.dtype, jnp.floating):
+            return a
+        dtype = accumulator(a.dtype)
+        c = jnp.asarray(coefficient, dtype)
+        return ((1 - c) * a.astype(dtype) + c * jnp.asarray(b).astype(dtype)).astype(a.dtype)
 
-    return jax.tree.map(leaf, anchor, newcomer)
+    return jax.tree.map(leaf, anchor, candidate)
 
 
 def mean(trees: Sequence[PyTree]) -> PyTree:
-    """Averages trees with equal weights.
+    """Average trees with equal weights.
+
+    The mean is computed as `first + mean(tree - first)`, so that equal trees average to themselves exactly.
 
     Args:
-      trees: One or more pytrees of the same structure.
+      trees: One or more pytrees of the same structure and shapes.
 
     Returns:
-      Their mean, in the leaves' own dtypes.
+      Their mean in the first tree's dtypes, accumulated in float32 or better; integers are rounded.
 
     Raises:
-      ValueError: If there are none.
+      ValueError: If there is no tree, or structures or shapes differ.
 
     Example:
       >>> mean([{'w': jnp.array(1.0)}, {'w': jnp.array(3.0)}])['w'].item()
       2.0
     """
     if not trees:
-        raise ValueError("got no tree to average; give one or more")
-    return jax.tree.map(lambda *leaves: sum(leaves[1:], start=leaves[0]) / len(leaves), *trees)
+        raise ValueError("trees: got none, expected one or more")
+    for tree in trees[1:]:
+        ensure_same_shapes(tree, trees[0], "trees")
+
+    def leaf(first: jax.Array, *others: jax.Array) -> jax.Array:
+        first = jnp.asarray(first)
+        dtype = accumulator(first.dtype)
+        exact = first.dtype if jnp.issubdtype(first.dtype, jnp.integer) else dtype
+        difference = jnp.zeros(first.shape, dtype)
+        for other in others:
+            difference = difference + (jnp.asarray(other).astype(exact) - first.astype(exact)).astype(dtype)
+        difference = difference / len(trees)
+        if jnp.issubdtype(first.dtype, jnp.integer):
+            return first + jnp.round(difference).astype(first.dtype)
+        return (first.astype(dtype) + difference).astype(first.dtype)
+
+    return jax.tree.map(leaf, *trees)
+
+
+def accumulator(dtype: Any) -> Any:
+    """Choose the dtype in which leaves of a dtype are summed.
+
+    Args:
+      dtype: Of a leaf.
+
+    Returns:
+      float64 for float64, float32 for all others.
+    """
+    return jnp.float64 if dtype == jnp.float64 else jnp.float32

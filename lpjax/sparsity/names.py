@@ -1,31 +1,84 @@
-"""Trees of arrays compared and rebuilt by the names of their leaves."""
+"""Names of leaves, and trees compared and rebuilt by them."""
 
 from typing import Any
 
 import jax
 import numpy as np
 
-from lpjax.sparsity.masks import leaf_name
-
 PyTree = Any
 
 
+def leaf_name(path: Any) -> str:
+    """Write a tree path as names joined by slashes.
+
+    Args:
+      path: A key path, as `jax.tree_util.tree_map_with_path` passes it.
+
+    Returns:
+      A name such as `'layer1/conv/kernel'`. The `value` attribute in which Flax NNX keeps a variable's array is left
+      out, so that linen and NNX give the same names.
+    """
+    if len(path) > 1 and isinstance(path[-1], jax.tree_util.GetAttrKey) and path[-1].name == "value":
+        path = path[:-1]
+    return jax.tree_util.keystr(path, simple=True, separator="/")
+
+
 def named_leaves(tree: PyTree) -> dict[str, Any]:
-    """Lists the leaves of a tree by name.
+    """List the leaves of a tree by their full names.
 
     Args:
       tree: Any pytree.
 
     Returns:
-      `{'layer1/conv/kernel': leaf, ...}`, in the tree's own order.
+      `{'layer1/conv/kernel': leaf, ...}` in tree order. Unlike `leaf_name`, every key of the path is kept.
     """
-    return {leaf_name(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
+
+
+def ensure_same_shapes(tree: PyTree, like: PyTree, what: str) -> None:
+    """Refuse a tree whose leaves differ from another's in name or shape. Nothing is broadcast.
+
+    Args:
+      tree: A tree of arrays, such as gradients.
+      like: The tree whose structure and shapes are wanted, such as the parameters.
+      what: What `tree` is called in the message.
+
+    Raises:
+      ValueError: Naming the first leaf that differs.
+
+    Example:
+      >>> ensure_same_shapes({'w': np.zeros((1, 8))}, {'w': np.zeros((8, 8))}, 'candidate')
+      Traceback (most recent call last):
+      ValueError: candidate: leaf 'w' has shape (1, 8), expected (8, 8)
+    """
+    if jax.tree.structure(tree) == jax.tree.structure(like):
+        pairs = zip(jax.tree_util.tree_leaves_with_path(tree), jax.tree.leaves(like), strict=True)
+        for (path, leaf), wanted in pairs:
+            if np.shape(leaf) != np.shape(wanted):
+                name = leaf_name(path)
+                raise ValueError(f"{what}: leaf {name!r} has shape {np.shape(leaf)}, expected {np.shape(wanted)}")
+        return
+    got = {leaf_name(path): np.shape(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+    expected = {leaf_name(path): np.shape(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(like)}
+    for name, shape in expected.items():
+        if name not in got:
+            raise ValueError(f"{what}: leaf {name!r} is missing (or None), expected an array of shape {shape}")
+        if got[name] != shape:
+            raise ValueError(f"{what}: leaf {name!r} has shape {got[name]}, expected {shape}")
+    for name in got:
+        if name not in expected:
+            raise ValueError(f"{what}: got a leaf {name!r} that is not expected; the trees must have the same leaves")
+    raise ValueError(
+        f"{what}: got the containers {jax.tree.structure(tree)}, expected {jax.tree.structure(like)}; "
+        "use the same kinds of containers in both trees"
+    )
 
 
 def ensure_same_structure(got: PyTree, wanted: PyTree, what: str) -> None:
-    """Refuses a tree whose leaves differ from the wanted ones in name, shape or dtype.
+    """Refuse a tree whose leaves differ from the wanted ones in name, shape or dtype.
 
-    Containers are not compared: a dict and a NamedTuple of the same fields pass for each other.
+    Containers are not compared: a dict and a NamedTuple with the same fields are equal here.
 
     Args:
       got: A tree of arrays.
@@ -40,7 +93,8 @@ def ensure_same_structure(got: PyTree, wanted: PyTree, what: str) -> None:
       Traceback (most recent call last):
       ValueError: ticket of level 3 has 'w' of shape (2, 3), wanted (2, 4): it belongs to another architecture
     """
-    ours, theirs = named_leaves(got), named_leaves(wanted)
+    ours = named_leaves(got)
+    theirs = named_leaves(wanted)
     for name, leaf in theirs.items():
         if name not in ours:
             raise ValueError(f"{what} has no {name!r}: it belongs to another architecture")
@@ -57,11 +111,11 @@ def ensure_same_structure(got: PyTree, wanted: PyTree, what: str) -> None:
 
 
 def rebuild(tree: PyTree, like: PyTree) -> PyTree:
-    """Puts the leaves of one tree into the containers of another that names the same leaves.
+    """Put the leaves of one tree into the containers of another tree with the same leaf names.
 
     Args:
-      tree: Where the leaves are.
-      like: Whose containers to use.
+      tree: The tree that holds the leaves.
+      like: The tree whose containers are used.
 
     Returns:
       A tree of `like`'s structure.

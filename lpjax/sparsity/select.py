@@ -1,141 +1,294 @@
-"""Selection: keeps exactly so many of the best.
+"""Selection: keep exactly so many of the highest scores.
 
 Floats order like their bits (once the sign is folded in), so bisecting the bits finds the k-th largest score in 32
-passes of "how many are at least this": exact, without sorting, jittable and vmappable. Ties at the cut fall by flat
-index, lowest first, just as a stable ascending sort would drop them; their indices are bisected likewise.
+passes of "how many are at least this": exact, without sorting, under `jit` and `vmap`. Ties at the cut are resolved by
+flat index, lowest dropped first, as a stable ascending sort would; the index is bisected likewise.
 
-All leaves lie in one matrix, each from a row of its own on, so that one loop serves them all, whether they share a cut
-or have one each: programs compile as fast for a hundred leaves as for one.
+Small trees are packed into one matrix, so that one loop over one array serves all leaves: programs compile as fast for
+a hundred leaves as for one. Large trees, and leaves split over the explicit axes of a mesh, are compared and summed
+where they are, so that nothing is gathered. Both ways select the same weights.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from lpjax.sparsity.prunable import Prunable, as_tree, kernels, prunable_leaves
+
 PyTree = Any
 
-_WIDTH = 1024  # of the matrix: rows are counted on their own, so a row should outweigh its sum
+_WIDTH = 1024  # of the matrix: rows are counted one by one, so a row should outweigh its sum
+_LARGE = 2**26  # weights; above, gathering them on every device would cost more memory than compiling costs time
 
 
-def select(scores: PyTree, mask: PyTree, count: jax.Array | int) -> PyTree:
-    """Keeps the `count` highest-scoring living weights of the whole tree.
+def select(
+    scores: PyTree, mask: PyTree, count: jax.Array | int, prunable: Prunable = kernels, *, min_kept: int = 0
+) -> PyTree:
+    """Keep the `count` highest-scoring kept weights of the whole tree.
 
-    Equals a stable ascending sort of the living scores whose first `kept - count` entries die, leaves in tree order
-    and entries in row-major order.
+    Equal to a stable ascending sort of the kept weights' scores of which the first `kept - count` are dropped, leaves
+    in tree order and entries in row-major order.
 
     Args:
-      scores: A tree of floating-point scores, free of NaN; ignored where the mask is scalar.
-      mask: A total mask; only its living weights can be kept.
+      scores: A tree of floating-point scores, free of NaN; ignored in leaves that are not prunable.
+      mask: A bool tree; only its kept weights can be kept.
       count: How many to keep, traced or not; at most `kept(mask)` (more keeps all).
+      prunable: Which leaves are selected from.
+      min_kept: Weights that every leaf keeps at least, as far as it has them; the others share the rest of `count`.
 
     Returns:
-      A mask of the same structure with exactly `min(count, kept(mask))` living weights.
+      A mask with exactly `min(count, kept(mask))` kept prunable weights; other leaves unchanged.
+
+    Raises:
+      ValueError: If there are 2**31 prunable weights or more, or none.
 
     Example:
-      >>> scores = {'w': jnp.array([0.5, 0.3, 0.3, 0.9])}
-      >>> select(scores, {'w': jnp.ones(4, bool)}, 3)['w'].tolist()
-      [True, False, True, True]
+      >>> scores = {'w': jnp.array([[0.5, 0.3], [0.3, 0.9]])}
+      >>> select(scores, {'w': jnp.ones((2, 2), bool)}, 3)['w'].tolist()
+      [[True, False], [True, True]]
     """
-    leaves = _prunable(mask, mask)
-    return _with_leaves(mask, _keep_best(_prunable(scores, mask), leaves, [0] * len(leaves), [count]))
+    chosen = prunable_leaves(mask, prunable)
+    leaves = _candidates(scores, mask, chosen)
+    if sum(leaf.rank.size for leaf in leaves) >= 2**31:
+        raise ValueError("mask: 2**31 prunable weights or more; prune layer by layer (scope='layerwise')")
+    if min_kept:
+        floors = [jnp.minimum(jnp.sum(leaf.kept, dtype=jnp.int32), min_kept) for leaf in leaves]
+        protected = [_keep_best([leaf], floor)[0] for leaf, floor in zip(leaves, floors, strict=True)]
+        leaves = [leaf.protecting(some) for leaf, some in zip(leaves, protected, strict=True)]
+    return _with_leaves(mask, chosen, _keep_best(leaves, count))
 
 
-def select_per_leaf(scores: PyTree, mask: PyTree, counts: PyTree) -> PyTree:
-    """Keeps the highest-scoring living weights of every leaf on its own.
+def select_per_leaf(scores: PyTree, mask: PyTree, counts: PyTree, prunable: Prunable = kernels) -> PyTree:
+    """Keep the highest-scoring kept weights of every leaf by itself.
 
     Args:
-      scores: A tree of floating-point scores; ignored where the mask is scalar.
-      mask: A total mask.
-      counts: A tree of integers, one a leaf (see `lpjax.sparsity.allocate`); ignored where the mask is scalar.
+      scores: A tree of floating-point scores; ignored in leaves that are not prunable.
+      mask: A bool tree.
+      counts: A tree of integers, or of arrays `[layers]` for leaves whose leading axis stacks layers (see
+        `lpjax.sparsity.allocate`); ignored in leaves that are not prunable.
+      prunable: Which leaves are selected from.
 
     Returns:
-      A mask with exactly the given counts.
+      A mask with exactly the given counts; other leaves unchanged.
+
+    Raises:
+      ValueError: If no leaf is prunable.
 
     Example:
-      >>> scores = {'a': jnp.array([1.0, 2.0]), 'b': jnp.array([3.0, 4.0])}
+      >>> scores = {'v': jnp.array([[1.0, 2.0]]), 'w': jnp.array([[3.0, 4.0]])}
       >>> mask = jax.tree.map(lambda s: jnp.ones(s.shape, bool), scores)
-      >>> kept = select_per_leaf(scores, mask, {'a': 1, 'b': 2})
-      >>> kept['a'].tolist(), kept['b'].tolist()
-      ([False, True], [True, True])
+      >>> kept = select_per_leaf(scores, mask, {'v': 1, 'w': 2})
+      >>> kept['v'].tolist(), kept['w'].tolist()
+      ([[False, True]], [[True, True]])
     """
-    leaves = _prunable(mask, mask)
-    return _with_leaves(mask, _keep_best(_prunable(scores, mask), leaves, range(len(leaves)), _prunable(counts, mask)))
+    chosen = prunable_leaves(mask, prunable)
+    wanted = [n for n, counted in zip(jax.tree.leaves(counts), chosen, strict=True) if counted]
+    return _with_leaves(mask, chosen, _keep_best_each(_candidates(scores, mask, chosen), wanted))
 
 
-def _prunable(tree: PyTree, mask: PyTree) -> list[Any]:
-    return [x for x, m in zip(jax.tree.leaves(tree), jax.tree.leaves(mask), strict=True) if jnp.ndim(m)]
+class _Leaf(NamedTuple):
+    """What selection compares: `rank` (unsigned, 0 where a weight is not kept) and the mask it may keep."""
+
+    rank: jax.Array
+    kept: jax.Array
+
+    def protecting(self, some: jax.Array) -> "_Leaf":
+        return self._replace(rank=jnp.where(some, ~jnp.zeros((), self.rank.dtype), self.rank))
 
 
-def _with_leaves(mask: PyTree, prunable: list[jax.Array]) -> PyTree:
-    leaves, treedef = jax.tree.flatten(mask)
-    chosen = iter(prunable)
-    return jax.tree.unflatten(treedef, [next(chosen) if jnp.ndim(m) else m for m in leaves])
+def _candidates(scores: PyTree, mask: PyTree, chosen: list[bool]) -> list[_Leaf]:
+    pairs = zip(jax.tree.leaves(scores), jax.tree.leaves(mask), chosen, strict=True)
+    used = [(jnp.asarray(score), jnp.asarray(kept)) for score, kept, counted in pairs if counted]
+    dtype = jnp.float64 if any(score.dtype == jnp.float64 for score, _ in used) else jnp.float32
+    return [_Leaf(_ranked(score.astype(dtype), kept), kept) for score, kept in used]
 
 
-def _keep_best(
-    scores: list[jax.Array], masks: list[jax.Array], groups: Sequence[int], counts: Sequence[jax.Array | int]
+def _ranked(score: jax.Array, kept: jax.Array) -> jax.Array:
+    bits = ordered_bits(score)
+    return jnp.where(kept, bits, jnp.zeros((), bits.dtype))
+
+
+def _with_leaves(mask: PyTree, chosen: list[bool], selected: list[jax.Array]) -> PyTree:
+    rest = iter(selected)
+    leaves = [next(rest) if counted else leaf for leaf, counted in zip(jax.tree.leaves(mask), chosen, strict=True)]
+    return as_tree(leaves, mask)
+
+
+def _keep_best(leaves: list[_Leaf], count: jax.Array | int) -> list[jax.Array]:
+    """Keep `count` weights of all leaves together."""
+    wanted = [jnp.asarray(count, jnp.int32)]
+    if not _stay_apart(leaves):
+        return _keep_packed(leaves, [0] * len(leaves), [1] * len(leaves), wanted[0][None])
+    offsets = np.cumsum([0, *(leaf.rank.size for leaf in leaves)])
+    index = [_flat_index(leaf.rank, 0) + int(offset) for leaf, offset in zip(leaves, offsets, strict=False)]
+
+    def number(chosen: list[jax.Array]) -> list[jax.Array]:
+        counted = jnp.sum(chosen[0], dtype=jnp.int32)
+        for some in chosen[1:]:
+            counted = counted + jnp.sum(some, dtype=jnp.int32)
+        return [counted]
+
+    def spread(cut: list[jax.Array]) -> list[jax.Array]:
+        return cut * len(leaves)
+
+    return _bisect(leaves, index, wanted, number, spread)
+
+
+def _keep_best_each(leaves: list[_Leaf], counts: list[Any]) -> list[jax.Array]:
+    """Keep `counts[i]` weights of leaf `i`, or of each of its layers."""
+    wanted = [jnp.asarray(count, jnp.int32) for count in counts]
+    if not _stay_apart(leaves):
+        layers = [count.size for count in wanted]
+        groups = [int(start) for start in np.cumsum([0, *layers[:-1]])]
+        return _keep_packed(leaves, groups, layers, jnp.concatenate([count.ravel() for count in wanted]))
+    axes = [tuple(range(count.ndim, leaf.rank.ndim)) for count, leaf in zip(wanted, leaves, strict=True)]
+    index = [_flat_index(leaf.rank, count.ndim) for count, leaf in zip(wanted, leaves, strict=True)]
+
+    def number(chosen: list[jax.Array]) -> list[jax.Array]:
+        return [jnp.sum(some, axis=over, dtype=jnp.int32) for some, over in zip(chosen, axes, strict=True)]
+
+    def spread(cut: list[jax.Array]) -> list[jax.Array]:
+        return [jnp.expand_dims(one, over) for one, over in zip(cut, axes, strict=True)]
+
+    return _bisect(leaves, index, wanted, number, spread)
+
+
+def _stay_apart(leaves: list[_Leaf]) -> bool:
+    large = sum(leaf.rank.size for leaf in leaves) > _LARGE
+    return large or any(_explicitly_split(part) for leaf in leaves for part in leaf)
+
+
+def _explicitly_split(leaf: jax.Array) -> bool:
+    sharding = jax.typeof(leaf).sharding
+    return any(axes is not None for axes in sharding.spec)
+
+
+def _keep_packed(leaves: list[_Leaf], first_group: list[int], layers: list[int], wanted: jax.Array) -> list[jax.Array]:
+    """Keep `wanted[g]` weights of every group, all leaves in one matrix; leaf `i` has groups for so many layers."""
+    packed = _Leaf(*(_pack([leaf[part] for leaf in leaves], layers) for part in range(2)))
+    groups: list[int] = []  # of every row
+    for leaf, first, number_of_layers in zip(leaves, first_group, layers, strict=True):
+        for layer in range(number_of_layers):
+            groups += [first + layer] * _height(leaf.rank.size // number_of_layers)
+    group = np.asarray(groups)
+    index = jnp.arange(packed.rank.size, dtype=jnp.int32).reshape(packed.rank.shape)
+
+    def number(chosen: list[jax.Array]) -> list[jax.Array]:
+        in_row = jnp.sum(chosen[0], axis=1, dtype=jnp.int32)
+        belongs = np.arange(wanted.size)[:, None] == group
+        return [jnp.sum(jnp.where(belongs, in_row, 0), axis=1, dtype=jnp.int32)]
+
+    def spread(cut: list[jax.Array]) -> list[jax.Array]:
+        return [cut[0][group][:, None]]
+
+    selected = _bisect([packed], [index], [wanted], number, spread)[0]
+    return _unpack(selected, [leaf.kept for leaf in leaves], layers)
+
+
+def _height(size: int) -> int:
+    return -(-size // _WIDTH)
+
+
+def _pack(leaves: list[jax.Array], layers: list[int]) -> jax.Array:
+    """Lay leaves out in a matrix, every layer in rows of its own, padded with zeros."""
+    rows = []
+    for leaf, number in zip(leaves, layers, strict=True):
+        flat = leaf.reshape(number, -1)
+        rows.append(jnp.pad(flat, ((0, 0), (0, -flat.shape[1] % _WIDTH))).reshape(-1, _WIDTH))
+    return jnp.concatenate(rows)
+
+
+def _unpack(matrix: jax.Array, like: list[jax.Array], layers: list[int]) -> list[jax.Array]:
+    leaves = []
+    start = 0
+    for leaf, number in zip(like, layers, strict=True):
+        size = leaf.size // number
+        rows = matrix[start : start + number * _height(size)]
+        start += number * _height(size)
+        leaves.append(rows.reshape(number, -1)[:, :size].reshape(leaf.shape))
+    return leaves
+
+
+def _bisect(
+    leaves: list[_Leaf],
+    index: list[jax.Array],
+    wanted: list[jax.Array],
+    number: Callable[[list[jax.Array]], list[jax.Array]],
+    spread: Callable[[list[jax.Array]], list[jax.Array]],
 ) -> list[jax.Array]:
-    """Keeps `counts[g]` of the leaves of group `g`."""
-    if not masks:
-        return []
-    dtype = jnp.float64 if any(s.dtype == jnp.float64 for s in scores) else jnp.float32
-    alive = _rows(masks, bool)
-    rank = jnp.where(alive, ordered_bits(_rows(scores, dtype)), 0)
-    index = jnp.arange(rank.size, dtype=jnp.int32).reshape(rank.shape)
-    group = np.repeat(np.asarray(groups), [_height(m) for m in masks])
-    wanted = jnp.stack([jnp.asarray(n, jnp.int32) for n in counts])
+    """Keep `wanted` weights: those above a cut, and of those at the cut the ones of highest index.
 
-    def of_row(by_group: jax.Array) -> jax.Array:
-        return by_group[group][:, None]
+    `number` counts per group (one group, or one per leaf or layer); `spread` broadcasts groups back to leaves.
+    """
+    size = sum(leaf.rank.size for leaf in leaves)
 
-    def count(chosen: jax.Array) -> jax.Array:
-        in_row = jnp.sum(chosen, axis=1, dtype=jnp.int32)
-        return jnp.sum(jnp.where(jnp.arange(len(counts))[:, None] == group, in_row, 0), axis=1, dtype=jnp.int32)
+    def at_least(cut: list[jax.Array]) -> list[jax.Array]:
+        pairs = zip(leaves, spread(cut), strict=True)
+        return number([leaf.rank >= limit for leaf, limit in pairs])
 
-    start = jnp.zeros(len(counts), rank.dtype)
-    cut = _largest(start, jnp.iinfo(rank.dtype).bits, lambda cut: count(rank >= of_row(cut)) >= wanted)
-    tie, surplus = rank == of_row(cut), count(rank >= of_row(cut)) - wanted
-    start = jnp.zeros(len(counts), jnp.int32)
-    first = lax.cond(
-        jnp.any(surplus > 0),
-        lambda: _largest(start, rank.size.bit_length(), lambda i: count(tie & (index < of_row(i))) <= surplus),
-        lambda: start,
-    )
-    return _leaves(alive & ((rank > of_row(cut)) | (tie & (index >= of_row(first)))), masks)
+    # Counts less themselves: zeros that vary over mapped axes, and are laid out, as the leaves are.
+    zeros = [count - count for count in at_least([jnp.zeros_like(n, dtype=leaves[0].rank.dtype) for n in wanted])]
+    unsigned = [zero.astype(leaves[0].rank.dtype) for zero in zeros]
+
+    def enough(cut: list[jax.Array]) -> list[jax.Array]:
+        return [count >= n for count, n in zip(at_least(cut), wanted, strict=True)]
+
+    cut = _largest(unsigned, jnp.iinfo(unsigned[0].dtype).bits, enough)
+    limits = spread(cut)
+    ties = [leaf.rank == limit for leaf, limit in zip(leaves, limits, strict=True)]
+    surplus = [count - n for count, n in zip(at_least(cut), wanted, strict=True)]
+
+    def before(first: list[jax.Array]) -> list[jax.Array]:
+        entries = zip(ties, index, spread(first), strict=True)
+        return number([jnp.logical_and(tie, place < limit) for tie, place, limit in entries])
+
+    def droppable(first: list[jax.Array]) -> list[jax.Array]:
+        return [count <= more for count, more in zip(before(first), surplus, strict=True)]
+
+    has_ties = jnp.any(jnp.stack([jnp.any(more > 0) for more in surplus]))
+    first = lax.cond(has_ties, lambda: _largest(zeros, size.bit_length(), droppable), lambda: zeros)
+    selected = []
+    for leaf, limit, tie, place, start in zip(leaves, limits, ties, index, spread(first), strict=True):
+        selected.append(leaf.kept & ((leaf.rank > limit) | (tie & (place >= start))))
+    return selected
 
 
-def _largest(start: jax.Array, bits: int, holds: Callable[[jax.Array], jax.Array]) -> jax.Array:
-    """Finds the largest unsigned numbers of so many bits that hold, where all below a number that holds do."""
+def _largest(zeros: list[jax.Array], bits: int, holds: Callable[[list[jax.Array]], list[jax.Array]]) -> list[jax.Array]:
+    """Find the largest numbers of so many bits that hold, where all below a number that holds do."""
 
-    def set_bit(i: jax.Array, prefix: jax.Array) -> jax.Array:
-        trial = prefix | (jnp.ones((), start.dtype) << (bits - 1 - i).astype(start.dtype))
-        return jnp.where(holds(trial), trial, prefix)
+    def set_bit(i: jax.Array, prefix: list[jax.Array]) -> list[jax.Array]:
+        one = jnp.ones((), prefix[0].dtype) << (bits - 1 - i).astype(prefix[0].dtype)
+        trial = [number | one for number in prefix]
+        return [jnp.where(good, new, old) for good, new, old in zip(holds(trial), trial, prefix, strict=True)]
 
-    return lax.fori_loop(0, bits, set_bit, start)
+    return lax.fori_loop(0, bits, set_bit, zeros)
+
+
+def _flat_index(leaf: jax.Array, stacked: int) -> jax.Array:
+    """Number the entries of a leaf, or of each of its stacked layers, in row-major order."""
+    index = jnp.zeros((), jnp.int32)
+    stride = 1
+    for axis in reversed(range(stacked, leaf.ndim)):
+        index = index + stride * lax.broadcasted_iota(jnp.int32, leaf.shape, axis)
+        stride *= leaf.shape[axis]
+    return index
 
 
 def ordered_bits(score: jax.Array) -> jax.Array:
-    """Maps floats to unsigned integers of the same order, all above 0."""
+    """Map floats to unsigned integers of the same order, all above 0.
+
+    Args:
+      score: float32 or float64, free of NaN.
+
+    Returns:
+      uint32 or uint64 of the same shape; -0.0 and 0.0 map to the same integer.
+    """
     unsigned = jnp.uint64 if score.dtype == jnp.float64 else jnp.uint32
     bits = lax.bitcast_convert_type(score, unsigned)
     sign = jnp.asarray(1 << (jnp.iinfo(unsigned).bits - 1), unsigned)
     bits = jnp.where(bits == sign, jnp.zeros((), unsigned), bits)  # -0.0 ties with 0.0; as floats subnormals would too
     return jnp.where(bits >= sign, ~bits, bits | sign)
-
-
-def _height(leaf: jax.Array) -> int:
-    return -(-leaf.size // _WIDTH)
-
-
-def _rows(leaves: list[jax.Array], dtype: Any) -> jax.Array:
-    padded = [jnp.pad(x.ravel().astype(dtype), (0, -x.size % _WIDTH)) for x in leaves]
-    return jnp.concatenate(padded).reshape(-1, _WIDTH)
-
-
-def _leaves(rows: jax.Array, like: list[jax.Array]) -> list[jax.Array]:
-    ends = np.cumsum([_height(x) for x in like])
-    return [block.ravel()[: x.size].reshape(x.shape) for block, x in zip(jnp.split(rows, ends[:-1]), like, strict=True)]

@@ -1,32 +1,47 @@
-"""Structure that hardware can use: so many of every few neighbors."""
+"""Structure that hardware can use: so many of every few weights that are summed together."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from lpjax.sparsity.names import leaf_name
+from lpjax.sparsity.prunable import Prunable, as_tree, input_axes, kernels, prunable_leaves
 from lpjax.sparsity.select import ordered_bits
 
 PyTree = Any
+InputAxes = Callable[[str, Any], tuple[int, ...] | None]
+"""`(path, leaf) -> axes` over which the leaf's matrix product sums."""
 
 
-def select_n_of_m(scores: PyTree, mask: PyTree, n: int = 2, m: int = 4) -> PyTree:
-    """Keeps the `n` highest-scoring living weights of every `m` that follow one another along the input axis.
+def select_n_of_m(
+    scores: PyTree,
+    mask: PyTree,
+    n: int = 2,
+    m: int = 4,
+    *,
+    prunable: Prunable = kernels,
+    inputs: InputAxes = input_axes,
+) -> PyTree:
+    """Keep the `n` highest-scoring kept weights of every `m` consecutive inputs of a matrix product.
 
-    Groups are cut from index 0 on. Ties fall by index, lowest first, as in `select`.
+    Groups are cut from input 0 on. Ties are resolved by index, lowest dropped first, as in `select`.
 
     Args:
-      scores: A tree of floating-point scores `[..., in, out]`, free of NaN; ignored where the mask is scalar.
-      mask: A total mask; only its living weights can be kept.
-      n: How many to keep of a group, at least 1; a group with fewer living weights keeps all of them.
-      m: Weights a group.
+      scores: A tree of floating-point scores, free of NaN; ignored in leaves that are not prunable.
+      mask: A bool tree; only its kept weights can be kept.
+      n: How many to keep of a group, at least 1; a group with fewer kept weights keeps all of them.
+      m: Weights per group.
+      prunable: Which leaves are selected from.
+      inputs: Finds the axes of a leaf that index inputs; several are taken as one, in row-major order.
 
     Returns:
-      A mask of the same structure. Leaves without an input axis, or whose input axis `m` does not divide (the
-      three channels of a stem, depthwise kernels), keep all they have.
+      A mask of the same structure. Leaves that `ungrouped` lists keep all they have.
 
     Raises:
-      ValueError: If `n` is below 1 or above `m`.
+      ValueError: If `n` is below 1 or above `m`, or no leaf is prunable.
 
     Example:
       >>> scores = {'w': jnp.array([[0.1], [0.9], [0.5], [0.5], [3.0], [1.0], [2.0], [4.0]])}
@@ -37,18 +52,60 @@ def select_n_of_m(scores: PyTree, mask: PyTree, n: int = 2, m: int = 4) -> PyTre
       Mishra et al., Accelerating Sparse Deep Neural Networks, 2021, section 3.
     """
     if not 1 <= n <= m:
-        raise ValueError(f"{n} of {m} is no choice of neighbors; give 1 <= n <= m, such as n=2, m=4")
+        raise ValueError(f"n, m: got {n} of {m}, expected 1 <= n <= m, such as n=2, m=4")
+    left_out = set(ungrouped(mask, m, prunable=prunable, inputs=inputs))
+    selected = []
+    paths = jax.tree_util.tree_leaves_with_path(mask)
+    for (path, kept), score, counted in zip(
+        paths, jax.tree.leaves(scores), prunable_leaves(mask, prunable), strict=True
+    ):
+        name = leaf_name(path)
+        if counted and name not in left_out:
+            selected.append(_best_of_groups(score, kept, n, m, inputs(name, kept)))
+        else:
+            selected.append(kept)
+    return as_tree(selected, mask)
 
-    def leaf(alive: jax.Array, score: jax.Array) -> jax.Array:
-        if jnp.ndim(alive) < 2 or alive.shape[-2] % m:
-            return alive
-        dtype = jnp.float64 if score.dtype == jnp.float64 else jnp.float32
-        rank = jnp.where(alive, ordered_bits(score.astype(dtype)), 0)
-        *outer, inputs, outputs = alive.shape
-        rank = rank.reshape(*outer, inputs // m, m, outputs)
-        mine, other = rank[..., :, None, :], rank[..., None, :, :]
-        later = jnp.arange(m)[None, :, None] > jnp.arange(m)[:, None, None]
-        better = jnp.sum((other > mine) | ((other == mine) & later), axis=-2, dtype=jnp.int32)
-        return alive & (better < n).reshape(alive.shape)
 
-    return jax.tree.map(leaf, mask, scores)
+def ungrouped(
+    mask: PyTree, m: int = 4, *, prunable: Prunable = kernels, inputs: InputAxes = input_axes
+) -> dict[str, tuple[int, ...]]:
+    """List the prunable leaves whose inputs cannot be cut into groups of `m`, and which therefore stay dense.
+
+    Args:
+      mask: A bool tree, or parameters: only shapes matter.
+      m: Weights per group.
+      prunable: Which leaves are looked at.
+      inputs: Finds the axes of a leaf that index inputs.
+
+    Returns:
+      `{path: shape}`: leaves without inputs, or whose number of inputs `m` does not divide (the three channels of an
+      image, depthwise kernels).
+
+    Example:
+      >>> ungrouped({'stem': {'kernel': jnp.zeros((3, 3, 3, 8))}, 'head': {'kernel': jnp.zeros((8, 10))}})
+      {'stem/kernel': (3, 3, 3, 8)}
+    """
+    found = {}
+    for (path, leaf), counted in zip(
+        jax.tree_util.tree_leaves_with_path(mask), prunable_leaves(mask, prunable), strict=True
+    ):
+        axes = inputs(leaf_name(path), leaf)
+        size = 0 if axes is None else int(np.prod([np.shape(leaf)[axis] for axis in axes]))
+        if counted and (not size or size % m):
+            found[leaf_name(path)] = np.shape(leaf)
+    return found
+
+
+def _best_of_groups(score: jax.Array, kept: jax.Array, n: int, m: int, axes: tuple[int, ...] | None) -> jax.Array:
+    dtype = jnp.float64 if score.dtype == jnp.float64 else jnp.float32
+    bits = ordered_bits(score.astype(dtype))
+    rank = jnp.where(kept, bits, jnp.zeros((), bits.dtype))
+    last = tuple(range(-len(axes or ()), 0))
+    moved = jnp.moveaxis(rank, axes or (), last)
+    groups = moved.reshape(*moved.shape[: moved.ndim - len(last)], -1, m)
+    mine = groups[..., :, None]
+    other = groups[..., None, :]
+    later = jnp.arange(m)[None, :] > jnp.arange(m)[:, None]
+    better = jnp.sum((other > mine) | ((other == mine) & later), axis=-1, dtype=jnp.int32)
+    return kept & jnp.moveaxis((better < n).reshape(moved.shape), last, axes or ())

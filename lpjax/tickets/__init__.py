@@ -1,7 +1,7 @@
 """Finding tickets: iterative magnitude pruning with rewinding."""
 
 from lpjax.tickets.counts import RULES, CountRule, openlth_rule, torch_rule
-from lpjax.tickets.imp import IMP, SCOPES, SCORES, IMPState, Score, Trained, imp
+from lpjax.tickets.imp import IMP, SCOPES, IMPState, Score, by_magnitude, imp, random_score
 from lpjax.tickets.rewind import FINAL, rewind_duration, rewinds_weights
 
 __all__ = [
@@ -9,13 +9,13 @@ __all__ = [
     "IMP",
     "RULES",
     "SCOPES",
-    "SCORES",
     "CountRule",
     "IMPState",
     "Score",
-    "Trained",
+    "by_magnitude",
     "imp",
     "openlth_rule",
+    "random_score",
     "rewind_duration",
     "rewinds_weights",
     "torch_rule",

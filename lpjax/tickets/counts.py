@@ -8,15 +8,15 @@ CountRule = Callable[[int, float, int], int]
 
 
 def torch_rule(kept: int, prune_fraction: float, never_pruned: int = 0) -> int:
-    """Keeps `n - round(f n)`, as `torch.nn.utils.prune` does.
+    """Keep `n - round(f n)`, as `torch.nn.utils.prune` does.
 
     Args:
-      kept: Living prunable weights `n`.
+      kept: Kept prunable weights `n`.
       prune_fraction: Share `f` of them to remove.
       never_pruned: Ignored.
 
     Returns:
-      Weights that stay.
+      How many weights stay.
 
     Example:
       >>> torch_rule(11_159_232, 0.2)
@@ -27,22 +27,22 @@ def torch_rule(kept: int, prune_fraction: float, never_pruned: int = 0) -> int:
 
 
 def openlth_rule(kept: int, prune_fraction: float, never_pruned: int = 0) -> int:
-    """Keeps `n - ceil(f (n + i)) - 1`, as OpenLTH does: its strict comparison takes the weight at the threshold too.
+    """Keep `n - ceil(f (n + i)) - 1`, as OpenLTH does: its strict comparison removes the weight at the threshold too.
 
     Args:
-      kept: Living prunable weights `n`.
-      prune_fraction: Share `f` of all weights its masks cover.
-      never_pruned: Weights `i` its masks cover but its pruning ignores (a classifier, say).
+      kept: Kept prunable weights `n`.
+      prune_fraction: Share `f` of all weights that its masks cover.
+      never_pruned: Weights `i` that its masks cover but its pruning ignores (a classifier, say).
 
     Returns:
-      Weights that stay, at least 0.
+      How many weights stay, at least 0.
 
     Example:
       >>> openlth_rule(11_678_912, 0.2)
       9343128
 
     Departs from the authors' code:
-      Theirs removes every weight that ties with the threshold; here the count is exact and ties fall by index.
+      Theirs removes every weight that ties with the threshold; here the count is exact and ties are resolved by index.
     """
     return max(kept - math.ceil(prune_fraction * (kept + never_pruned)) - 1, 0)
 

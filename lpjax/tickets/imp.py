@@ -1,154 +1,191 @@
-"""Iterative magnitude pruning, as a pair of pure functions over levels.
-
-`step` trains the network of one level inside its mask, takes the ticket, cuts the next mask and rewinds. How a network
-is trained is the caller's affair, so the algorithm can be read, and tested, with a toy in place of a training run.
-"""
+"""Iterative magnitude pruning, as a pair of pure functions: the user trains, `step` prunes and rewinds."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from lpjax import sparsity
 from lpjax.choices import one_of
-from lpjax.sparsity import apply_mask, kept, magnitude, random, select, select_per_leaf
 from lpjax.tickets.counts import CountRule, torch_rule
-from lpjax.types import Ticket, Variables
 
 PyTree = Any
-Score = Callable[[jax.Array, PyTree], PyTree]
-"""`(key, params) -> scores`; the lowest are pruned."""
+Score = Callable[[PyTree, int], PyTree]
+"""`(params, level) -> scores`; the lowest are pruned."""
 
-SCORES: dict[str, Score] = {"magnitude": lambda key, params: magnitude(params), "random": random}
 SCOPES = ("global", "layerwise")
 
 
 class IMPState(NamedTuple):
-    """What one level hands to the next; enough to go on from.
+    """One level of iterative pruning; enough to go on from.
 
     Attributes:
-      level: Prunings done.
+      level: Number of prunings done.
+      params: What the level trains from, zero outside the mask. In buffers of its own: training may donate them.
       mask: The level's mask.
-      start: What the level trains from, before masking: the initial weights, the rewind point, or the last weights.
-      key: For scores that draw.
+      rewind_point: What the levels after the first restart from; `()` with learning-rate rewinding.
     """
 
     level: int
+    params: PyTree
     mask: PyTree
-    start: Variables
-    key: jax.Array
-
-
-class Trained(NamedTuple):
-    """What training one level yields.
-
-    Attributes:
-      ticket: The weights to keep: best on validation, or the last.
-      last: The last weights.
-      rewind_point: Weights and statistics at the rewind step; needed of level 0 alone.
-    """
-
-    ticket: Variables
-    last: Variables
-    rewind_point: Variables | None
+    rewind_point: PyTree
 
 
 class IMP(NamedTuple):
     """The algorithm.
 
     Attributes:
-      init: `(variables, mask, key) -> state` of level 0.
-      step: `state -> (state of the next level, ticket of this level)`.
+      init: `(params, mask=None) -> state` of level 0; the mask is full by default.
+      step: `(state, trained, rewind_point=None) -> state` of the next level.
     """
 
-    init: Callable[[Variables, PyTree, jax.Array], IMPState]
-    step: Callable[[IMPState], tuple[IMPState, Ticket]]
+    init: Callable[..., IMPState]
+    step: Callable[..., IMPState]
+
+
+def by_magnitude(params: PyTree, level: int) -> PyTree:
+    """Score weights by their size.
+
+    Args:
+      params: Trained parameters.
+      level: Ignored.
+
+    Returns:
+      Scores `|w|`.
+    """
+    del level
+    return sparsity.magnitude(params)
+
+
+def random_score(key: jax.Array) -> Score:
+    """Build a score that prunes at random: the usual control.
+
+    Args:
+      key: A PRNG key; level `n` draws from `fold_in(key, n)`.
+
+    Returns:
+      `(params, level) -> scores`.
+    """
+    return lambda params, level: sparsity.random(jax.random.fold_in(key, level), params)
 
 
 def imp(
-    train: Callable[[int, Variables, PyTree], Trained],
-    *,
     prune_fraction: float = 0.2,
-    score: Score = SCORES["magnitude"],
+    *,
+    score: Score = by_magnitude,
     scope: str = "global",
-    rule: CountRule = torch_rule,
+    count_rule: CountRule = torch_rule,
     never_pruned: int = 0,
-    mask_from: str = "last",
+    min_kept: int = 0,
     rewind: bool = True,
+    prunable: sparsity.Prunable = sparsity.kernels,
+    stacked: sparsity.Stacked = None,
 ) -> IMP:
-    """Builds iterative magnitude pruning with rewinding.
+    """Build iterative magnitude pruning (IMP), with rewinding or with learning-rate rewinding (LRR).
+
+    A level is trained by the caller, from `state.params` inside `state.mask` (see `lpjax.fixed_mask`). `step` then
+    removes the share `prune_fraction` of the kept weights, those of smallest magnitude after training, and rewinds:
+    the next level restarts from the rewind point, or, with `rewind=False`, from the trained weights, while the caller
+    starts the learning rate over (LRR).
+
+    `step` looks at counts, so it runs outside `jit`.
 
     Args:
-      train: `(level, variables, mask) -> Trained`; the variables come masked and must stay on the mask.
       prune_fraction: Share of the kept weights removed per level, in (0, 1).
-      score: What decides; `SCORES['magnitude']` or `SCORES['random']`.
-      scope: `'global'` ranks all weights together, `'layerwise'` those of each leaf.
-      rule: How many a level keeps.
-      never_pruned: Weights that `rule` counts but nothing prunes.
-      mask_from: Cut the next mask from the `'last'` weights, as the originals do, or from the `'ticket'`.
-      rewind: Whether the next level starts from the rewind point; if not, from the weights the mask was cut from.
+      score: What decides, `(params, level) -> scores`: `by_magnitude`, or `random_score(key)`.
+      scope: `'global'` ranks all weights together, `'layerwise'` those of each leaf (or layer).
+      count_rule: How many weights a level keeps: `torch_rule`, `openlth_rule`.
+      never_pruned: Weights that `count_rule` counts but nothing prunes; of the whole network, so for scope `'global'`.
+      min_kept: Weights that every leaf (or layer) keeps at least.
+      rewind: Whether the next level restarts from the rewind point. False is learning-rate rewinding.
+      prunable: Which leaves are pruned: a predicate or a tree of bools.
+      stacked: How many leading axes of a leaf index layers; with scope `'layerwise'` every layer has its own count.
 
     Returns:
-      `IMP(init, step)`.
+      `IMP(init, step)`. `init` copies what it is given. `step` takes the trained parameters and, at level 0, optionally
+      the rewind point: the parameters after so many steps of training. Without it, levels restart from what `init`
+      was given.
 
     Raises:
-      ValueError: If a setting is out of range, or a level would be left without weights.
+      ValueError: If a setting is out of range; by `step`, if trained parameters do not fit, a rewind point is given
+        where none is used, or pruning leaves no weight.
 
     Example:
-      >>> toy = lambda level, variables, mask: Trained(variables, variables, variables)
-      >>> pruning = imp(toy, prune_fraction=0.5)
-      >>> weights = Variables({'w': jnp.array([3.0, -1.0, 2.0, 0.5])}, {})
-      >>> state = pruning.init(weights, {'w': jnp.ones(4, bool)}, jax.random.key(0))
-      >>> state, dense = pruning.step(state)
-      >>> state.mask['w'].tolist()
-      [True, False, True, False]
+      >>> pruning = imp(prune_fraction=0.5)
+      >>> state = pruning.init({'w': jnp.array([[3.0, -1.0], [2.0, 0.5]])})
+      >>> state = pruning.step(state, trained={'w': jnp.array([[0.1, -4.0], [5.0, 0.2]])})
+      >>> state.mask['w'].tolist(), state.params['w'].tolist()
+      ([[False, True], [True, False]], [[0.0, -1.0], [2.0, 0.0]])
 
     References:
-      Frankle and Carbin, The Lottery Ticket Hypothesis, ICLR 2019; Frankle et al., ICML 2020;
-      Yin et al., Lottery Pools, AAAI 2023, section 4.
+      Frankle and Carbin, The Lottery Ticket Hypothesis, ICLR 2019; Frankle et al., Linear Mode Connectivity and the
+      Lottery Ticket Hypothesis, ICML 2020 (rewinding); Renda et al., Comparing Rewinding and Fine-tuning in Neural
+      Network Pruning, ICLR 2020 (LRR); Yin et al., Lottery Pools, AAAI 2023, section 4.
     """
     if not 0 < prune_fraction < 1:
-        raise ValueError(f"prune_fraction {prune_fraction} is out of range; give a fraction in (0, 1)")
+        raise ValueError(f"prune_fraction: got {prune_fraction}, expected a fraction in (0, 1)")
     one_of("scope", scope, SCOPES)
-    one_of("mask_from", mask_from, ("last", "ticket"))
 
     def keep(count: int) -> int:
-        return rule(count, prune_fraction, never_pruned)
+        return count_rule(count, prune_fraction, never_pruned)
+
+    def keep_of_leaf(counts: jax.Array) -> np.ndarray:
+        array = np.asarray(counts)
+        after = [count_rule(int(count), prune_fraction, 0) for count in array.ravel()]
+        at_least = np.minimum(array, min_kept)
+        return np.maximum(np.asarray(after, np.int32).reshape(array.shape), at_least)
 
     def prune(mask: PyTree, scores: PyTree) -> PyTree:
+        chosen = tuple(sparsity.prunable_leaves(mask, prunable))
         if scope == "layerwise":
-            counts = jax.tree.map(lambda m: keep(int(kept(m))) if jnp.ndim(m) else 0, mask)
-            return _select_per_leaf(scores, mask, counts)
-        return _select(scores, mask, keep(int(kept(mask))))
+            before = sparsity.kept_per_leaf(mask, prunable, stacked)
+            return _select_per_leaf(scores, mask, jax.tree.map(keep_of_leaf, before), chosen)
+        count = keep(int(sparsity.kept(mask, prunable)))
+        return _select(scores, mask, count, chosen, min_kept)
 
-    def init(variables: Variables, mask: PyTree, key: jax.Array) -> IMPState:
-        return IMPState(0, mask, variables, key)
+    def init(params: PyTree, mask: PyTree | None = None) -> IMPState:
+        full = sparsity.full_mask(params) if mask is None else sparsity.expand_mask(mask, params)
+        sparsity.prunable_leaves(params, prunable)  # refuses parameters of which none is prunable
+        start = sparsity.apply_mask(params, full)
+        return IMPState(0, _copy(start), full, _copy(params) if rewind else ())
 
-    def step(state: IMPState) -> tuple[IMPState, Ticket]:
-        if not kept(state.mask):
-            raise ValueError(f"pruning left level {state.level} without weights; ask for fewer levels")
-        trained = train(state.level, _masked(state.start, state.mask), state.mask)
-        ticket = Ticket(_masked(trained.ticket, state.mask), state.mask)
-        source = trained.last if mask_from == "last" else trained.ticket
-        scores = score(jax.random.fold_in(state.key, state.level), source.params)
-        start = source
-        if rewind:
-            start = state.start if state.level else _required(trained.rewind_point)
+    def step(state: IMPState, trained: PyTree, rewind_point: PyTree | None = None) -> IMPState:
+        sparsity.ensure_same_shapes(trained, state.mask, "trained")
+        if rewind_point is not None:
+            _check_rewind_point(state, rewind, rewind_point)
+        scores = score(trained, state.level)
         mask = prune(state.mask, scores)
-        return IMPState(state.level + 1, mask, start, state.key), ticket
+        if not int(sparsity.kept(mask, prunable)):
+            raise ValueError(f"prune_fraction: pruning leaves level {state.level + 1} without weights; stop before")
+        sparsity.warn_empty_leaves(mask, prunable, stacked)
+        point = state.rewind_point if rewind_point is None else _copy(rewind_point)
+        start = point if rewind else trained
+        return IMPState(state.level + 1, _copy(sparsity.apply_mask(start, mask)), mask, point)
 
     return IMP(init, step)
 
 
-_select = jax.jit(select)
-_select_per_leaf = jax.jit(select_per_leaf)
+def _check_rewind_point(state: IMPState, rewind: bool, rewind_point: PyTree) -> None:
+    if not rewind:
+        raise ValueError("rewind_point: given, but rewind=False restarts from the trained weights")
+    if state.level:
+        raise ValueError(f"rewind_point: given at level {state.level}; it is captured while level 0 trains")
+    sparsity.ensure_same_shapes(rewind_point, state.mask, "rewind_point")
 
 
-def _masked(variables: Variables, mask: PyTree) -> Variables:
-    return variables._replace(params=apply_mask(variables.params, mask))
+def _copy(tree: PyTree) -> PyTree:
+    return jax.tree.map(jnp.copy, tree)
 
 
-def _required(rewind_point: Variables | None) -> Variables:
-    if rewind_point is None:
-        raise ValueError("training level 0 gave no rewind point; capture the weights at the rewind step")
-    return rewind_point
+@partial(jax.jit, static_argnames=("chosen", "min_kept"))
+def _select(scores: PyTree, mask: PyTree, count: int, chosen: tuple[bool, ...], min_kept: int) -> PyTree:
+    return sparsity.select(scores, mask, count, sparsity.as_tree(list(chosen), mask), min_kept=min_kept)
+
+
+@partial(jax.jit, static_argnames="chosen")
+def _select_per_leaf(scores: PyTree, mask: PyTree, counts: PyTree, chosen: tuple[bool, ...]) -> PyTree:
+    return sparsity.select_per_leaf(scores, mask, counts, sparsity.as_tree(list(chosen), mask))

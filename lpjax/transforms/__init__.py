@@ -1,47 +1,50 @@
 """Sparse training as optax transforms: masks live in the optimizer's state."""
 
 from lpjax.transforms.dense_to_sparse import gmp, granet, n_of_m
-from lpjax.transforms.drop import nearest_zero, smallest, smallest_overall
-from lpjax.transforms.evolve import EvolveState, evolve
-from lpjax.transforms.find import explored_of, mask_of
+from lpjax.transforms.drop import set_rule, smallest, smallest_global
+from lpjax.transforms.dynamic_sparse import DynamicSparseState, dynamic_sparse
+from lpjax.transforms.fixed_mask import FixedMaskState, fixed_mask, project, reset_moments
 from lpjax.transforms.foresight import snip
-from lpjax.transforms.grow import at_random, by_average, by_gradient, unexplored
-from lpjax.transforms.hold import HoldState, hold
+from lpjax.transforms.get_mask import get_explored, get_mask
+from lpjax.transforms.grow import by_average, by_gradient, prefer_unexplored, random_growth
+from lpjax.transforms.mask_update import MaskUpdate
 from lpjax.transforms.methods import METHODS, Method
-from lpjax.transforms.share import as_dropped, by_momentum, by_survivors
-from lpjax.transforms.sparse_to_sparse import dsr, itop, rigl, snfs, sparse_evolution, static
-from lpjax.transforms.thin import in_proportion
-from lpjax.transforms.view import View
+from lpjax.transforms.prune import globally, in_proportion
+from lpjax.transforms.redistribute import as_dropped, by_momentum, by_survivors
+from lpjax.transforms.sparse_to_sparse import dsr, itop, rigl, snfs, sparse_evolution, static_sparse
 
 __all__ = [
     "METHODS",
-    "EvolveState",
-    "HoldState",
+    "DynamicSparseState",
+    "FixedMaskState",
+    "MaskUpdate",
     "Method",
-    "View",
     "as_dropped",
-    "at_random",
     "by_average",
     "by_gradient",
     "by_momentum",
     "by_survivors",
     "dsr",
-    "evolve",
-    "explored_of",
+    "dynamic_sparse",
+    "fixed_mask",
+    "get_explored",
+    "get_mask",
+    "globally",
     "gmp",
     "granet",
-    "hold",
     "in_proportion",
     "itop",
-    "mask_of",
     "n_of_m",
-    "nearest_zero",
+    "prefer_unexplored",
+    "project",
+    "random_growth",
+    "reset_moments",
     "rigl",
+    "set_rule",
     "smallest",
-    "smallest_overall",
+    "smallest_global",
     "snfs",
     "snip",
     "sparse_evolution",
-    "static",
-    "unexplored",
+    "static_sparse",
 ]

@@ -1,13 +1,18 @@
-"""Dense to sparse: methods that thin a network while it trains."""
+"""Dense to sparse: methods that prune a network while it trains."""
 
+import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import optax
 
 from lpjax import sparsity
-from lpjax.transforms import grow
-from lpjax.transforms.evolve import evolve
+from lpjax.transforms import drop as drops
+from lpjax.transforms import grow as grows
+from lpjax.transforms import prune as prunes
+from lpjax.transforms.dynamic_sparse import Allocate, Drop, Grow, Prune, dynamic_sparse
+from lpjax.transforms.mask_update import MaskUpdate
 
 PyTree = Any
 
@@ -21,28 +26,50 @@ def granet(
     begin: int = 0,
     initial_density: float | None = None,
     until: int | None = None,
-    **choices: Any,
+    drop_fraction: float | optax.Schedule = 0.5,
+    drop: Drop = drops.smallest,
+    grow: Grow = grows.by_gradient,
+    prune: Prune = prunes.globally,
+    mask: PyTree | None = None,
+    prunable: sparsity.Prunable = sparsity.kernels,
+    stacked: sparsity.Stacked = None,
+    min_kept: int = 0,
+    allocate: Allocate = sparsity.erk,
+    extra_updates: Sequence[int] = (),
+    key: jax.Array | int = 0,
 ) -> optax.GradientTransformationExtraArgs:
-    """GraNet: thins the whole tree step by step, and regrows inside every leaf where gradients are largest.
+    """GraNet: prune the whole tree step by step, and regrow inside every leaf where gradients are largest.
 
-    `d(step) = d_f + (d_i - d_f) (1 - x)³`, with `x` from 0 at `begin` to 1 at `end`, both cut down to changes.
+    `d(step) = d_f + (d_i - d_f) (1 - x)³`, with `x` from 0 at `begin` to 1 at `end`, both cut down to updates.
 
     Args:
-      inner: The optimizer, learning rate included.
-      density: Final share of the prunable weights that live, in (0, 1].
-      every: Steps between changes.
+      inner: The optimizer, learning rate and gradient clipping included.
+      density: Final share of the prunable weights that is kept, in (0, 1].
+      every: Steps between updates of the mask.
       end: Step at which the final density is reached, at least `every`.
-      begin: Step at which thinning begins.
+      begin: Step at which pruning begins.
       initial_density: Share at first, in (0, 1]; by default 0.5, or the final one if that is larger. 1 is the
         dense-to-sparse variant.
-      until: The last step after which weights are regrown; None for no end. At least `end`.
-      **choices: Of `evolve`; `drop_fraction` is 0.5, `thin=in_proportion` thins every leaf alike.
+      until: The last step after which weights are regrown, at least `end`; by default `end`, so that the mask stays
+        from then on.
+      drop_fraction: Share of the kept weights to drop at an update, in [0, 1), or a schedule of it by step.
+      drop: Drop rule of `lpjax.transforms`.
+      grow: Grow rule of `lpjax.transforms`.
+      prune: Prune rule: `globally`, or `in_proportion` to prune every leaf alike.
+      mask: Bool tree to start from, such as a ticket's; pruning starts from its density.
+      prunable: Which leaves are sparse; by default the kernels of matrix products and convolutions.
+      stacked: How many leading axes of a leaf index layers; every layer has its own budget.
+      min_kept: Weights that every leaf (or layer) keeps at least.
+      allocate: Shares the density among the leaves: `lpjax.erk`, `lpjax.uniform`.
+      extra_updates: Further steps after which the mask is updated once.
+      key: A PRNG key or an integer seed.
 
     Returns:
       A transform.
 
     Raises:
-      ValueError: As `evolve`; if no change lies between `begin` and `end`, or `until` is before `end`.
+      TypeError: As `dynamic_sparse`.
+      ValueError: As `dynamic_sparse`.
 
     Example:
       >>> tx = granet(optax.adam(1e-3), density=0.1, every=100, end=4000)
@@ -50,19 +77,32 @@ def granet(
     References:
       Liu et al., Sparse Training via Boosting Pruning Plasticity with Neuroregeneration, NeurIPS 2021.
 
+    Departs from the paper:
+      It regrows to the end of training; with `until` beyond the last step this does too.
+
     Departs from the authors' code:
       Theirs never runs the last pruning, so that short runs end too dense.
     """
     _ensure_end(end, every, begin, until)
-    bound: dict[str, Any] = {
-        "every": every,
-        "until": until,
-        "grow": grow.by_gradient,
-        "drop_fraction": 0.5,
-        "initial_density": max(0.5, density) if initial_density is None else initial_density,
-        "thinning": _cubic(begin, end, every),
-    }
-    return evolve(inner, density, **(bound | choices))
+    return dynamic_sparse(
+        inner,
+        density,
+        mask=mask,
+        prunable=prunable,
+        stacked=stacked,
+        min_kept=min_kept,
+        allocate=allocate,
+        extra_updates=extra_updates,
+        every=every,
+        until=end if until is None else until,
+        drop_fraction=drop_fraction,
+        drop=drop,
+        grow=grow,
+        prune=prune,
+        initial_density=max(0.5, density) if initial_density is None else initial_density,
+        density_schedule=_cubic(begin, end, every),
+        key=key,
+    )
 
 
 def gmp(
@@ -73,26 +113,47 @@ def gmp(
     end: int,
     begin: int = 0,
     until: int | None = None,
-    **choices: Any,
+    prune: Prune = prunes.globally,
+    drop: Drop = drops.smallest,
+    drop_fraction: float | optax.Schedule = 0.3,
+    grow: Grow | None = None,
+    mask: PyTree | None = None,
+    prunable: sparsity.Prunable = sparsity.kernels,
+    stacked: sparsity.Stacked = None,
+    min_kept: int = 0,
+    allocate: Allocate = sparsity.erk,
+    extra_updates: Sequence[int] = (),
+    key: jax.Array | int = 0,
 ) -> optax.GradientTransformationExtraArgs:
-    """Gradual magnitude pruning: thins the dense network step by step, and nothing ever grows.
+    """Gradual magnitude pruning: prune the dense network step by step, and grow nothing.
 
-    `d(step) = d_f + (1 - d_f) (1 - x)³`, with `x` from 0 at `begin` to 1 at `end`, both cut down to changes.
+    `d(step) = d_f + (1 - d_f) (1 - x)³`, with `x` from 0 at `begin` to 1 at `end`, both cut down to updates.
 
     Args:
-      inner: The optimizer, learning rate included.
-      density: Final share of the prunable weights that live, in (0, 1].
-      every: Steps between changes.
+      inner: The optimizer, learning rate and gradient clipping included.
+      density: Final share of the prunable weights that is kept, in (0, 1].
+      every: Steps between updates of the mask.
       end: Step at which the final density is reached, at least `every`.
-      begin: Step at which thinning begins.
-      until: The last step after which a change may happen; at least `end`, which is all that is needed.
-      **choices: Of `evolve`; `thin=in_proportion` thins every leaf alike.
+      begin: Step at which pruning begins.
+      until: The last step after which an update may happen; by default `end`, which is all that is needed.
+      prune: Prune rule: `globally`, or `in_proportion` to prune every leaf alike.
+      drop: Drop rule for `grow`.
+      drop_fraction: Share of the kept weights to drop where `grow` is given.
+      grow: None; with a grow rule, weights are dropped and regrown at every update.
+      mask: Bool tree to start from, such as a ticket's; pruning starts from its density.
+      prunable: Which leaves are sparse; by default the kernels of matrix products and convolutions.
+      stacked: How many leading axes of a leaf index layers; every layer has its own budget.
+      min_kept: Weights that every leaf (or layer) keeps at least.
+      allocate: Shares the density among the leaves: `lpjax.erk`, `lpjax.uniform`.
+      extra_updates: Further steps after which the mask is updated once.
+      key: A PRNG key or an integer seed.
 
     Returns:
       A transform.
 
     Raises:
-      ValueError: As `evolve`; if no change lies between `begin` and `end`, or `until` is before `end`.
+      TypeError: As `dynamic_sparse`.
+      ValueError: As `dynamic_sparse`.
 
     Example:
       >>> tx = gmp(optax.adam(1e-3), density=0.1, every=100, end=4000)
@@ -101,13 +162,25 @@ def gmp(
       Zhu and Gupta, To Prune, or Not to Prune, 2017.
     """
     _ensure_end(end, every, begin, until)
-    bound: dict[str, Any] = {
-        "every": every,
-        "until": until or end,
-        "initial_density": 1.0,
-        "thinning": _cubic(begin, end, every),
-    }
-    return evolve(inner, density, **(bound | choices))
+    return dynamic_sparse(
+        inner,
+        density,
+        mask=mask,
+        prunable=prunable,
+        stacked=stacked,
+        min_kept=min_kept,
+        allocate=allocate,
+        extra_updates=extra_updates,
+        every=every,
+        until=until or end,
+        prune=prune,
+        drop=drop,
+        drop_fraction=drop_fraction,
+        grow=grow,
+        initial_density=1.0,
+        density_schedule=_cubic(begin, end, every),
+        key=key,
+    )
 
 
 def n_of_m(
@@ -117,23 +190,40 @@ def n_of_m(
     n: int = 2,
     m: int = 4,
     end: int,
-    **choices: Any,
+    inputs: sparsity.InputAxes = sparsity.input_axes,
+    mask: PyTree | None = None,
+    prunable: sparsity.Prunable = sparsity.kernels,
+    extra_updates: Sequence[int] = (),
+    drop: Drop = drops.smallest,
+    drop_fraction: float | optax.Schedule = 0.3,
+    grow: Grow | None = None,
+    key: jax.Array | int = 0,
 ) -> optax.GradientTransformationExtraArgs:
-    """Trains dense, then keeps the `n` largest of every `m` weights that follow one another along the input axis.
+    """Train dense, then keep the `n` largest of every `m` consecutive inputs of each matrix product.
+
+    Leaves whose number of inputs `m` does not divide stay dense; a warning at `init` names them.
 
     Args:
-      inner: The optimizer, learning rate included.
-      density: `n / m`, or None; leaves whose input axis `m` does not divide stay dense.
+      inner: The optimizer, learning rate and gradient clipping included.
+      density: `n / m`, or None.
       n: Weights to keep of every group.
-      m: Weights a group.
+      m: Weights per group.
       end: Step after which the mask is made, at least 1.
-      **choices: Of `evolve`.
+      inputs: Finds the axes of a leaf that index inputs; by default for the layers of Flax and Equinox.
+      mask: Bool tree to start from; by default all weights.
+      prunable: Which leaves are sparse.
+      extra_updates: Further steps after which the mask is updated once.
+      drop: Drop rule for `extra_updates`.
+      drop_fraction: Share of the kept weights to drop at an extra update.
+      grow: Grow rule for `extra_updates`.
+      key: A PRNG key or an integer seed.
 
     Returns:
       A transform.
 
     Raises:
-      ValueError: As `evolve`; if `density` is not `n / m`, or `end` below 1.
+      TypeError: As `dynamic_sparse`.
+      ValueError: As `dynamic_sparse`; if `density` is not `n / m`, or `end` below 1.
 
     Example:
       >>> tx = n_of_m(optax.adam(1e-3), n=2, m=4, end=1000)
@@ -143,29 +233,49 @@ def n_of_m(
     """
     _ensure_end(end)
     if density is not None and abs(density - n / m) > 1e-9:
-        raise ValueError(f"density is {density}, but {n} of {m} is {n / m}; leave it out, or choose another method")
+        raise ValueError(f"density: got {density}, but {n} of {m} is {n / m}; leave it out, or choose another method")
 
-    def thin(scores: PyTree, mask: PyTree, count: jax.Array) -> PyTree:
+    def prune(update: MaskUpdate, count: jax.Array) -> PyTree:
         del count
-        return sparsity.select_n_of_m(scores, mask, n, m)
+        scores = sparsity.magnitude(update.params)
+        return sparsity.select_n_of_m(scores, update.mask, n, m, prunable=update.prunable, inputs=inputs)
 
-    bound: dict[str, Any] = {
-        "every": end,
-        "until": end,
-        "initial_density": 1.0,
-        "thinning": optax.constant_schedule(0.0),
-        "thin": thin,
-    }
-    return evolve(inner, n / m, **(bound | choices))
+    engine = dynamic_sparse(
+        inner,
+        n / m,
+        mask=mask,
+        prunable=prunable,
+        every=end,
+        until=end,
+        extra_updates=extra_updates,
+        drop=drop,
+        drop_fraction=drop_fraction,
+        grow=grow,
+        prune=prune,
+        initial_density=1.0,
+        density_schedule=optax.constant_schedule(0.0),
+        key=key,
+    )
+
+    def init(params: PyTree) -> optax.OptState:
+        if jax.tree.leaves(params):
+            dense = sparsity.ungrouped(params, m, prunable=prunable, inputs=inputs)
+            if dense:
+                names = ", ".join(f"{name} {shape}" for name, shape in dense.items())
+                warnings.warn(f"n_of_m: {m} does not divide the inputs of {names}; they stay dense", stacklevel=2)
+        return engine.init(params)
+
+    return optax.GradientTransformationExtraArgs(init, engine.update)
 
 
 def _cubic(begin: int, end: int, every: int) -> optax.Schedule:
-    first, last = begin // every, end // every
+    first = begin // every
+    last = end // every
     return optax.polynomial_schedule(1.0, 0.0, 3, (last - first) * every, first * every)
 
 
 def _ensure_end(end: int, every: int = 1, begin: int = 0, until: int | None = None) -> None:
     if every >= 1 and end // every <= begin // every:
-        raise ValueError(f"end is {end}, but no change happens by then; give a multiple of {every} beyond {begin}")
+        raise ValueError(f"end: got {end}, but no update happens by then; give a multiple of {every} beyond {begin}")
     if until is not None and until < end:
-        raise ValueError(f"until is {until}, but the final density is reached at {end}; give {end} or more")
+        raise ValueError(f"until: got {until}, but the final density is reached at {end}; give {end} or more")

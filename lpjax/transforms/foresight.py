@@ -1,6 +1,6 @@
 """Pruning before training: the first gradient chooses the mask."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -9,8 +9,9 @@ import optax
 from jax import lax
 
 from lpjax import sparsity
-from lpjax.transforms.evolve import EvolveState, evolve
-from lpjax.transforms.hold import forget, land
+from lpjax.transforms.drop import smallest
+from lpjax.transforms.dynamic_sparse import Drop, DynamicSparseState, Grow, dynamic_sparse
+from lpjax.transforms.fixed_mask import project, require_params, reset_moments
 
 PyTree = Any
 
@@ -20,24 +21,39 @@ def snip(
     density: float,
     *,
     score: Callable[[PyTree, PyTree], PyTree] = sparsity.saliency,
-    **choices: Any,
+    prunable: sparsity.Prunable = sparsity.kernels,
+    min_kept: int = 0,
+    extra_updates: Sequence[int] = (),
+    drop: Drop = smallest,
+    drop_fraction: float | optax.Schedule = 0.3,
+    grow: Grow | None = None,
+    stacked: sparsity.Stacked = None,
+    key: jax.Array | int = 0,
 ) -> optax.GradientTransformationExtraArgs:
-    """Keeps the weights whose removal would change the first batch's loss most, `|g w|` over the whole tree.
+    """Keep the weights whose removal would change the first batch's loss most, `|g w|` over the whole tree.
 
-    The first update spends its batch on the mask alone: weights that live do not move, and the optimizer's state, its
+    The first update spends its batch on the mask alone: kept weights do not move, and the optimizer's state, its
     schedule included, waits. Give it the dense network's gradients, as a plain loop does.
 
     Args:
       inner: The optimizer, learning rate included.
-      density: Share of the prunable weights that live, in (0, 1].
+      density: Share of the prunable weights that is kept, in (0, 1].
       score: `(params, grads) -> scores`, free of NaN.
-      **choices: Of `evolve`.
+      prunable: Which leaves are sparse.
+      min_kept: Weights that every leaf keeps at least.
+      extra_updates: Steps after which the mask is updated once, by `drop` and `grow`.
+      drop: As for `dynamic_sparse`.
+      drop_fraction: As for `dynamic_sparse`.
+      grow: As for `dynamic_sparse`; needed with `extra_updates`.
+      stacked: As for `dynamic_sparse`.
+      key: As for `dynamic_sparse`.
 
     Returns:
-      A transform with the state of `evolve`; `step` stands at -1 until the mask is chosen.
+      A transform with the state of `dynamic_sparse`; `step` stands at -1 until the mask is chosen.
 
     Raises:
-      ValueError: As `evolve`.
+      TypeError: As `dynamic_sparse`.
+      ValueError: As `dynamic_sparse`.
 
     Example:
       >>> params = {'w': jnp.array([[0.5, -1.0], [2.0, 0.1]])}
@@ -49,27 +65,45 @@ def snip(
     References:
       Lee et al., SNIP: Single-shot Network Pruning based on Connection Sensitivity, ICLR 2019, Algorithm 1.
     """
-    engine = evolve(inner, density, **choices)
-    dense = evolve(inner, 1.0, **choices)
+    choices: dict[str, Any] = {
+        "prunable": prunable,
+        "stacked": stacked,
+        "min_kept": min_kept,
+        "extra_updates": extra_updates,
+        "drop": drop,
+        "drop_fraction": drop_fraction,
+        "grow": grow,
+        "key": key,
+    }
+    engine = dynamic_sparse(inner, density, **choices)
+    dense = dynamic_sparse(inner, 1.0, **choices)
+    optimizer = optax.with_extra_args_support(inner)
 
-    def init(params: PyTree) -> EvolveState:
-        jax.eval_shape(engine.init, params)  # refuses a density that leaves nothing
+    def init(params: PyTree) -> DynamicSparseState:
+        if jax.tree.leaves(params):
+            number = sparsity.total(params, prunable)
+            if not round(density * number):
+                raise ValueError(f"density: got {density} of {number} weights, which keeps none")
         state = dense.init(params)
         return state._replace(step=state.step - 1)
 
-    def update(grads: PyTree, state: EvolveState, params: PyTree | None = None, **extra: Any) -> tuple[Any, Any]:
-        if params is None:
-            raise ValueError("sparse training needs the parameters; call update(grads, state, params)")
+    def update(
+        grads: PyTree, state: DynamicSparseState, params: PyTree | None = None, **extra: Any
+    ) -> tuple[Any, DynamicSparseState]:
+        params = require_params(params, grads)
 
         def choose() -> PyTree:
-            return sparsity.select(score(params, grads), state.mask, round(density * sparsity.total(state.mask)))
+            count = round(density * sparsity.total(params, prunable))
+            return sparsity.select(score(params, grads), state.mask, count, prunable, min_kept=min_kept)
 
         choosing = state.step < 0
         mask = lax.cond(choosing, choose, lambda: state.mask)
-        explored = optax.tree.where(choosing, mask, state.explored)
-        updates, moved = engine.update(grads, state._replace(mask=mask, explored=explored), params, **extra)
-        still = land(jax.tree.map(jnp.zeros_like, params), params, mask), forget(inner, state.inner, mask)
-        updates, moments = optax.tree.where(choosing, still, (updates, moved.inner))
+        updates, moved = engine.update(grads, state._replace(mask=mask), params, **extra)
+        masked = sparsity.apply_mask(params, mask)
+        still_updates = project(jax.tree.map(jnp.zeros_like, params), params, mask)
+        still_moments = reset_moments(optimizer, state.inner, mask, masked)
+        updates = optax.tree.where(choosing, still_updates, updates)
+        moments = optax.tree.where(choosing, still_moments, moved.inner)
         return updates, moved._replace(inner=moments)
 
     return optax.GradientTransformationExtraArgs(init, update)

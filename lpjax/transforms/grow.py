@@ -1,4 +1,4 @@
-"""Grow rules: which dead weights come to life. Functions `view -> scores`; the highest grow."""
+"""Grow rules: which weights a mask update activates. Functions `update -> scores`; the highest grow."""
 
 from typing import Any
 
@@ -6,16 +6,16 @@ import jax
 import jax.numpy as jnp
 
 from lpjax import sparsity
-from lpjax.transforms.view import View
+from lpjax.transforms.mask_update import MaskUpdate
 
 PyTree = Any
 
 
-def by_gradient(view: View) -> PyTree:
-    """Grows where the loss falls fastest, by `|g|`.
+def by_gradient(update: MaskUpdate) -> PyTree:
+    """Grow where the dense gradient is largest, by `|g|`.
 
     Args:
-      view: Dense gradients.
+      update: Dense gradients.
 
     Returns:
       Scores.
@@ -23,14 +23,14 @@ def by_gradient(view: View) -> PyTree:
     References:
       Evci et al., Rigging the Lottery, ICML 2020, section 3.
     """
-    return sparsity.gradient(view.grads)
+    return sparsity.gradient(update.grads)
 
 
-def by_average(view: View) -> PyTree:
-    """Grows where gradients point one way for long, by the absolute value of their average.
+def by_average(update: MaskUpdate) -> PyTree:
+    """Grow where the average of dense gradients is largest in size.
 
     Args:
-      view: Averaged dense gradients.
+      update: Averaged dense gradients.
 
     Returns:
       Scores.
@@ -38,14 +38,14 @@ def by_average(view: View) -> PyTree:
     References:
       Dettmers and Zettlemoyer, Sparse Networks from Scratch, 2019, section 3.2.
     """
-    return sparsity.gradient(view.average)
+    return sparsity.gradient(update.average)
 
 
-def at_random(view: View) -> PyTree:
-    """Grows anywhere, all dead weights alike.
+def random_growth(update: MaskUpdate) -> PyTree:
+    """Grow at random, all inactive weights with the same probability.
 
     Args:
-      view: Its key.
+      update: Its key.
 
     Returns:
       Scores.
@@ -53,14 +53,14 @@ def at_random(view: View) -> PyTree:
     References:
       Mocanu et al., Nature Communications 2018.
     """
-    return sparsity.random(view.key, view.params)
+    return sparsity.random(update.key, update.params)
 
 
-def unexplored(view: View) -> PyTree:
-    """Grows at random where nothing ever lived, and elsewhere only once no such place is left.
+def prefer_unexplored(update: MaskUpdate) -> PyTree:
+    """Grow at random among weights that were never kept, and elsewhere only once none of these is left.
 
     Args:
-      view: Its key, and what was explored.
+      update: Its key, and what was explored.
 
     Returns:
       Scores.
@@ -68,5 +68,5 @@ def unexplored(view: View) -> PyTree:
     References:
       Liu et al., Do We Actually Need Dense Over-Parameterization?, ICML 2021.
     """
-    draws = sparsity.random(view.key, view.params)
-    return jax.tree.map(lambda d, e: d + jnp.where(e, 0.0, 1.0).astype(d.dtype), draws, view.explored)
+    draws = sparsity.random(update.key, update.params)
+    return jax.tree.map(lambda d, e: d + jnp.where(e, 0.0, 1.0).astype(d.dtype), draws, update.explored)

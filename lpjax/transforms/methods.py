@@ -9,7 +9,7 @@ import optax
 from lpjax import sparsity
 from lpjax.transforms.dense_to_sparse import gmp, granet, n_of_m
 from lpjax.transforms.foresight import snip
-from lpjax.transforms.sparse_to_sparse import dsr, itop, rigl, snfs, sparse_evolution, static
+from lpjax.transforms.sparse_to_sparse import dsr, itop, rigl, snfs, sparse_evolution, static_sparse
 
 
 class Method(NamedTuple):
@@ -17,7 +17,8 @@ class Method(NamedTuple):
 
     Attributes:
       build: `(inner, density, **choices) -> transform`.
-      choices: What it takes of `every`, `until`, `end`, `drop_fraction`, `initial_density`; all take `key`, `prunable`.
+      choices: What it takes of `every`, `until`, `end`, `drop_fraction`, `initial_density`; all take `key`,
+        `prunable`, `extra_updates`.
       about: One sentence for people.
       reference: Where it comes from.
     """
@@ -31,10 +32,13 @@ class Method(NamedTuple):
 _PERIODIC = ("every", "until", "drop_fraction")
 METHODS: dict[str, Method] = {
     "uniform": Method(
-        partial(static, allocate=sparsity.uniform), (), "A random mask, every layer equally dense.", "folklore"
+        partial(static_sparse, allocate=sparsity.uniform), (), "A random mask, every layer equally dense.", "folklore"
     ),
     "erk": Method(
-        partial(static, allocate=sparsity.erk), (), "A random mask, small layers denser.", "Evci et al., ICML 2020"
+        partial(static_sparse, allocate=sparsity.erk),
+        (),
+        "A random mask, small layers denser.",
+        "Evci et al., ICML 2020",
     ),
     "snip": Method(snip, (), "The first gradient chooses the mask.", "Lee et al., ICLR 2019"),
     "set": Method(

@@ -1,56 +1,121 @@
-"""Sparse to sparse: methods whose density stays, from a random mask on."""
+"""Sparse to sparse: methods whose density stays, from a mask on."""
 
+from collections.abc import Sequence
 from typing import Any
 
+import jax
 import optax
 
 from lpjax import sparsity
-from lpjax.transforms import drop, grow, share
-from lpjax.transforms.evolve import evolve
+from lpjax.transforms import drop as drops
+from lpjax.transforms import grow as grows
+from lpjax.transforms import redistribute as redistributions
+from lpjax.transforms.dynamic_sparse import Allocate, Drop, Grow, Redistribute, dynamic_sparse
+
+PyTree = Any
 
 
-def static(
-    inner: optax.GradientTransformation, density: float, **choices: Any
+def static_sparse(
+    inner: optax.GradientTransformation,
+    density: float | None,
+    *,
+    drop: Drop = drops.smallest,
+    drop_fraction: float | optax.Schedule = 0.3,
+    grow: Grow | None = None,
+    mask: PyTree | None = None,
+    prunable: sparsity.Prunable = sparsity.kernels,
+    stacked: sparsity.Stacked = None,
+    min_kept: int = 0,
+    allocate: Allocate = sparsity.erk,
+    extra_updates: Sequence[int] = (),
+    key: jax.Array | int = 0,
 ) -> optax.GradientTransformationExtraArgs:
-    """Draws a mask at random and keeps it.
+    """Draw a mask at random and keep it.
 
     Args:
-      inner: The optimizer, learning rate included.
-      density: Share of the prunable weights that live, in (0, 1].
-      **choices: Of `evolve`; `allocate=erk` by default, or `uniform`.
+      inner: The optimizer, learning rate and gradient clipping included.
+      density: Share of the prunable weights that is kept, in (0, 1]; None to take that of `mask`.
+      drop: Drop rule for `extra_updates`.
+      drop_fraction: Share of the kept weights to drop at an extra update, in [0, 1).
+      grow: Grow rule for `extra_updates`, which need one.
+      mask: Bool tree to start from, such as a ticket's; with `density=None` its density stays.
+      prunable: Which leaves are sparse; by default the kernels of matrix products and convolutions.
+      stacked: How many leading axes of a leaf index layers; every layer has its own budget.
+      min_kept: Weights that every leaf (or layer) keeps at least.
+      allocate: Shares the density among the leaves: `lpjax.erk`, `lpjax.uniform`.
+      extra_updates: Further steps after which the mask is updated once.
+      key: A PRNG key or an integer seed.
 
     Returns:
       A transform.
 
     Raises:
-      ValueError: As `evolve`.
+      TypeError: As `dynamic_sparse`.
+      ValueError: As `dynamic_sparse`.
 
     Example:
-      >>> tx = static(optax.adam(1e-3), density=0.1, allocate=sparsity.uniform)
+      >>> tx = static_sparse(optax.adam(1e-3), density=0.1, allocate=sparsity.uniform)
 
     References:
       Mocanu et al., Nature Communications 2018 (Erdős-Rényi); Evci et al., ICML 2020 (its kernel form).
     """
-    return evolve(inner, density, **choices)
+    return dynamic_sparse(
+        inner,
+        density,
+        mask=mask,
+        prunable=prunable,
+        stacked=stacked,
+        min_kept=min_kept,
+        allocate=allocate,
+        extra_updates=extra_updates,
+        drop=drop,
+        drop_fraction=drop_fraction,
+        grow=grow,
+        key=key,
+    )
 
 
 def sparse_evolution(
-    inner: optax.GradientTransformation, density: float, *, every: int = 100, until: int | None = None, **choices: Any
+    inner: optax.GradientTransformation,
+    density: float | None,
+    *,
+    every: int = 100,
+    until: int | None = None,
+    drop_fraction: float | optax.Schedule = 0.3,
+    drop: Drop = drops.smallest,
+    grow: Grow = grows.random_growth,
+    mask: PyTree | None = None,
+    prunable: sparsity.Prunable = sparsity.kernels,
+    stacked: sparsity.Stacked = None,
+    min_kept: int = 0,
+    allocate: Allocate = sparsity.erk,
+    extra_updates: Sequence[int] = (),
+    key: jax.Array | int = 0,
 ) -> optax.GradientTransformationExtraArgs:
-    """SET: drops the smallest weights of every leaf and grows as many at random.
+    """SET: drop the smallest weights of every leaf and grow as many at random.
 
     Args:
-      inner: The optimizer, learning rate included.
-      density: Share of the prunable weights that live, in (0, 1].
-      every: Steps between changes.
-      until: The last step after which a change may happen; None for no end.
-      **choices: Of `evolve`, `drop_fraction=0.3` by default.
+      inner: The optimizer, learning rate and gradient clipping included.
+      density: Share of the prunable weights that is kept, in (0, 1]; None to take that of `mask`.
+      every: Steps between updates of the mask.
+      until: The last step after which an update may happen; None for no end.
+      drop_fraction: Share of the kept weights to drop at an update, in [0, 1), or a schedule of it by step.
+      drop: Drop rule of `lpjax.transforms`.
+      grow: Grow rule of `lpjax.transforms`.
+      mask: Bool tree to start from, such as a ticket's; with `density=None` its density stays.
+      prunable: Which leaves are sparse; by default the kernels of matrix products and convolutions.
+      stacked: How many leading axes of a leaf index layers; every layer has its own budget.
+      min_kept: Weights that every leaf (or layer) keeps at least.
+      allocate: Shares the density among the leaves: `lpjax.erk`, `lpjax.uniform`.
+      extra_updates: Further steps after which the mask is updated once.
+      key: A PRNG key or an integer seed.
 
     Returns:
       A transform.
 
     Raises:
-      ValueError: As `evolve`.
+      TypeError: As `dynamic_sparse`.
+      ValueError: As `dynamic_sparse`.
 
     Example:
       >>> tx = sparse_evolution(optax.adam(1e-3), density=0.1, every=100)
@@ -60,32 +125,70 @@ def sparse_evolution(
       Network Science, Nature Communications 2018.
 
     Departs from the paper:
-      It drops the smallest positive and the largest negative weights (`drop=drop.nearest_zero`); later work, and this
-      default, the smallest magnitudes.
+      It drops the smallest positive and the largest negative weights (`drop=set_rule`); later work, and this default,
+      the smallest magnitudes.
     """
-    bound: dict[str, Any] = {"every": every, "until": until, "grow": grow.at_random}
-    return evolve(inner, density, **(bound | choices))
+    return dynamic_sparse(
+        inner,
+        density,
+        mask=mask,
+        prunable=prunable,
+        stacked=stacked,
+        min_kept=min_kept,
+        allocate=allocate,
+        extra_updates=extra_updates,
+        every=every,
+        until=until,
+        drop_fraction=drop_fraction,
+        drop=drop,
+        grow=grow,
+        key=key,
+    )
 
 
 def rigl(
-    inner: optax.GradientTransformation, density: float, *, every: int = 100, until: int, **choices: Any
+    inner: optax.GradientTransformation,
+    density: float | None,
+    *,
+    every: int = 100,
+    until: int,
+    drop_fraction: float | optax.Schedule | None = None,
+    drop: Drop = drops.smallest,
+    grow: Grow = grows.by_gradient,
+    mask: PyTree | None = None,
+    prunable: sparsity.Prunable = sparsity.kernels,
+    stacked: sparsity.Stacked = None,
+    min_kept: int = 0,
+    allocate: Allocate = sparsity.erk,
+    extra_updates: Sequence[int] = (),
+    key: jax.Array | int = 0,
 ) -> optax.GradientTransformationExtraArgs:
-    """RigL: drops the smallest weights of every leaf and grows as many where gradients are largest.
+    """RigL: drop the smallest weights of every leaf and grow as many where gradients are largest.
 
     The drop fraction falls as `0.15 (1 + cos(π step / until))`.
 
     Args:
-      inner: The optimizer, learning rate included.
-      density: Share of the prunable weights that live, in (0, 1].
-      every: Steps between changes.
-      until: The last step after which a change may happen; the paper's choice is three quarters of the training.
-      **choices: Of `evolve`.
+      inner: The optimizer, learning rate and gradient clipping included.
+      density: Share of the prunable weights that is kept, in (0, 1]; None to take that of `mask`.
+      every: Steps between updates of the mask.
+      until: The last step after which an update may happen; the paper's choice is three quarters of the training.
+      drop_fraction: Share of the kept weights to drop, in [0, 1), or a schedule of it by step; None for the cosine.
+      drop: Drop rule of `lpjax.transforms`.
+      grow: Grow rule of `lpjax.transforms`.
+      mask: Bool tree to start from, such as a ticket's; with `density=None` its density stays.
+      prunable: Which leaves are sparse; by default the kernels of matrix products and convolutions.
+      stacked: How many leading axes of a leaf index layers; every layer has its own budget.
+      min_kept: Weights that every leaf (or layer) keeps at least.
+      allocate: Shares the density among the leaves: `lpjax.erk`, `lpjax.uniform`.
+      extra_updates: Further steps after which the mask is updated once.
+      key: A PRNG key or an integer seed.
 
     Returns:
       A transform.
 
     Raises:
-      ValueError: As `evolve`.
+      TypeError: As `dynamic_sparse`.
+      ValueError: As `dynamic_sparse`.
 
     Example:
       >>> tx = rigl(optax.adam(1e-3), density=0.1, every=100, until=7500)
@@ -94,32 +197,69 @@ def rigl(
       Evci et al., Rigging the Lottery: Making All Tickets Winners, ICML 2020, Algorithm 1.
 
     Departs from the authors' code:
-      Theirs changes the mask instead of taking the optimizer's step, first at step 0, and truncates counts.
+      Theirs updates the mask instead of taking the optimizer's step, first at step 0, and truncates counts.
     """
-    cosine = optax.cosine_decay_schedule(0.3, max(until, 1))
-    bound: dict[str, Any] = {"every": every, "until": until, "grow": grow.by_gradient, "drop_fraction": cosine}
-    return evolve(inner, density, **(bound | choices))
+    return dynamic_sparse(
+        inner,
+        density,
+        mask=mask,
+        prunable=prunable,
+        stacked=stacked,
+        min_kept=min_kept,
+        allocate=allocate,
+        extra_updates=extra_updates,
+        every=every,
+        until=until,
+        drop_fraction=optax.cosine_decay_schedule(0.3, max(until, 1)) if drop_fraction is None else drop_fraction,
+        drop=drop,
+        grow=grow,
+        key=key,
+    )
 
 
 def itop(
-    inner: optax.GradientTransformation, density: float, *, every: int = 1000, until: int | None = None, **choices: Any
+    inner: optax.GradientTransformation,
+    density: float | None,
+    *,
+    every: int = 1000,
+    until: int | None = None,
+    drop_fraction: float | optax.Schedule = 0.5,
+    drop: Drop = drops.smallest,
+    grow: Grow = grows.by_gradient,
+    mask: PyTree | None = None,
+    prunable: sparsity.Prunable = sparsity.kernels,
+    stacked: sparsity.Stacked = None,
+    min_kept: int = 0,
+    allocate: Allocate = sparsity.erk,
+    extra_updates: Sequence[int] = (),
+    key: jax.Array | int = 0,
 ) -> optax.GradientTransformationExtraArgs:
-    """RigL-ITOP: RigL with long pauses, half of the weights dropped each time, and no end.
+    """RigL-ITOP: RigL with long pauses, half of the weights dropped at each update, and no end.
 
-    Weights between changes have time to grow; over the training, most places are tried once.
+    Weights between updates have time to grow; over the training, most weights are tried once.
 
     Args:
-      inner: The optimizer, learning rate included.
-      density: Share of the prunable weights that live, in (0, 1].
-      every: Steps between changes; the paper's choices are 1000 to 4000.
-      until: The last step after which a change may happen; None for no end.
-      **choices: Of `evolve`.
+      inner: The optimizer, learning rate and gradient clipping included.
+      density: Share of the prunable weights that is kept, in (0, 1]; None to take that of `mask`.
+      every: Steps between updates of the mask; the paper's choices are 1000 to 4000.
+      until: The last step after which an update may happen; None for no end.
+      drop_fraction: Share of the kept weights to drop at an update, in [0, 1), or a schedule of it by step.
+      drop: Drop rule of `lpjax.transforms`.
+      grow: Grow rule of `lpjax.transforms`.
+      mask: Bool tree to start from, such as a ticket's; with `density=None` its density stays.
+      prunable: Which leaves are sparse; by default the kernels of matrix products and convolutions.
+      stacked: How many leading axes of a leaf index layers; every layer has its own budget.
+      min_kept: Weights that every leaf (or layer) keeps at least.
+      allocate: Shares the density among the leaves: `lpjax.erk`, `lpjax.uniform`.
+      extra_updates: Further steps after which the mask is updated once.
+      key: A PRNG key or an integer seed.
 
     Returns:
-      A transform; `explored_of` its state tells what was tried.
+      A transform; `get_explored` of its state tells what was tried.
 
     Raises:
-      ValueError: As `evolve`.
+      TypeError: As `dynamic_sparse`.
+      ValueError: As `dynamic_sparse`.
 
     Example:
       >>> tx = itop(optax.adam(1e-3), density=0.1, every=1000)
@@ -128,27 +268,69 @@ def itop(
       Liu et al., Do We Actually Need Dense Over-Parameterization? In-Time Over-Parameterization in Sparse Training,
       ICML 2021.
     """
-    bound: dict[str, Any] = {"every": every, "until": until, "grow": grow.by_gradient, "drop_fraction": 0.5}
-    return evolve(inner, density, **(bound | choices))
+    return dynamic_sparse(
+        inner,
+        density,
+        mask=mask,
+        prunable=prunable,
+        stacked=stacked,
+        min_kept=min_kept,
+        allocate=allocate,
+        extra_updates=extra_updates,
+        every=every,
+        until=until,
+        drop_fraction=drop_fraction,
+        drop=drop,
+        grow=grow,
+        key=key,
+    )
 
 
 def snfs(
-    inner: optax.GradientTransformation, density: float, *, every: int = 1000, until: int | None = None, **choices: Any
+    inner: optax.GradientTransformation,
+    density: float | None,
+    *,
+    every: int = 1000,
+    until: int | None = None,
+    drop_fraction: float | optax.Schedule = 0.5,
+    drop: Drop = drops.smallest,
+    grow: Grow = grows.by_average,
+    redistribute: Redistribute = redistributions.by_momentum,
+    average: float = 0.9,
+    mask: PyTree | None = None,
+    prunable: sparsity.Prunable = sparsity.kernels,
+    stacked: sparsity.Stacked = None,
+    min_kept: int = 0,
+    allocate: Allocate = sparsity.erk,
+    extra_updates: Sequence[int] = (),
+    key: jax.Array | int = 0,
 ) -> optax.GradientTransformationExtraArgs:
-    """Sparse networks from scratch: grows where gradients point one way for long, most in the leaves that learn most.
+    """Sparse networks from scratch: grow where averaged gradients are large, most in leaves that learn most.
 
     Args:
-      inner: The optimizer, learning rate included.
-      density: Share of the prunable weights that live, in (0, 1].
-      every: Steps between changes; an epoch in the paper.
-      until: The last step after which a change may happen; None for no end.
-      **choices: Of `evolve`; `average=0.9`, `drop_fraction=0.5` by default.
+      inner: The optimizer, learning rate and gradient clipping included.
+      density: Share of the prunable weights that is kept, in (0, 1]; None to take that of `mask`.
+      every: Steps between updates of the mask; an epoch in the paper.
+      until: The last step after which an update may happen; None for no end.
+      drop_fraction: Share of the kept weights to drop at an update, in [0, 1), or a schedule of it by step.
+      drop: Drop rule of `lpjax.transforms`.
+      grow: Grow rule of `lpjax.transforms`.
+      redistribute: Redistribution rule of `lpjax.transforms`.
+      average: Decay of the average of dense gradients.
+      mask: Bool tree to start from, such as a ticket's; with `density=None` its density stays.
+      prunable: Which leaves are sparse; by default the kernels of matrix products and convolutions.
+      stacked: How many leading axes of a leaf index layers; every layer has its own budget.
+      min_kept: Weights that every leaf (or layer) keeps at least.
+      allocate: Shares the density among the leaves: `lpjax.erk`, `lpjax.uniform`.
+      extra_updates: Further steps after which the mask is updated once.
+      key: A PRNG key or an integer seed.
 
     Returns:
       A transform. It keeps an average of dense gradients, as large as the parameters.
 
     Raises:
-      ValueError: As `evolve`.
+      TypeError: As `dynamic_sparse`.
+      ValueError: As `dynamic_sparse`.
 
     Example:
       >>> tx = snfs(optax.adam(1e-3), density=0.1, every=100)
@@ -159,33 +341,69 @@ def snfs(
     Departs from the paper:
       The average of gradients is kept beside the optimizer's own momentum, so that any optimizer serves.
     """
-    bound: dict[str, Any] = {
-        "every": every,
-        "until": until,
-        "grow": grow.by_average,
-        "share": share.by_momentum,
-        "average": 0.9,
-    }
-    return evolve(inner, density, **(bound | {"drop_fraction": 0.5} | choices))
+    return dynamic_sparse(
+        inner,
+        density,
+        mask=mask,
+        prunable=prunable,
+        stacked=stacked,
+        min_kept=min_kept,
+        allocate=allocate,
+        extra_updates=extra_updates,
+        every=every,
+        until=until,
+        drop_fraction=drop_fraction,
+        drop=drop,
+        grow=grow,
+        redistribute=redistribute,
+        average=average,
+        key=key,
+    )
 
 
 def dsr(
-    inner: optax.GradientTransformation, density: float, *, every: int = 1000, until: int | None = None, **choices: Any
+    inner: optax.GradientTransformation,
+    density: float | None,
+    *,
+    every: int = 1000,
+    until: int | None = None,
+    drop_fraction: float | optax.Schedule = 0.1,
+    drop: Drop = drops.smallest_global,
+    grow: Grow = grows.random_growth,
+    redistribute: Redistribute = redistributions.by_survivors,
+    mask: PyTree | None = None,
+    prunable: sparsity.Prunable = sparsity.kernels,
+    stacked: sparsity.Stacked = None,
+    min_kept: int = 0,
+    allocate: Allocate = sparsity.uniform,
+    extra_updates: Sequence[int] = (),
+    key: jax.Array | int = 0,
 ) -> optax.GradientTransformationExtraArgs:
-    """Dynamic sparse reparameterization: drops the smallest weights of the tree, regrows where many survive.
+    """Dynamic sparse reparameterization: drop the smallest weights of the tree, regrow where many survive.
 
     Args:
-      inner: The optimizer, learning rate included.
-      density: Share of the prunable weights that live, in (0, 1].
-      every: Steps between changes.
-      until: The last step after which a change may happen; None for no end.
-      **choices: Of `evolve`; `allocate=uniform`, `drop_fraction=0.1` by default.
+      inner: The optimizer, learning rate and gradient clipping included.
+      density: Share of the prunable weights that is kept, in (0, 1]; None to take that of `mask`.
+      every: Steps between updates of the mask.
+      until: The last step after which an update may happen; None for no end.
+      drop_fraction: Share of the kept weights to drop at an update, in [0, 1), or a schedule of it by step.
+      drop: Drop rule of `lpjax.transforms`.
+      grow: Grow rule of `lpjax.transforms`.
+      redistribute: Redistribution rule of `lpjax.transforms`.
+      mask: Bool tree to start from, such as a ticket's; with `density=None` its density stays.
+      prunable: Which leaves are sparse; by default the kernels of matrix products and convolutions.
+      stacked: How many leading axes of a leaf index layers; every layer has its own budget.
+      min_kept: Weights that every leaf (or layer) keeps at least.
+      allocate: Shares the density among the leaves: `lpjax.erk`, `lpjax.uniform`.
+      extra_updates: Further steps after which the mask is updated once.
+      key: A PRNG key or an integer seed.
 
     Returns:
       A transform.
 
     Raises:
-      ValueError: As `evolve`.
+      TypeError: As `dynamic_sparse`.
+      ValueError: As `dynamic_sparse`.
 
     Example:
       >>> tx = dsr(optax.adam(1e-3), density=0.1, every=100)
@@ -197,13 +415,20 @@ def dsr(
     Departs from the paper:
       Its threshold is halved or doubled until about as many weights fall as wanted; here exactly that many do.
     """
-    bound: dict[str, Any] = {
-        "every": every,
-        "until": until,
-        "drop": drop.smallest_overall,
-        "grow": grow.at_random,
-        "share": share.by_survivors,
-        "allocate": sparsity.uniform,
-        "drop_fraction": 0.1,
-    }
-    return evolve(inner, density, **(bound | choices))
+    return dynamic_sparse(
+        inner,
+        density,
+        mask=mask,
+        prunable=prunable,
+        stacked=stacked,
+        min_kept=min_kept,
+        allocate=allocate,
+        extra_updates=extra_updates,
+        every=every,
+        until=until,
+        drop_fraction=drop_fraction,
+        drop=drop,
+        grow=grow,
+        redistribute=redistribute,
+        key=key,
+    )

@@ -1,0 +1,232 @@
+"""Which leaves may be pruned: predicates of a leaf's path and shape.
+
+Every function of the library that counts or prunes weights takes `prunable`, with the one default `kernels`: the
+kernels of matrix products and convolutions. A mask mirrors the parameters, so the same predicate applied to either
+tree selects the same leaves.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from lpjax.sparsity.names import leaf_name
+
+PyTree = Any
+Predicate = Callable[[str, Any], bool]
+"""`(path, leaf) -> bool`, where the leaf has `shape`, `ndim` and `dtype`, and the path is `'layer1/conv/kernel'`."""
+
+Prunable = Predicate | PyTree
+"""A predicate, or a tree of Python bools with the structure of the parameters."""
+
+Stacked = Callable[[str, Any], int] | PyTree | None
+"""How many leading axes of a leaf index layers: a predicate (True is 1), a tree of integers, or None for no axis."""
+
+_KERNEL_NAMES = {"kernel", "weight", "weights"}
+_COLLECTIONS = {"batch_stats", "stats", "cache", "intermediates", "losses"}  # of a linen variables dict, or of lpjax's
+_NEVER = {"norm", "layernorm", "batchnorm", "groupnorm", "rmsnorm", "instancenorm", "ln", "bn", "gn"}
+_NEVER |= {"embed", "embeds", "embedding", "embeddings", "embedder", "emb", "wte", "wpe"}
+_NEVER |= {"pos", "position", "positions", "positional", "cls", "token", "tokens", "register", "registers"}
+_NO_KERNEL = {"b", "bias", "biases", "scale", "scales", "gain", "gamma", "beta", "offset", "shift", "alpha"}
+_NO_KERNEL |= {"mean", "var", "variance", "std", "running_mean", "running_var", "temperature", "logit_scale"}
+_ATTENTION = {"query", "key", "value", "out", "qkv"}
+
+
+def kernels(path: str, leaf: Any) -> bool:
+    """Accept the kernels of matrix products and convolutions: what is pruned by default.
+
+    A leaf is a kernel if it has two axes or more and its path does not say otherwise. Biases, scales, normalization
+    layers, embeddings, class tokens, positions and batch statistics are not kernels, however many axes they have (as
+    attention biases `[heads, size]` and stacked layers do). `lpjax.summary(params)` lists what is accepted.
+
+    Args:
+      path: The leaf's path, such as `'block_0/attention/query/kernel'`.
+      leaf: An array or its shape (`jax.ShapeDtypeStruct`).
+
+    Returns:
+      Whether the leaf is a kernel.
+
+    Example:
+      >>> kernels('attention/query/kernel', np.zeros((64, 4, 16))), kernels('attention/query/bias', np.zeros((4, 16)))
+      (True, False)
+    """
+    shape = np.shape(leaf)
+    *parents, name = path.lower().split("/")
+    if len(shape) < 2 or (parents and parents[0] in _COLLECTIONS):
+        return False
+    if name == "kernel":  # Flax uses this name for nothing else
+        return True
+    words = _words(name)
+    if words & (_NO_KERNEL | _NEVER) or name in _NO_KERNEL:
+        return False
+    if any(_words(parent) & _NEVER for parent in parents):
+        return False
+    if name in _KERNEL_NAMES:
+        return True
+    return not (len(shape) > 2 and shape[0] == 1)  # positions [1, N, D] and class tokens [1, 1, D] of any name
+
+
+def convolution_kernels(path: str, leaf: Any) -> bool:
+    """Accept convolution kernels only: the choice of the original implementations.
+
+    Args:
+      path: The leaf's path.
+      leaf: An array or its shape.
+
+    Returns:
+      Whether the leaf is a kernel of three axes or more, as in `[kh, kw, in, out]`, and not of an attention layer.
+    """
+    attention = bool(set(path.lower().split("/")[:-1]) & _ATTENTION)
+    return kernels(path, leaf) and len(np.shape(leaf)) >= 3 and not attention
+
+
+def all_leaves(path: str, leaf: Any) -> bool:
+    """Accept every leaf that has an axis.
+
+    Args:
+      path: The leaf's path; it does not matter.
+      leaf: An array or its shape.
+
+    Returns:
+      Whether the leaf has one axis or more.
+    """
+    del path
+    return len(np.shape(leaf)) > 0
+
+
+def by_path(pattern: str) -> Predicate:
+    """Accept leaves whose path contains a match of a regular expression.
+
+    Args:
+      pattern: Searched for in paths such as `'layer1/conv/kernel'`. In a linen variables dict (`'params/layer1/...'`)
+        the path after `'params/'` is searched too, and batch statistics are never accepted.
+
+    Returns:
+      A predicate.
+
+    Raises:
+      ValueError: If the pattern is not a regular expression.
+
+    Example:
+      >>> by_path('^layer1/')('layer1/conv/kernel', np.zeros((3, 3, 4, 4)))
+      True
+    """
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"pattern: got {pattern!r}, which is not a regular expression ({error})") from error
+
+    def matches(path: str, leaf: Any) -> bool:
+        if not np.ndim(leaf) or path.split("/")[0] in _COLLECTIONS:
+            return False
+        return any(compiled.search(name) for name in {path, path.removeprefix("params/")})
+
+    return matches
+
+
+def prunable_leaves(tree: PyTree, prunable: Prunable) -> list[bool]:
+    """Decide for every leaf whether it may be pruned.
+
+    Args:
+      tree: Parameters, their shapes, or a mask.
+      prunable: A predicate, or a tree of bools.
+
+    Returns:
+      One bool per leaf, in tree order.
+
+    Raises:
+      ValueError: If the tree has leaves and none of them is prunable, or a tree of bools has another structure.
+    """
+    paths = [leaf_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(tree)]
+    leaves = jax.tree.leaves(tree)
+    if callable(prunable):
+        shapes = [leaf if hasattr(leaf, "ndim") else np.asarray(leaf) for leaf in leaves]
+        chosen = [bool(prunable(path, leaf)) for path, leaf in zip(paths, shapes, strict=True)]
+    else:
+        chosen = [bool(flag) for flag in jax.tree.leaves(prunable)]
+        if len(chosen) != len(leaves):
+            raise ValueError(
+                f"prunable: got a tree of {len(chosen)} leaves, expected one bool for each of {len(leaves)}"
+            )
+    if leaves and not any(chosen):
+        some = ", ".join(f"{path} {np.shape(leaf)}" for path, leaf in list(zip(paths, leaves, strict=True))[:4])
+        raise ValueError(
+            f"prunable: none of the {len(leaves)} leaves is accepted; choose another predicate. The first are {some}"
+        )
+    return chosen
+
+
+def stacked_axes(tree: PyTree, stacked: Stacked) -> list[int]:
+    """Count for every leaf the leading axes that index layers.
+
+    Args:
+      tree: Parameters, their shapes, or a mask.
+      stacked: A predicate, a tree of integers, or None.
+
+    Returns:
+      One integer per leaf, in tree order.
+
+    Raises:
+      ValueError: If a leaf has no more axes than it is said to stack, or a tree of integers has another structure.
+    """
+    paths = jax.tree_util.tree_leaves_with_path(tree)
+    if stacked is None:
+        return [0] * len(paths)
+    if callable(stacked):
+        axes = [int(stacked(leaf_name(path), leaf)) for path, leaf in paths]
+    else:
+        axes = [int(number) for number in jax.tree.leaves(stacked)]
+        if len(axes) != len(paths):
+            raise ValueError(
+                f"stacked: got a tree of {len(axes)} leaves, expected one integer for each of {len(paths)}"
+            )
+    for (path, leaf), number in zip(paths, axes, strict=True):
+        if number and number > np.ndim(leaf):
+            raise ValueError(f"stacked: got {number} axes for leaf {leaf_name(path)!r} of shape {np.shape(leaf)}")
+    return axes
+
+
+def as_tree(values: list[Any], like: PyTree) -> PyTree:
+    """Put one value per leaf into the structure of a tree.
+
+    Args:
+      values: One per leaf, in tree order.
+      like: The tree whose structure is used.
+
+    Returns:
+      A tree.
+    """
+    return jax.tree.unflatten(jax.tree.structure(like), values)
+
+
+def input_axes(path: str, leaf: Any) -> tuple[int, ...] | None:
+    """Find the axes of a kernel over which its matrix product sums, for the layers of Flax and Equinox.
+
+    Args:
+      path: The leaf's path.
+      leaf: An array or its shape.
+
+    Returns:
+      Negative axes, in row-major order: `(-2,)` for dense and convolution kernels `[..., in, out]`; `(-3,)` for the
+      query, key and value kernels of attention `[in, heads, size]`; `(-3, -2)` for its output kernel
+      `[heads, size, out]`; the axis of inputs of a leaf called `weight`, `[out, in, ...]` as in Equinox and PyTorch.
+      None if the leaf has fewer than two axes.
+    """
+    ndim = len(np.shape(leaf))
+    if ndim < 2:
+        return None
+    *parents, name = path.lower().split("/")
+    if name in ("weight", "weight_ih", "weight_hh"):
+        return (1 - ndim,)
+    parent = parents[-1] if parents else ""
+    if ndim >= 3 and parent in ("query", "key", "value", "qkv"):
+        return (-3,)
+    if ndim >= 3 and parent == "out":
+        return (-3, -2)
+    return (-2,)
+
+
+def _words(name: str) -> set[str]:
+    return set(re.findall(r"[a-z]+", name))

@@ -1,0 +1,205 @@
+"""Training inside a mask that stays, as an optax transform."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from lpjax.sparsity import apply_mask, ensure_same_shapes, expand_mask, leaf_name
+
+PyTree = Any
+
+
+class FixedMaskState(NamedTuple):
+    """The mask, carried as data so that one compiled step serves every mask.
+
+    Attributes:
+      mask: Bool tree, in buffers of its own.
+      inner: State of the wrapped transform.
+    """
+
+    mask: PyTree
+    inner: optax.OptState
+
+
+def fixed_mask(inner: optax.GradientTransformation, mask: PyTree) -> optax.GradientTransformationExtraArgs:
+    """Wrap an optimizer so that parameters and moments are zero outside a mask after every update.
+
+    Gradients and parameters are masked before they reach the inner optimizer, moments after it, and the final update is
+    `where(mask, u, -p)` in the parameter's dtype. So a plain `optax.apply_updates` ends on the mask, whatever (finite)
+    the parameters were.
+
+    Args:
+      inner: The optimizer, learning rate and gradient clipping included: nothing may follow in the chain.
+      mask: Bool tree with the structure of the parameters; a leaf may be a scalar `True`. It is copied into the state
+        at `init`; `update` reads the state alone.
+
+    Returns:
+      A transform; `update` needs `params`.
+
+    Raises:
+      TypeError: At `init`, if the mask is not bool, a parameter is not an array, or the inner optimizer's state does
+        not tell which of its arrays belong to which parameter (`optax.sm3`, `optax.lbfgs`, `optax.flatten`).
+      ValueError: At `init`, if the mask does not fit the parameters.
+
+    Example:
+      >>> params = {'w': jnp.array([1.0, 2.0])}
+      >>> tx = fixed_mask(optax.sgd(0.5), {'w': jnp.array([True, False])})
+      >>> updates, _ = tx.update({'w': jnp.array([1.0, 1.0])}, tx.init(params), params)
+      >>> optax.apply_updates(params, updates)['w'].tolist()
+      [0.5, 0.0]
+    """
+    inner = optax.with_extra_args_support(inner)
+
+    def init(params: PyTree) -> FixedMaskState:
+        if is_placeholder(params):
+            return FixedMaskState(params, inner.init(params))
+        ensure_arrays(params)
+        ensure_resettable(inner)
+        own = expand_mask(mask, params)
+        return FixedMaskState(own, inner.init(apply_mask(params, own)))
+
+    def update(
+        updates: PyTree, state: FixedMaskState, params: PyTree | None = None, **extra: Any
+    ) -> tuple[Any, FixedMaskState]:
+        params = require_params(params, updates)
+        masked_updates = apply_mask(updates, state.mask)
+        masked_params = apply_mask(params, state.mask)
+        updates, moments = inner.update(masked_updates, state.inner, masked_params, **extra)
+        moments = reset_moments(inner, moments, state.mask, masked_params)
+        return project(updates, params, state.mask), FixedMaskState(state.mask, moments)
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
+def project(updates: PyTree, params: PyTree, mask: PyTree) -> PyTree:
+    """Turn updates into updates that end on the mask, `where(mask, u, -p)`.
+
+    Args:
+      updates: The optimizer's updates.
+      params: Parameters, finite.
+      mask: A bool tree.
+
+    Returns:
+      Updates in the parameters' dtypes, for `optax.apply_updates`.
+
+    Example:
+      >>> updates = {'w': jnp.array([0.5, 0.5])}
+      >>> params = {'w': jnp.array([1.0, 2.0])}
+      >>> project(updates, params, {'w': jnp.array([True, False])})['w'].tolist()
+      [0.5, -2.0]
+    """
+    return jax.tree.map(lambda m, u, p: jnp.where(m, u.astype(p.dtype), -p), mask, updates, params)
+
+
+def reset_moments(
+    optimizer: optax.GradientTransformation, moments: optax.OptState, stay: PyTree, params: PyTree
+) -> optax.OptState:
+    """Give the weights outside a mask the state with which the optimizer starts.
+
+    That state is zero for most optimizers; for `optax.rprop`, say, it is the first step size.
+
+    Args:
+      optimizer: The optimizer whose state it is.
+      moments: Its state. Arrays without one entry per weight (Adafactor's factored moments) are left as they are.
+      stay: A bool tree: weights whose state is left as it is.
+      params: Parameters, from which the first state is made.
+
+    Returns:
+      The state, changed.
+    """
+    first = optimizer.init(apply_mask(params, stay))
+
+    def mark(moment: Any, mask: Any) -> Any:
+        if isinstance(moment, optax.MaskedNode):
+            return moment
+        per_weight = jnp.shape(moment) == jnp.shape(mask) and jnp.issubdtype(moment.dtype, jnp.floating)
+        return mask if per_weight else _UNCHANGED
+
+    def reset(moment: Any, start: Any, mask: Any) -> Any:
+        return moment if mask is _UNCHANGED else jnp.where(mask, moment, start)
+
+    marks = optax.tree.map_params(
+        optimizer,
+        mark,
+        moments,
+        stay,
+        transform_non_params=lambda _: _UNCHANGED,
+        is_leaf=lambda node: isinstance(node, optax.MaskedNode),
+    )
+    return jax.tree.map(reset, moments, first, marks)
+
+
+_UNCHANGED = object()  # marks counters, factored moments, and all else that has no entry per weight
+
+
+def ensure_resettable(optimizer: optax.GradientTransformation) -> None:
+    """Refuse an optimizer whose state does not tell which of its arrays belong to which parameter.
+
+    Args:
+      optimizer: The inner optimizer.
+
+    Raises:
+      TypeError: If `optax.tree.map_params` cannot read its state.
+    """
+    try:
+        optax.tree.map_params(optimizer, lambda moment: moment, optimizer.init({"w": jnp.zeros((2, 2))}))
+    except Exception as error:  # whatever the optimizer's init raises
+        kinds = _kinds(optimizer.init({"w": jnp.zeros((2, 2))}))
+        raise TypeError(
+            f"inner: got an optimizer with the state {kinds}, in which moments cannot be told from other arrays; "
+            "use one whose state optax.tree.map_params can read, such as optax.adamw or optax.sgd"
+        ) from error
+
+
+def require_params(params: PyTree | None, grads: PyTree) -> PyTree:
+    """Check that `update` was given parameters, and gradients of their structure and shapes.
+
+    Args:
+      params: The parameters, or None.
+      grads: The gradients.
+
+    Returns:
+      The parameters.
+
+    Raises:
+      ValueError: If there are none, or the gradients do not fit, naming the first leaf that differs.
+    """
+    if params is None:
+        raise ValueError("params: got None; sparse transforms need the parameters: update(grads, state, params)")
+    ensure_same_shapes(grads, params, "grads")
+    return params
+
+
+def ensure_arrays(params: PyTree) -> None:
+    """Refuse parameters that are not arrays.
+
+    Args:
+      params: Parameters.
+
+    Raises:
+      TypeError: Naming the first leaf that is not an array.
+    """
+    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+        if not isinstance(leaf, jax.Array | np.ndarray | jax.ShapeDtypeStruct):
+            name = leaf_name(path)
+            raise TypeError(f"params: leaf {name!r} is a {type(leaf).__name__}, expected an array; use jnp.asarray")
+
+
+def is_placeholder(params: PyTree) -> bool:
+    """Tell whether `init` is called by `optax.tree.map_params`, which passes a placeholder without leaves."""
+    return not jax.tree.leaves(params)
+
+
+def _kinds(state: optax.OptState) -> str:
+    names: list[str] = []
+
+    def visit(node: Any) -> bool:
+        if isinstance(node, tuple) and hasattr(node, "_fields") and jax.tree.leaves(node):
+            names.append(type(node).__name__)
+        return False
+
+    jax.tree.leaves(state, is_leaf=visit)
+    return ", ".join(dict.fromkeys(names)) or type(state).__name__

@@ -1,0 +1,121 @@
+"""Reading masks from the state of any optimizer that holds one."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from lpjax.sparsity import all_leaves, full_mask, warn_empty_leaves
+from lpjax.transforms.dynamic_sparse import DynamicSparseState
+from lpjax.transforms.fixed_mask import FixedMaskState
+
+PyTree = Any
+
+
+def get_mask(state: optax.OptState, params: PyTree | None = None) -> PyTree:
+    """Read the mask of the whole network from an optimizer's state.
+
+    The state may come from any composition: `optax.chain`, `optax.partition` with one sparse group or several,
+    `optax.masked`, `optax.MultiSteps`, `optax.inject_hyperparams`, `flax.nnx.Optimizer.opt_state`. A leaf that two
+    transforms mask is kept where both keep it.
+
+    Args:
+      state: The optimizer's state.
+      params: Parameters, for the shapes of leaves that no sparse transform covers.
+
+    Returns:
+      A bool tree. A leaf that no sparse transform covers (a frozen group, say) is all `True`, in the parameter's
+      shape if `params` are given, else a scalar, which every function here that takes a mask accepts.
+
+    Raises:
+      ValueError: If the state holds no mask.
+
+    Example:
+      >>> from lpjax.transforms import rigl
+      >>> tx = optax.chain(optax.add_noise(0.01, 0.5, jax.random.key(0)), rigl(optax.adam(1e-3), 0.25, until=7500))
+      >>> int(get_mask(tx.init({'w': jnp.ones((4, 5))}))['w'].sum())
+      5
+    """
+    masks = [node["mask"] if isinstance(node, dict) else node.mask for node in _sparse_nodes(state)]
+    if not masks:
+        raise ValueError(
+            "state: got an optimizer's state without a mask; wrap the optimizer in one of lpjax's transforms, or, if "
+            "it was restored from a checkpoint, restore it into the structure of optimizer.init(params)"
+        )
+    merged = _merge(masks)
+    if params is not None:
+        merged = _filled(merged, params)
+    if any(jnp.ndim(leaf) for leaf in jax.tree.leaves(merged)):
+        warn_empty_leaves(merged, all_leaves)
+    return jax.tree.map(jnp.copy, merged)  # donating the state leaves what was read from it alone
+
+
+def get_explored(state: optax.OptState) -> PyTree:
+    """Read which weights training has kept so far, now or earlier.
+
+    Args:
+      state: An optimizer's state; see `get_mask`.
+
+    Returns:
+      A tree like the mask.
+
+    Raises:
+      ValueError: If no transform whose mask changes is in it.
+
+    Example:
+      >>> from lpjax.transforms import rigl
+      >>> state = rigl(optax.adam(1e-3), 0.25, until=7500).init({'w': jnp.ones((4, 5))})
+      >>> int(get_explored(state)['w'].sum())
+      5
+
+    References:
+      Liu et al., Do We Actually Need Dense Over-Parameterization?, ICML 2021: its share is the exploration rate R_s.
+    """
+    nodes = [node for node in _sparse_nodes(state) if isinstance(node, DynamicSparseState)]
+    if not nodes:
+        raise ValueError(
+            "state: got an optimizer's state without a mask that changes; use rigl, say, or dynamic_sparse"
+        )
+    explored = [jax.tree.map(jnp.logical_or, node.explored, node.mask) for node in nodes]
+    return _merge(explored)
+
+
+def _sparse_nodes(state: optax.OptState) -> list[Any]:
+    """List the sparse states in a state, also those that a checkpoint restored as plain dicts."""
+    found = []
+
+    def visit(node: Any) -> bool:
+        known = isinstance(node, FixedMaskState | DynamicSparseState)
+        restored = isinstance(node, dict) and {"mask", "inner"} <= node.keys()
+        return known or restored
+
+    for node in jax.tree.leaves(state, is_leaf=visit):
+        if visit(node):
+            found.append(node)
+            inner = node["inner"] if isinstance(node, dict) else node.inner
+            found += _sparse_nodes(inner)
+    return found
+
+
+def _merge(masks: list[PyTree]) -> PyTree:
+    """Combine the masks of several groups, each with `optax.MaskedNode` in place of the others' leaves."""
+
+    def is_hole(node: Any) -> bool:
+        return isinstance(node, optax.MaskedNode)
+
+    def leaf(*parts: Any) -> Any:
+        given = [part for part in parts if not is_hole(part)]
+        combined = given[0] if given else jnp.ones((), bool)
+        for part in given[1:]:
+            combined = jnp.logical_and(combined, part)
+        return combined
+
+    if not any(is_hole(node) for mask in masks for node in jax.tree.leaves(mask, is_leaf=is_hole)):
+        return masks[0] if len(masks) == 1 else jax.tree.map(leaf, *masks)
+    return jax.tree.map(leaf, *masks, is_leaf=is_hole)
+
+
+def _filled(mask: PyTree, params: PyTree) -> PyTree:
+    full = full_mask(params)
+    return jax.tree.map(lambda m, one: m if jnp.shape(m) == jnp.shape(one) else jnp.logical_and(m, one), mask, full)
