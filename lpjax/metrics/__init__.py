@@ -1,4 +1,4 @@
-"""Measures of a classifier, of several on the same images, and of masks: what they keep, cost and take to store."""
+"""Metrics of classifiers and masks: accuracy, calibration, diversity, paired statistics, FLOPs and storage."""
 
 from lpjax.metrics.classification import (
     accuracy,

@@ -1,4 +1,4 @@
-"""How good, how sure and how honest a classifier is."""
+"""Accuracy, negative log-likelihood and calibration of a classifier."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def accuracy(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """Measures the share of examples whose largest logit is their label's; the lowest class wins a tie.
+    """Computes the fraction of examples whose largest logit is that of the label; ties select the lowest class.
 
     Args:
       logits: `[N, classes]`, floating point.
@@ -27,11 +27,11 @@ def accuracy(logits: jax.Array, labels: jax.Array) -> jax.Array:
 
 
 def negative_log_likelihood(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """Averages the surprise at the labels: `-mean(log softmax(logits)[label])`.
+    """Computes the mean negative log-likelihood of the labels, `-mean(log softmax(logits)[label])`.
 
     Args:
       logits: `[N, classes]`, floating point.
-      labels: `[N]`, integers in 0..classes-1; a label beyond gives NaN.
+      labels: `[N]`, integers in 0..classes-1; a label out of range gives NaN.
 
     Returns:
       A float32 scalar in nats, `>= 0`.
@@ -49,12 +49,12 @@ def negative_log_likelihood(logits: jax.Array, labels: jax.Array) -> jax.Array:
 
 
 def expected_calibration_error(logits: jax.Array, labels: jax.Array, bins: int = 15) -> jax.Array:
-    """Measures how far confidence is from accuracy; confidence is the largest softmax probability.
+    """Computes the expected calibration error, where confidence is the largest softmax probability.
 
     Args:
       logits: `[N, classes]`, floating point.
       labels: `[N]`, integers in 0..classes-1.
-      bins: Equal-width bins of confidence, `(lo, hi]`.
+      bins: Number of equal-width bins of confidence, `(low, high]`.
 
     Returns:
       A float32 scalar in [0, 1]; see `calibration_error`.
@@ -63,8 +63,8 @@ def expected_calibration_error(logits: jax.Array, labels: jax.Array, bins: int =
       ValueError: If the shapes do not match.
 
     Example:
-      >>> sure_and_wrong = jnp.array([[50.0, 0.0], [50.0, 0.0]])
-      >>> float(expected_calibration_error(sure_and_wrong, jnp.array([1, 1])))
+      >>> confident_and_wrong = jnp.array([[50.0, 0.0], [50.0, 0.0]])
+      >>> float(expected_calibration_error(confident_and_wrong, jnp.array([1, 1])))
       1.0
 
     References:
@@ -76,12 +76,12 @@ def expected_calibration_error(logits: jax.Array, labels: jax.Array, bins: int =
 
 
 def calibration_error(confidences: jax.Array, correct: jax.Array, bins: int = 15) -> jax.Array:
-    """Averages the gap between confidence and accuracy over bins: `sum_b n_b/N |accuracy_b - confidence_b|`.
+    """Computes the calibration error over bins of confidence, `sum_b n_b/N |accuracy_b - confidence_b|`.
 
     Args:
       confidences: `[N]`, floating point in [0, 1].
       correct: `[N]`, bool or 0 and 1.
-      bins: Equal-width bins of confidence, `(lo, hi]`.
+      bins: Number of equal-width bins of confidence, `(low, high]`.
 
     Returns:
       A float32 scalar in [0, 1].
@@ -94,15 +94,16 @@ def calibration_error(confidences: jax.Array, correct: jax.Array, bins: int = 15
       0.4
     """
     if confidences.ndim != 1 or confidences.shape != correct.shape:
-        raise ValueError(f"got confidences {confidences.shape} and correct {correct.shape}, wanted both [N]")
-    confidences, correct = confidences.astype(jnp.float32), correct.astype(jnp.float32)
-    # Rounded once from the exact fraction: a confidence of 0.95 then lies on the edge 19/20, not beside it.
+        raise ValueError(f"confidences, correct: got {confidences.shape} and {correct.shape}, expected [N] twice")
+    confidences = confidences.astype(jnp.float32)
+    correct = correct.astype(jnp.float32)
+    # Edges are rounded once from the exact fraction, so a confidence of 0.95 equals the edge 19/20.
     inner_edges = jnp.asarray(np.arange(1, bins) / bins, jnp.float32)
-    which = jnp.searchsorted(inner_edges, confidences, side="left")
-    gaps = jax.ops.segment_sum(correct - confidences, which, num_segments=bins)
+    bin_of = jnp.searchsorted(inner_edges, confidences, side="left")
+    gaps = jax.ops.segment_sum(correct - confidences, bin_of, num_segments=bins)
     return jnp.sum(jnp.abs(gaps)) / confidences.size
 
 
 def _ensure_matching(logits: jax.Array, labels: jax.Array) -> None:
     if logits.ndim != 2 or labels.shape != logits.shape[:1]:
-        raise ValueError(f"got logits {logits.shape} and labels {labels.shape}, wanted [N, classes] and [N]")
+        raise ValueError(f"logits, labels: got {logits.shape} and {labels.shape}, expected [N, classes] and [N]")

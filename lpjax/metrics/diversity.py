@@ -1,4 +1,4 @@
-"""How differently networks answer the same images."""
+"""Diversity of the predictions of several networks on the same images."""
 
 from collections.abc import Callable
 
@@ -8,14 +8,14 @@ import numpy as np
 
 
 def disagreement(logits: jax.Array, other: jax.Array) -> jax.Array:
-    """Measures the share of images that two networks classify differently; the lowest class wins a tie.
+    """Computes the fraction of images that two networks classify differently; ties select the lowest class.
 
     Args:
       logits: `[N, classes]`, floating point.
-      other: `[N, classes]`, of the other network on the same images.
+      other: `[N, classes]`, logits of the other network on the same images.
 
     Returns:
-      A float32 scalar in [0, 1], not divided by the error rate.
+      A float32 scalar in [0, 1], not normalized by the error rate.
 
     Raises:
       ValueError: If the shapes differ.
@@ -32,11 +32,11 @@ def disagreement(logits: jax.Array, other: jax.Array) -> jax.Array:
 
 
 def kl_divergence(logits: jax.Array, other: jax.Array) -> jax.Array:
-    """Averages the divergence of one network's probabilities from another's: `mean_x sum_c p log(p / q)`.
+    """Computes the mean Kullback-Leibler divergence of the predicted distributions, `mean_x sum_c p log(p / q)`.
 
     Args:
-      logits: `[N, classes]`, floating point: `p = softmax(logits)`.
-      other: `[N, classes]`, of the other network on the same images: `q`. The order of the two matters.
+      logits: `[N, classes]`, floating point; `p = softmax(logits)`.
+      other: `[N, classes]`, logits of the other network on the same images; `q = softmax(other)`.
 
     Returns:
       A float32 scalar in nats, `>= 0` up to rounding.
@@ -45,31 +45,32 @@ def kl_divergence(logits: jax.Array, other: jax.Array) -> jax.Array:
       ValueError: If the shapes differ.
 
     Example:
-      >>> sure, unsure = jnp.log(jnp.array([[0.9, 0.1]])), jnp.log(jnp.array([[0.5, 0.5]]))
-      >>> round(float(kl_divergence(sure, unsure)), 4), round(float(kl_divergence(unsure, sure)), 4)
+      >>> peaked, flat = jnp.log(jnp.array([[0.9, 0.1]])), jnp.log(jnp.array([[0.5, 0.5]]))
+      >>> round(float(kl_divergence(peaked, flat)), 4), round(float(kl_divergence(flat, peaked)), 4)
       (0.3681, 0.5108)
 
     References:
       Kullback and Leibler, Annals of Mathematical Statistics 1951.
     """
     _ensure_matching(logits, other)
-    log_p, log_q = (jax.nn.log_softmax(values.astype(jnp.float32)) for values in (logits, other))
+    log_p = jax.nn.log_softmax(logits.astype(jnp.float32))
+    log_q = jax.nn.log_softmax(other.astype(jnp.float32))
     p = jnp.exp(log_p)
     return jnp.mean(jnp.sum(jnp.where(p > 0, p * (log_p - log_q), 0), axis=-1))
 
 
 def pairwise(measure: Callable[[jax.Array, jax.Array], jax.Array], logits: jax.Array) -> jax.Array:
-    """Averages a measure of two networks over all pairs `i < j`, taken in that order.
+    """Averages a function of two networks over all pairs `(i, j)` with `i < j`.
 
     Args:
       measure: `disagreement`, `kl_divergence`, or any function of two `[N, classes]`.
-      logits: `[M, N, classes]`, of at least two networks on the same images.
+      logits: `[M, N, classes]`, logits of M >= 2 networks on the same images.
 
     Returns:
       A scalar.
 
     Raises:
-      ValueError: If there is no pair.
+      ValueError: If there are fewer than two networks.
 
     Example:
       >>> round(float(pairwise(disagreement, jnp.array([[[2.0, 1.0]], [[2.0, 1.0]], [[0.0, 3.0]]]))), 4)
@@ -79,11 +80,11 @@ def pairwise(measure: Callable[[jax.Array, jax.Array], jax.Array], logits: jax.A
       Havasi et al., Training Independent Subnetworks for Robust Prediction, ICLR 2021.
     """
     if logits.ndim != 3 or len(logits) < 2:
-        raise ValueError(f"got logits {logits.shape}, wanted [networks, N, classes] of two networks or more")
+        raise ValueError(f"logits: got {logits.shape}, expected [M, N, classes] with M of at least 2")
     first, second = map(jnp.asarray, np.triu_indices(len(logits), 1))
     return jnp.mean(jax.lax.map(lambda pair: measure(logits[pair[0]], logits[pair[1]]), (first, second)))
 
 
 def _ensure_matching(logits: jax.Array, other: jax.Array) -> None:
     if logits.ndim != 2 or logits.shape != other.shape:
-        raise ValueError(f"got logits {logits.shape} and {other.shape}, wanted [N, classes] twice, on the same images")
+        raise ValueError(f"logits, other: got {logits.shape} and {other.shape}, expected [N, classes] twice")

@@ -1,4 +1,4 @@
-"""Floating-point operations: of every parameter, of a sparse network, of a step of its training."""
+"""Floating-point operations per parameter, per sparse network, and per training step."""
 
 import math
 from collections.abc import Callable
@@ -17,25 +17,25 @@ _DENSE_GRADIENT_AT_UPDATES = ("granet", "itop", "rigl")
 
 
 def layer_flops(function: Callable[..., Any], params: PyTree, *inputs: Any) -> PyTree:
-    """Counts the forward FLOPs per image of every parameter, by reading the traced program.
+    """Counts the forward FLOPs per image of every parameter, from the traced program.
 
-    A kernel of a convolution costs `2 * size * H_out * W_out`, of a linear layer `2 * size`: one multiplication and one
-    addition per weight and place. The program is not run. Calls, `lax.scan` and `lax.cond` (its costliest branch) are
-    followed; a parameter is recognized after changes of its values, shape or order, such as a mask or a dtype. Biases,
-    normalization and whatever meets no input in a convolution or a matrix product cost nothing here.
+    The kernel of a convolution has `2 * size * H_out * W_out` FLOPs, that of a linear layer `2 * size`: one
+    multiplication and one addition per weight and output position. The program is traced, not run. Calls, `lax.scan`
+    and `lax.cond` (its most expensive branch) are followed. A parameter is tracked through elementwise operations,
+    casts, reshapes and transposes, e.g. multiplication by a mask. Only convolutions and matrix products of parameters
+    with inputs count: biases and normalization have no FLOPs.
 
     Args:
-      function: `function(params, *inputs)` of any library. What is neither parameter nor input (a mask, BatchNorm
-        statistics) may be closed over.
-      params: Parameters, any tree of arrays or of their shapes (`jax.ShapeDtypeStruct`).
-      *inputs: Arrays or shapes; the first has the batch as its leading axis, whose length does not matter.
+      function: `function(params, *inputs)`, of any library. Masks and batch statistics may be closed over.
+      params: Any pytree of arrays or `jax.ShapeDtypeStruct`.
+      *inputs: Arrays or `jax.ShapeDtypeStruct`; the leading axis of the first is the batch, of any size.
 
     Returns:
-      The tree of `params` with a float in place of every leaf.
+      A pytree of the structure of `params` with a float per leaf.
 
     Raises:
-      ValueError: If there is no batch, or a count cannot be told: parameters multiplied inside a `lax.while_loop`, a
-        Pallas kernel or a `jax.shard_map`.
+      ValueError: If there is no batch, or parameters are multiplied inside a `lax.while_loop`, a Pallas kernel or a
+        `jax.shard_map`, where FLOPs cannot be counted.
 
     Example:
       >>> params = {'kernel': jnp.zeros((3, 3, 1, 8)), 'head': jnp.zeros((8, 10)), 'bias': jnp.zeros(10)}
@@ -50,20 +50,21 @@ def layer_flops(function: Callable[..., Any], params: PyTree, *inputs: Any) -> P
     """
     batch = next((jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(inputs)), ())
     if not batch or not batch[0]:
-        raise ValueError("layer_flops got no batch of images; give inputs [B, ...] after the parameters")
+        raise ValueError("inputs: got no batch, expected arrays [B, ...] after the parameters")
     counts = multiplications(function, params, *inputs)
     return jax.tree.unflatten(jax.tree.structure(params), [2 * count / batch[0] for count in counts])
 
 
 def inference_flops(flops: PyTree, mask: PyTree) -> float:
-    """Adds up the forward FLOPs of a sparse network: `sum_l f_l * kept_l / size_l`; outside jit.
+    """Computes the forward FLOPs of a sparse network, `sum_l f_l * kept_l / size_l`; not jittable.
 
     Args:
       flops: From `layer_flops`.
       mask: A total mask of the same structure; a scalar leaf counts as dense.
 
     Returns:
-      FLOPs per image, if pruned weights cost nothing. Divide by `sum(jax.tree.leaves(flops))` for the share.
+      FLOPs per image without those of pruned weights. Their ratio to the dense network is the result divided by
+      `sum(jax.tree.leaves(flops))`.
 
     Example:
       >>> inference_flops({'w': 80.0, 'v': 20.0}, {'w': jnp.array([True, False, False, False]), 'v': jnp.array(True)})
@@ -74,22 +75,22 @@ def inference_flops(flops: PyTree, mask: PyTree) -> float:
 
 
 def training_flops(method: str, sparse: float, dense: float, every: float = math.inf) -> float:
-    """Tells the FLOPs of a training step per image: forward, and twice that backward.
+    """Computes the FLOPs of a training step per image; the backward pass has twice the FLOPs of the forward pass.
 
     With `f_S`, `f_D` and `T` for `sparse`, `dense` and `every`:
 
     - `dense`: `3 f_D`
     - static masks, `set`, `dsr`, `gmp`, `2:4`: `3 f_S`
-    - `rigl`, `itop`, `granet`, whose updates need the dense gradient: `(3 f_S T + 2 f_S + f_D) / (T + 1)`
-    - `snfs`, which needs it in every step: `2 f_S + f_D`
+    - `rigl`, `itop`, `granet`, which need the dense gradient at mask updates: `(3 f_S T + 2 f_S + f_D) / (T + 1)`
+    - `snfs`, which needs the dense gradient at every step: `2 f_S + f_D`
 
-    Where the mask changes its layers' densities, average over the run; divide by `3 f_D` for the share.
+    Where layer densities change, average over the run. The ratio to dense training is the result divided by `3 f_D`.
 
     Args:
       method: A name of `lpjax.transforms.METHODS`, `'static'` or `'dense'`.
       sparse: Forward FLOPs of the masked network, from `inference_flops`.
       dense: Forward FLOPs of the dense network.
-      every: Steps between two changes of the mask; infinite where it no longer changes.
+      every: Steps between mask updates; infinite after the last one.
 
     Returns:
       FLOPs per step and image.
@@ -105,7 +106,7 @@ def training_flops(method: str, sparse: float, dense: float, every: float = math
       Evci et al., Rigging the Lottery, ICML 2020, appendix on FLOPs; Dettmers and Zettlemoyer, 2019 (SNFS).
 
     Departs from the paper:
-      The single dense batch of SNIP and the accumulation of gradients at updates are left out, as there.
+      None; like the paper, this does not count the dense batch of SNIP and the accumulation of gradients at updates.
     """
     one_of("method", method, ("dense", "snfs", *_DENSE_GRADIENT_AT_UPDATES, *_WITHIN_MASKS))
     if method == "dense":

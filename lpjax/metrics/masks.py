@@ -1,4 +1,4 @@
-"""Two masks compared, and how much of a network masks have visited."""
+"""Overlap of two masks, and the fraction of weights that masks have explored."""
 
 from typing import Any
 
@@ -11,17 +11,17 @@ PyTree = Any
 
 
 def mask_overlap(mask: PyTree, other: PyTree) -> float:
-    """Divides the weights that live in both masks by those that live in either: Jaccard's index; outside jit.
+    """Computes the Jaccard index of two masks, `|m & n| / |m | n|`; not jittable.
 
     Args:
       mask: A total mask.
       other: A mask of the same structure and shapes.
 
     Returns:
-      A fraction in [0, 1], over prunable weights; 1 where neither mask keeps any.
+      A fraction in [0, 1], over prunable weights; 1 if neither mask keeps any.
 
     Raises:
-      ValueError: If the masks are of different networks.
+      ValueError: If structures or shapes differ.
 
     Example:
       >>> mask_overlap({'w': jnp.array([True, True, False])}, {'w': jnp.array([False, True, True])})  # 1 of 3
@@ -31,17 +31,17 @@ def mask_overlap(mask: PyTree, other: PyTree) -> float:
       Jaccard, New Phytologist 1912.
     """
     if _shapes(mask) != _shapes(other):
-        raise ValueError("the masks belong to different networks: their structures or shapes differ")
+        raise ValueError("mask, other: got different structures or shapes, expected masks of one network")
     both = int(sparsity.kept(jax.tree.map(jnp.logical_and, mask, other)))
     either = int(sparsity.kept(jax.tree.map(jnp.logical_or, mask, other)))
     return both / either if either else 1.0
 
 
 def exploration_rate(explored: PyTree) -> float:
-    """Tells the share of prunable weights that have ever lived: `R_s = |union_t m_t| / total`; outside jit.
+    """Computes the fraction of prunable weights that were ever in a mask, `R_s = |union_t m_t| / total`; not jittable.
 
     Args:
-      explored: The union of all masks so far, as `lpjax.transforms.explored_of` reads it from an optimizer's state.
+      explored: The union of all masks so far, from `lpjax.get_explored(opt_state)`.
 
     Returns:
       A fraction in [0, 1].

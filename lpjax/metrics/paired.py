@@ -1,16 +1,15 @@
-"""Two classifiers on the same images: how far apart, and how surely."""
+"""Paired statistics of two classifiers on the same images."""
 
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
-_BATCH = 50  # resamples in memory at once: fastest where they fit the cache
+_BATCH = 50  # resamples in memory at a time; fastest if they fit the cache
 
 
 class Interval(NamedTuple):
-    """A difference of accuracies and how far other test images might move it.
+    """A difference of accuracies with a confidence interval.
 
     Attributes:
       difference: Mean of `right - other`, in [-1, 1].
@@ -24,21 +23,21 @@ class Interval(NamedTuple):
 
 
 def mcnemar(right: ArrayLike, other: ArrayLike) -> float:
-    """Tests whether two classifiers err equally often: McNemar's test, exact and two-sided.
+    """Computes the p-value of McNemar's exact two-sided test that two classifiers have equal error rates.
 
-    Of the answers on which they disagree, `b` are right by the first alone and `c` by the other alone; under the
-    hypothesis `b ~ Binomial(b + c, 1/2)`.
+    Let `b` be the number of answers that are right in the first only, and `c` in the other only. Under the null
+    hypothesis, `b ~ Binomial(b + c, 1/2)`.
 
     Args:
       right: `[..., N]`, bool: whether the first classifier is right.
-      other: `[..., N]`, bool: whether the other is, on the same images. Leading axes are pooled as if all answers were
-        independent; those of several seeds on one image are not, and the p-value is then too small.
+      other: `[..., N]`, bool: whether the other classifier is right on the same images. All answers are pooled as if
+        they were independent. Answers of several seeds on the same image are not, and make the p-value too small.
 
     Returns:
-      The p-value, in (0, 1]; 1 where they never disagree.
+      The p-value, in (0, 1]; 1 if the classifiers never disagree.
 
     Raises:
-      ValueError: If the answers are not bool, or of different shapes, or none.
+      ValueError: If the arrays are not bool, have different shapes, or are empty.
 
     Example:
       >>> mcnemar([True, True, True, True, True], [False, False, False, False, True])  # 2 / 2 ** 4
@@ -47,34 +46,37 @@ def mcnemar(right: ArrayLike, other: ArrayLike) -> float:
     References:
       McNemar, Psychometrika 1947; Dietterich, Neural Computation 1998.
     """
+    from scipy import stats  # slow: a second
+
     right, other = _matching(right, other)
-    only_right, only_other = np.sum(right & ~other), np.sum(other & ~right)
-    disagreements = int(only_right + only_other)
-    return float(stats.binomtest(int(only_right), disagreements).pvalue) if disagreements else 1.0
+    only_right = int(np.sum(right & ~other))
+    only_other = int(np.sum(other & ~right))
+    if only_right + only_other == 0:
+        return 1.0
+    return float(stats.binomtest(only_right, only_right + only_other).pvalue)
 
 
 def paired_bootstrap(
     right: ArrayLike, other: ArrayLike, *, resamples: int = 2000, level: float = 0.95, seed: int = 0
 ) -> Interval:
-    """Gives a difference of accuracies with its bootstrap interval over images (percentiles of the resampled means).
+    """Computes a difference of accuracies with its percentile bootstrap interval over images.
 
-    Each image has one difference, `mean(right - other)` over the leading axes, and images are drawn with replacement:
-    what the answers of several seeds and levels on one image share is kept. The interval is conditional on the networks
-    at hand. It tells how far the difference would move with other test images, not with other trainings, for which the
-    spread over seeds speaks.
+    Every image has one difference, `mean(right - other)` over the leading axes. Images are resampled with replacement,
+    which preserves the correlation between seeds and levels on the same image. The interval is conditional on the
+    networks: it measures variation over test images, not over training runs.
 
     Args:
       right: `[..., N]`, bool: whether the first classifier is right; leading axes (seeds, levels) share the N images.
-      other: `[..., N]`, bool: whether the other is, on the same images.
-      resamples: Draws of N images, 1 or more.
-      level: Share of the resampled means inside the interval, in (0, 1).
-      seed: Draws the images; the same for two comparisons on the same N images pairs these too.
+      other: `[..., N]`, bool: whether the other classifier is right on the same images.
+      resamples: Number of bootstrap resamples, at least 1.
+      level: Confidence level, in (0, 1).
+      seed: Seed of the resampling; comparisons with the same seed and N use the same resamples.
 
     Returns:
-      The difference and its interval; without any variance both ends are the difference.
+      The difference and its interval; if all images have the same difference, both ends equal it.
 
     Raises:
-      ValueError: If the answers are not bool, or of different shapes, or none, or a number is out of range.
+      ValueError: If the arrays are not bool, have different shapes, or are empty, or a number is out of range.
 
     Example:
       >>> difference, low, high = paired_bootstrap([True] * 30 + [False] * 70, [False] * 100)
@@ -84,9 +86,13 @@ def paired_bootstrap(
     References:
       Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
     """
+    from scipy import stats  # slow: a second
+
     right, other = _matching(right, other)
-    if resamples < 1 or not 0 < level < 1:
-        raise ValueError(f"got {resamples} resamples and level {level}, wanted 1 or more and a share in (0, 1)")
+    if resamples < 1:
+        raise ValueError(f"resamples: got {resamples}, expected at least 1")
+    if not 0 < level < 1:
+        raise ValueError(f"level: got {level}, expected a fraction in (0, 1)")
     differences = np.mean(right.astype(float) - other, axis=tuple(range(right.ndim - 1)))
     difference = float(np.mean(differences))
     if np.ptp(differences) == 0:
@@ -104,10 +110,11 @@ def paired_bootstrap(
 
 
 def _matching(right: ArrayLike, other: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    right, other = np.asarray(right), np.asarray(other)
+    right = np.asarray(right)
+    other = np.asarray(other)
     if right.shape != other.shape or not (right.ndim and right.size) or right.dtype != bool or other.dtype != bool:
         raise ValueError(
-            f"got answers {right.dtype}{list(right.shape)} and {other.dtype}{list(other.shape)}, "
-            "wanted bool [..., N] twice, on the same images"
+            f"right, other: got {right.dtype}{list(right.shape)} and {other.dtype}{list(other.shape)}, "
+            "expected bool [..., N] twice"
         )
     return right, other

@@ -1,4 +1,4 @@
-"""Who multiplies what in a traced program: the multiplications that each parameter takes part in."""
+"""Number of multiplications per parameter in a traced program."""
 
 import collections
 import functools
@@ -12,7 +12,8 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
 PyTree = Any
 Source = dict[int, float] | None
-"""What an array is made of: shares of parameters by number, none for a constant; None where inputs take part."""
+"""What an array depends on. None: the inputs. Otherwise a dict from the index of a parameter to its fraction of the
+array's elements, empty for a constant."""
 
 _CALLS = {
     "checkpoint": "jaxpr",
@@ -30,18 +31,18 @@ _SLICES = ("dynamic_slice", "slice", "split")
 
 
 def multiplications(function: Callable[..., Any], params: PyTree, *inputs: Any) -> list[float]:
-    """Counts the multiplications of an input by each parameter, in convolutions and matrix products.
+    """Counts the multiplications of inputs by each parameter, in convolutions and matrix products.
 
     Args:
       function: `function(params, *inputs)`, traced and not run.
       params: Parameters, or their shapes.
-      *inputs: What the parameters meet, or its shapes.
+      *inputs: Inputs, or their shapes.
 
     Returns:
-      A number for each leaf of `params`, in their order.
+      A number per leaf of `params`, in order.
 
     Raises:
-      ValueError: If a parameter is multiplied where no count can be told: in a `while` loop, a kernel, a `shard_map`.
+      ValueError: If a parameter is multiplied inside a `while` loop, a kernel or a `shard_map`.
     """
     program = jax.make_jaxpr(function)(params, *inputs)
     leaves = len(jax.tree.leaves(params))
@@ -52,7 +53,7 @@ def multiplications(function: Callable[..., Any], params: PyTree, *inputs: Any) 
 
 
 def _walk(jaxpr: Jaxpr, arguments: Sequence[Source], times: int, tally: list[float]) -> list[Source]:
-    """Adds what the program multiplies, `times` over, to the tally; returns what its results are made of."""
+    """Adds the multiplications of `times` runs of the program to the tally; returns the sources of its results."""
     sources: dict[Any, Source] = dict(zip(jaxpr.invars, arguments, strict=True))
 
     def read(atom: Any) -> Source:
@@ -65,7 +66,8 @@ def _walk(jaxpr: Jaxpr, arguments: Sequence[Source], times: int, tally: list[flo
 
 
 def _apply(equation: Any, operands: list[Source], times: int, tally: list[float]) -> list[Source]:
-    name, inner = equation.primitive.name, equation.params
+    name = equation.primitive.name
+    inner = equation.params
     if name in ("conv_general_dilated", "dot_general"):
         left, right = operands[:2]
         if (left is None) != (right is None):
@@ -79,12 +81,14 @@ def _apply(equation: Any, operands: list[Source], times: int, tally: list[float]
     if name == "cond":
         return _branch(inner["branches"], operands, times, tally)
     if any(operands) and any(map(_multiplies, _nested(equation))):
-        raise ValueError(f"FLOPs inside {name!r} cannot be counted; give a function without it (lax.scan is followed)")
+        raise ValueError(
+            f"function: FLOPs inside {name!r} cannot be counted; use a function without it (lax.scan is supported)"
+        )
     return [_made_of(equation, operands, variable.aval) for variable in equation.outvars]
 
 
 def _products(equation: Any) -> int:
-    """Every entry of the result is the sum of so many products."""
+    """Counts the products that are summed, over all elements of the result."""
     left, right = (variable.aval for variable in equation.invars)
     terms = equation.params["dimension_numbers"]
     if equation.primitive.name == "dot_general":
@@ -95,10 +99,11 @@ def _products(equation: Any) -> int:
 
 
 def _made_of(equation: Any, operands: list[Source], result: Any) -> Source:
-    """Parameters stay themselves while nothing but their values, their shape or their order changes."""
+    """Returns the source of a result of elementwise operations, reshapes, transposes, slices or concatenation."""
     if None in operands:
         return None
-    size, name = max(1, math.prod(getattr(result, "shape", ()))), equation.primitive.name
+    size = max(1, math.prod(getattr(result, "shape", ())))
+    name = equation.primitive.name
     if name == "concatenate":
         joined: dict[int, float] = collections.defaultdict(float)
         for source, variable in zip(operands, equation.invars, strict=True):
@@ -117,12 +122,13 @@ def _merge(source: Source, other: Source) -> Source:
 
 
 def _scan(equation: Any, operands: list[Source], times: int, tally: list[float]) -> list[Source]:
-    body, length = _open(equation.params["jaxpr"]), equation.params["length"]
-    # Constants come first, then what is carried round, then what is cut along its first axis; how many of each goes by
-    # another name in every release of JAX.
+    body = _open(equation.params["jaxpr"])
+    length = equation.params["length"]
+    # Operands are constants, then carry, then scanned arrays, whose rank is reduced in the body. Their numbers follow
+    # from the ranks, since the names of the parameters that hold them differ between releases of JAX.
     last = sum(map(operator.eq, _axes(equation.invars), _axes(body.invars)))
     first = last - sum(map(operator.eq, _axes(equation.outvars), _axes(body.outvars)))
-    while True:  # until what is carried round is made of the same
+    while True:  # until the sources of the carry no longer change
         results = _walk(body, operands, 0, tally)
         carried = list(map(_merge, operands[first:last], results))
         if carried == operands[first:last]:
@@ -135,7 +141,7 @@ def _axes(variables: Any) -> list[int]:
 
 
 def _branch(branches: Sequence[Any], operands: list[Source], times: int, tally: list[float]) -> list[Source]:
-    """Counts the costliest branch, parameter by parameter."""
+    """Counts the maximum over branches, per parameter."""
     tallies = [[0.0] * len(tally) for _ in branches]
     results = [_walk(_open(branch), operands[1:], times, own) for branch, own in zip(branches, tallies, strict=True)]
     tally[:] = [count + max(counts) for count, *counts in zip(tally, *tallies, strict=True)]

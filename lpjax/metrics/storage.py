@@ -1,4 +1,4 @@
-"""How many bytes the prunable weights of a network take, dense and sparse."""
+"""Storage of the prunable weights of a network, in dense and sparse formats."""
 
 import math
 from typing import Any, NamedTuple
@@ -10,12 +10,12 @@ PyTree = Any
 
 
 class Storage(NamedTuple):
-    """Bytes of the prunable weights in three forms; what is never pruned takes the same in each, and is left out.
+    """Bytes of the prunable weights in three formats.
 
     Attributes:
-      dense: Every weight, living or not.
-      bitmask: One bit for every weight, in whole bytes a leaf, and the living values.
-      csr: Compressed sparse rows: the living values, the column of each, and where every row begins.
+      dense: All weights.
+      bitmask: One bit per weight, rounded up to bytes per leaf, and the kept values.
+      csr: Compressed sparse rows: the kept values, their column indices, and the row pointers.
     """
 
     dense: int
@@ -24,18 +24,18 @@ class Storage(NamedTuple):
 
 
 def storage(mask: PyTree, bytes_per_value: int = 4) -> Storage:
-    """Counts the bytes that the weights under a mask take; outside jit.
+    """Counts the bytes of the prunable weights under a mask; not jittable.
 
-    For CSR a leaf is a matrix whose rows are its output channels, the last axis of `[kh, kw, in, out]`, and whose
-    columns are all other axes. Columns and row beginnings are unsigned integers, each of 16 bits where the leaf's
-    largest fits, otherwise of 32.
+    For CSR, a leaf is a matrix whose rows are the output channels (the last axis of `[kh, kw, in, out]`), and whose
+    columns are the other axes. Column indices and row pointers of a leaf are unsigned integers of 16 bits if the
+    largest one fits, otherwise of 32 bits.
 
     Args:
       mask: A total mask.
-      bytes_per_value: Of a living value: 4 for float32, 2 for bfloat16.
+      bytes_per_value: Bytes per weight, e.g. 4 for float32, 2 for bfloat16.
 
     Returns:
-      Bytes, over the prunable leaves.
+      Bytes summed over the prunable leaves.
 
     Example:
       >>> diagonal = {'w': jnp.eye(4, 2, dtype=bool), 'b': jnp.array(True)}
@@ -52,8 +52,10 @@ def storage(mask: PyTree, bytes_per_value: int = 4) -> Storage:
 
 
 def _leaf(shape: tuple[int, ...], kept: int, width: int) -> Storage:
-    rows, columns = shape[-1], math.prod(shape[:-1])
-    size, values = rows * columns, kept * width
+    rows = shape[-1]
+    columns = math.prod(shape[:-1])
+    size = rows * columns
+    values = kept * width
     csr = values + kept * _index_bytes(columns - 1) + (rows + 1) * _index_bytes(kept)
     return Storage(size * width, values + -(-size // 8), csr)
 

@@ -1,4 +1,4 @@
-"""Networks. The only room that knows Flax; the others see an `apply` callable and `Variables`."""
+"""Flax networks. Other packages use only an `apply` function and `Variables`."""
 
 from lpjax.models.registry import MODELS, NAMES, bind, build, initialize
 from lpjax.models.resnet import ResNet

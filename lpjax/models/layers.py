@@ -1,4 +1,4 @@
-"""Layers as PyTorch's networks have them: its padding, its initial weights; batch statistics are the caller's."""
+"""Layers with the padding and initial weights of PyTorch; BatchNorm returns the statistics of the batch."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ Initializer = nn.initializers.Initializer
 KAIMING_FAN_IN: Initializer = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
 KAIMING_FAN_OUT: Initializer = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 TORCH: Initializer = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
-"""U(-1/sqrt(fan_in), 1/sqrt(fan_in)), the default of PyTorch's linear layers and convolutions."""
+"""U(-1/sqrt(fan_in), 1/sqrt(fan_in)), PyTorch's default for linear layers and convolutions."""
 
 
 def convolution(
@@ -24,18 +24,18 @@ def convolution(
     dtype: Any,
     name: str,
 ) -> nn.Conv:
-    """Builds a square convolution padded by `size // 2` on every side, whatever the stride.
+    """Builds a square convolution with padding `size // 2` on every side, for any stride.
 
-    `padding='SAME'` would pad a strided 3x3 convolution by (0, 1): another function.
+    `padding='SAME'` would pad a strided 3x3 convolution by (0, 1), unlike PyTorch.
 
     Args:
       channels: Output channels.
       size: Height and width of the kernel, odd.
-      stride: Of both axes.
-      init: Initial kernel, `[size, size, in, channels]`.
-      bias: Initial bias, `[channels]`; None for a layer without.
-      dtype: Of the computation; parameters are float32.
-      name: Of the submodule.
+      stride: Stride along both axes.
+      init: Initializer of the kernel, `[size, size, in, channels]`.
+      bias: Initializer of the bias, `[channels]`; None for a layer without bias.
+      dtype: Dtype of the computation; parameters are float32.
+      name: Name of the submodule.
 
     Returns:
       The layer.
@@ -57,14 +57,14 @@ def convolution(
 def batch_norm(
     train: bool, *, axis_name: str | None, dtype: Any, name: str, scale: Initializer = nn.initializers.ones
 ) -> nn.BatchNorm:
-    """Builds BatchNorm whose new statistics are the batch's own: momentum 0, who trains or recalibrates averages.
+    """Builds BatchNorm with momentum 0, whose updated statistics are those of the batch; the caller averages them.
 
     Args:
-      train: Normalize with the batch's statistics.
-      axis_name: Mapped axis to average statistics over.
-      dtype: Of the computation; parameters and statistics are float32.
-      name: Of the submodule.
-      scale: Initial scale.
+      train: Whether to normalize with the statistics of the batch.
+      axis_name: Mapped axis over which statistics are averaged.
+      dtype: Dtype of the computation; parameters and statistics are float32.
+      name: Name of the submodule.
+      scale: Initializer of the scale.
 
     Returns:
       The layer.
@@ -75,10 +75,10 @@ def batch_norm(
 
 
 def uniform_bias(fan_in: int) -> Initializer:
-    """Draws a bias from U(-1/sqrt(fan_in), 1/sqrt(fan_in)), the default of PyTorch's linear layers and convolutions.
+    """Returns the initializer U(-1/sqrt(fan_in), 1/sqrt(fan_in)), PyTorch's default for biases.
 
     Args:
-      fan_in: Inputs of one output of the layer.
+      fan_in: Number of inputs per output of the layer.
 
     Returns:
       An initializer.
@@ -92,10 +92,10 @@ def uniform_bias(fan_in: int) -> Initializer:
 
 
 def zero_bias(fan_in: int) -> Initializer:
-    """Starts a bias from zero.
+    """Returns the initializer to zeros.
 
     Args:
-      fan_in: Inputs of one output of the layer, which do not matter.
+      fan_in: Ignored.
 
     Returns:
       An initializer.
@@ -105,12 +105,12 @@ def zero_bias(fan_in: int) -> Initializer:
 
 
 def pad_shortcut(x: jax.Array, channels: int, stride: int) -> jax.Array:
-    """Shrinks by striding and widens by zero channels on both sides: option A, without parameters.
+    """Downsamples by striding and pads with zero channels on both sides (option A, without parameters).
 
     Args:
       x: `[B, H, W, C]`.
-      channels: Wanted, at least C, of C's parity.
-      stride: Wanted.
+      channels: Output channels, at least C, with the parity of C.
+      stride: Stride along both spatial axes.
 
     Returns:
       `[B, H/stride, W/stride, channels]`.

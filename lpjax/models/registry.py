@@ -1,4 +1,4 @@
-"""The networks by name, and what the rest of the library sees of them: an `apply` and initial variables."""
+"""The networks by name, their `apply` functions and initial variables."""
 
 import inspect
 from collections.abc import Callable
@@ -50,9 +50,10 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "vgg16": VGG,
     "wide_resnet28_10": WideResNet,
 }
-"""Constructors, initial weights as the originals draw them.
+"""Constructors by name, with the initializers of the papers' code.
 
-ImageNet's are OpenLTH's; `suptickets_` and `wide_` those of the sparse training codes; the others the CIFAR code's.
+`imagenet_` networks are those of OpenLTH, `suptickets_` and `wide_` networks those of the sparse training code, the
+others those of the CIFAR code.
 """
 NAMES = tuple(MODELS)
 
@@ -62,9 +63,9 @@ def build(name: str, *, classes: int, dtype: str = "float32", **options: Any) ->
 
     Args:
       name: One of `NAMES`.
-      classes: Outputs.
-      dtype: `'float32'` or `'bfloat16'`, of the computation; parameters are float32.
-      **options: Further fields of the module, such as `width`.
+      classes: Number of classes.
+      dtype: Dtype of the computation, `'float32'` or `'bfloat16'`; parameters are float32.
+      **options: Other fields of the module, e.g. `width`.
 
     Returns:
       A Flax module; see `bind` and `initialize`.
@@ -84,25 +85,25 @@ def build(name: str, *, classes: int, dtype: str = "float32", **options: Any) ->
 
 
 def initialize(module: nn.Module, key: jax.Array, image_shape: tuple[int, int, int]) -> Variables:
-    """Draws initial variables.
+    """Initializes the variables of a network.
 
     Args:
       module: From `build`.
-      key: A PRNG key, consumed.
+      key: A PRNG key.
       image_shape: `(H, W, C)`.
 
     Returns:
-      Parameters, and statistics of mean 0 and variance 1.
+      Parameters, and batch statistics with mean 0 and variance 1.
     """
     variables = jax.jit(module.init)(key, jnp.zeros((1, *image_shape), jnp.float32))
     return Variables(variables["params"], variables.get("batch_stats", {}))
 
 
 def bind(module: nn.Module) -> Apply:
-    """Turns a module into a pure function that returns the statistics of its batch.
+    """Makes the `Apply` function of a module, which returns the statistics of the batch.
 
-    Any Flax module called as `module(x, train)` serves, if its BatchNorm layers have momentum 0 and it has a field
-    `axis_name`.
+    The module is any Flax module called as `module(x, train)` that has a field `axis_name` and whose BatchNorm layers
+    have momentum 0.
 
     Args:
       module: From `build`.
@@ -115,10 +116,10 @@ def bind(module: nn.Module) -> Apply:
         variables: Variables, images: jax.Array, *, train: bool = False, axis_name: str | None = None
     ) -> tuple[jax.Array, PyTree]:
         collections = {"params": variables.params, "batch_stats": variables.stats}
-        mapped = module.clone(axis_name=axis_name)
+        cloned = module.clone(axis_name=axis_name)
         if not train:
-            return jnp.asarray(mapped.apply(collections, images)), variables.stats
-        logits, updated = mapped.apply(collections, images, train=True, mutable=["batch_stats"])
+            return jnp.asarray(cloned.apply(collections, images)), variables.stats
+        logits, updated = cloned.apply(collections, images, train=True, mutable=["batch_stats"])
         return jnp.asarray(logits), updated.get("batch_stats", {})
 
     return apply

@@ -1,4 +1,4 @@
-"""Residual networks: torchvision's layout with stems for CIFAR and ImageNet, and the slim ones of the ResNet paper."""
+"""Residual networks: torchvision's with stems for CIFAR and ImageNet, and the narrow ones of the ResNet paper."""
 
 from collections.abc import Callable
 from functools import partial
@@ -20,21 +20,22 @@ from lpjax.models.layers import (
 
 
 class ResNet(nn.Module):
-    """A residual network; submodules carry torchvision's names by default, so state dicts map by rule.
+    """A residual network; submodules have torchvision's names by default.
 
     Attributes:
-      stages: Blocks in each stage; a stage after the first halves the image and doubles the channels.
-      classes: Outputs.
+      stages: Blocks per stage; stages after the first halve the resolution and double the channels.
+      classes: Number of classes.
       width: Channels of the first stage.
-      bottleneck: Blocks of 1x1, 3x3, 1x1 with four times the channels at their end, the stride in the 3x3 (v1.5).
-      imagenet_stem: A 7x7 convolution of stride 2 and a max-pool, instead of one 3x3 convolution.
-      shortcut: Name of the 1x1 convolutions where shortcuts change shape; `''` for option A.
+      bottleneck: Whether blocks are 1x1, 3x3, 1x1 convolutions with four times the output channels, and the stride in
+        the 3x3 convolution (v1.5).
+      imagenet_stem: Whether the stem is a 7x7 convolution of stride 2 and a max-pool, instead of a 3x3 convolution.
+      shortcut: Name of the 1x1 convolutions of shortcuts that change shape; `''` for option A.
       head: Name of the classifier.
       head_bias: Whether the classifier has a bias.
-      conv_init: Initial convolution kernels.
-      head_init: Initial kernel of the classifier.
-      scale_init: Initial scales of BatchNorm.
-      dtype: Of the computation; parameters, statistics and logits are float32.
+      conv_init: Initializer of convolution kernels.
+      head_init: Initializer of the classifier's kernel.
+      scale_init: Initializer of BatchNorm's scales.
+      dtype: Dtype of the computation; parameters, statistics and logits are float32.
       axis_name: Mapped axis over which BatchNorm averages its statistics.
 
     References:
@@ -61,7 +62,7 @@ class ResNet(nn.Module):
 
         Args:
           x: `[B, H, W, C]`, normalized.
-          train: Normalize with the batch's statistics.
+          train: Whether to normalize with the statistics of the batch.
 
         Returns:
           `[B, classes]`, float32.
@@ -84,7 +85,7 @@ class ResNet(nn.Module):
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions beside a shortcut."""
+    """A residual block of two 3x3 convolutions."""
 
     channels: int
     stride: int
@@ -101,7 +102,7 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """A 3x3 convolution between two of 1x1, beside a shortcut."""
+    """A residual block of 1x1, 3x3 and 1x1 convolutions."""
 
     channels: int
     stride: int
@@ -119,7 +120,7 @@ class Bottleneck(nn.Module):
 
 
 def _shortcut(block: BasicBlock | Bottleneck, x: jax.Array, channels: int) -> jax.Array:
-    """Belongs to the block's compact body: the submodules it makes are the block's."""
+    """Computes the shortcut; its submodules belong to the block."""
     if x.shape[-1] == channels and block.stride == 1:
         return x
     if not block.shortcut:

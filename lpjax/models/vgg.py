@@ -1,4 +1,4 @@
-"""VGG-16 with BatchNorm, in the CIFAR form that pruning papers use."""
+"""VGG-16 with BatchNorm, in the form for CIFAR that pruning papers use."""
 
 from collections.abc import Callable
 from functools import partial
@@ -14,19 +14,19 @@ CONFIGURATION_D = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512
 
 
 class VGG(nn.Module):
-    """Convolutions with bias, each normalized, five max-pools, and one or two linear layers on the average.
+    """Convolutions with bias and BatchNorm, five max-pools, global average pooling, and one or two linear layers.
 
-    Submodules carry torchvision's numbers: `features_0` is a convolution, `features_1` its BatchNorm. With a hidden
-    layer the head is Linear, ReLU, BatchNorm, Linear: `classifier_0`, `classifier_2`, `classifier_3`.
+    Submodules have torchvision's names: `features_0` is a convolution, `features_1` its BatchNorm. With a hidden layer,
+    the head is Linear, ReLU, BatchNorm, Linear: `classifier_0`, `classifier_2`, `classifier_3`.
 
     Attributes:
-      classes: Outputs.
-      layers: Channels of the convolutions, `'M'` for a max-pool of 2x2.
-      hidden: Units of the head's hidden layer; 0 for none.
-      conv_init: Initial convolution kernels.
-      head_init: Initial kernels of the head.
-      bias_init: Initial biases, given a layer's fan-in.
-      dtype: Of the computation; parameters, statistics and logits are float32.
+      classes: Number of classes.
+      layers: Channels of the convolutions, and `'M'` for 2x2 max-pools.
+      hidden: Units of the hidden layer of the head; 0 for no hidden layer.
+      conv_init: Initializer of convolution kernels.
+      head_init: Initializer of the kernels of the head.
+      bias_init: Function from the fan-in of a layer to the initializer of its bias.
+      dtype: Dtype of the computation; parameters, statistics and logits are float32.
       axis_name: Mapped axis over which BatchNorm averages its statistics.
 
     References:
@@ -49,19 +49,19 @@ class VGG(nn.Module):
 
         Args:
           x: `[B, H, W, C]`, normalized; H and W at least 32.
-          train: Normalize with the batch's statistics.
+          train: Whether to normalize with the statistics of the batch.
 
         Returns:
           `[B, classes]`, float32.
 
         Raises:
-          ValueError: If the max-pools would leave nothing of the image.
+          ValueError: If the image is too small for the max-pools.
         """
         least = 2 ** self.layers.count("M")
         if min(x.shape[1:3]) < least:
             got = "x".join(map(str, x.shape[1:3]))
             raise ValueError(
-                f"VGG got images of {got}, wanted at least {least}x{least}; choose 'resnet8' for small ones"
+                f"images: got {got} pixels, expected at least {least}x{least} for VGG; use 'resnet8' for small images"
             )
         norm = partial(batch_norm, train, axis_name=self.axis_name)
         x = x.astype(self.dtype)

@@ -1,4 +1,4 @@
-"""Wide residual networks, normalized and activated before each convolution."""
+"""Wide residual networks with pre-activation."""
 
 from collections.abc import Callable
 from functools import partial
@@ -12,15 +12,15 @@ from lpjax.models.layers import KAIMING_FAN_OUT, TORCH, Initializer, batch_norm,
 
 
 class WideResNet(nn.Module):
-    """A wide residual network for CIFAR, without dropout; submodules carry the PyTorch implementations' names.
+    """A wide residual network for CIFAR, without dropout; submodules have the names of the PyTorch implementations.
 
     Attributes:
-      classes: Outputs.
-      depth: Convolutions and linear layers, shortcuts apart: 6 n + 4 for three groups of n blocks.
-      widen: Channels of the first group are 16 times this; a group after it halves the image and doubles them.
-      conv_init: Initial convolution kernels.
-      head_init: Initial kernel of the classifier, whose bias starts from zero.
-      dtype: Of the computation; parameters, statistics and logits are float32.
+      classes: Number of classes.
+      depth: Number of convolutions and linear layers without shortcuts, 6 n + 4 for three groups of n blocks.
+      widen: The first group has 16 times this many channels; other groups halve the resolution and double the channels.
+      conv_init: Initializer of convolution kernels.
+      head_init: Initializer of the classifier's kernel; its bias is initialized to zero.
+      dtype: Dtype of the computation; parameters, statistics and logits are float32.
       axis_name: Mapped axis over which BatchNorm averages its statistics.
 
     References:
@@ -41,17 +41,17 @@ class WideResNet(nn.Module):
 
         Args:
           x: `[B, H, W, C]`, normalized.
-          train: Normalize with the batch's statistics.
+          train: Whether to normalize with the statistics of the batch.
 
         Returns:
           `[B, classes]`, float32.
 
         Raises:
-          ValueError: If no three groups of blocks have this depth.
+          ValueError: If the depth is not 6 n + 4.
         """
         blocks, rest = divmod(self.depth - 4, 6)
         if rest or blocks < 1:
-            raise ValueError(f"a wide ResNet got depth {self.depth}, wanted 6 n + 4: 10, 16, 22, 28, ...")
+            raise ValueError(f"depth: got {self.depth}, expected 6 n + 4, e.g. 10, 16, 22 or 28")
         conv = partial(convolution, init=self.conv_init, dtype=self.dtype)
         norm = partial(batch_norm, train, axis_name=self.axis_name, dtype=self.dtype)
         x = conv(16, 3, name="conv1")(x.astype(self.dtype))
@@ -65,7 +65,7 @@ class WideResNet(nn.Module):
 
 
 class Block(nn.Module):
-    """Two 3x3 convolutions beside a shortcut, which shares the first activation where it changes shape."""
+    """A residual block of two 3x3 convolutions; a shortcut that changes shape starts from the first activation."""
 
     channels: int
     stride: int

@@ -111,10 +111,10 @@ def test_metrics_are_float32_under_jit_whatever_the_logits(metric):
 
 @pytest.mark.parametrize("metric", [accuracy, negative_log_likelihood, expected_calibration_error])
 def test_labels_of_another_shape_are_refused_before_they_broadcast(metric):
-    with pytest.raises(ValueError, match=r"logits \(4, 3\) and labels \(4, 1\), wanted \[N, classes\]"):
+    with pytest.raises(ValueError, match=r"logits, labels: .*\(4, 3\).*\(4, 1\)"):
         metric(jnp.zeros((4, 3)), jnp.zeros((4, 1), jnp.int32))
 
 
 def test_confidences_and_correctness_must_be_of_one_length():
-    with pytest.raises(ValueError, match=r"confidences \(3,\) and correct \(1,\)"):
+    with pytest.raises(ValueError, match=r"confidences, correct: .*\(3,\).*\(1,\)"):
         calibration_error(jnp.ones(3), jnp.ones(1))

@@ -64,7 +64,7 @@ def test_measures_are_float32_under_jit_whatever_the_logits(measure):
 
 def test_other_images_and_lonely_networks_are_refused():
     for measure in (disagreement, kl_divergence):
-        with pytest.raises(ValueError, match=r"logits \(4, 3\) and \(5, 3\), wanted \[N, classes\] twice"):
+        with pytest.raises(ValueError, match=r"logits, other: .*\(4, 3\).*\(5, 3\)"):
             measure(jnp.zeros((4, 3)), jnp.zeros((5, 3)))
-    with pytest.raises(ValueError, match=r"\(1, 4, 3\), wanted \[networks, N, classes\] of two networks or more"):
+    with pytest.raises(ValueError, match=r"logits: .*\(1, 4, 3\)"):
         pairwise(disagreement, jnp.zeros((1, 4, 3)))

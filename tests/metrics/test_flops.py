@@ -89,7 +89,7 @@ def test_methods_that_stay_within_masks_pay_for_masks_alone():
         assert training_flops(method, 0.3, 1.0, every=100) == pytest.approx(0.9)
     assert training_flops("dense", 0.3, 1.0) == 3
     assert all(0.3 <= training_flops(name, 0.3, 1.0) / 3 < 1 for name in transforms.METHODS)
-    with pytest.raises(ValueError, match="did you mean 'rigl'"):
+    with pytest.raises(ValueError, match=r"method .*'rigl'"):
         training_flops("rgl", 0.3, 1.0)
 
 
@@ -231,10 +231,10 @@ def test_what_cannot_be_counted_is_refused():
     def until(w, x):
         return lax.while_loop(lambda h: h.sum() < 1, lambda h: h @ w, x)
 
-    with pytest.raises(ValueError, match=r"inside 'while' cannot be counted"):
+    with pytest.raises(ValueError, match=r"function: .*'while'"):
         layer_flops(until, jnp.eye(3), jnp.ones((2, 3)))
     for inputs in ((), (jnp.ones(()),)):
-        with pytest.raises(ValueError, match="no batch of images"):
+        with pytest.raises(ValueError, match="inputs: got no batch"):
             layer_flops(lambda w, *x: w, jnp.eye(3), *inputs)
 
 

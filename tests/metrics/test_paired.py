@@ -113,11 +113,11 @@ def test_nineteen_levels_and_three_seeds_of_ten_thousand_images_take_no_time():
     ids=["images", "axes", "numbers", "none", "no axis"],
 )
 def test_answers_that_cannot_be_paired_are_refused(measure, right, other):
-    with pytest.raises(ValueError, match=r"got answers .* wanted bool \[\.\.\., N\] twice"):
+    with pytest.raises(ValueError, match="right, other"):
         measure(right, other)
 
 
 @pytest.mark.parametrize("wrong", [{"resamples": 0}, {"level": 0}, {"level": 1}, {"level": 95}])
 def test_numbers_out_of_range_are_refused(wrong):
-    with pytest.raises(ValueError, match="wanted 1 or more and a share"):
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))}: got"):
         paired_bootstrap([True, False], [False, False], **wrong)

@@ -143,7 +143,7 @@ def test_depth_and_widening_make_the_wide_network():
     assert len(blocks) == 6
     assert [params[f"block{i}_layer_1"]["conv2"]["kernel"].shape[-1] for i in (1, 2, 3)] == [32, 64, 128]
     assert "convShortcut" not in shapes("wide_resnet28_10", 10, depth=10, widen=1).params["block1_layer_0"]
-    with pytest.raises(ValueError, match=r"depth 12, wanted 6 n \+ 4"):
+    with pytest.raises(ValueError, match="depth: got 12"):
         shapes("wide_resnet28_10", 10, depth=12)
 
 
@@ -174,17 +174,17 @@ def test_openlth_networks_start_with_uniform_scales():
 
 
 def test_an_unknown_model_or_option_gets_a_suggestion():
-    with pytest.raises(ValueError, match="did you mean 'vgg16'"):
+    with pytest.raises(ValueError, match=r"model 'vgg61'.*'vgg16'"):
         models.build("vgg61", classes=10)
-    with pytest.raises(ValueError, match="did you mean 'width'"):
+    with pytest.raises(ValueError, match=r"option of resnet8 'widht'.*'width'"):
         models.build("resnet8", classes=10, widht=3)
-    with pytest.raises(ValueError, match="did you mean 'bfloat16'"):
+    with pytest.raises(ValueError, match=r"dtype 'bflot16'.*'bfloat16'"):
         models.build("resnet8", classes=10, dtype="bflot16")
 
 
 def test_vgg_refuses_images_its_pools_would_swallow():
     module = models.build("vgg16", classes=10)
-    with pytest.raises(ValueError, match="images of 8x8, wanted at least 32x32"):
+    with pytest.raises(ValueError, match=r"images: got 8x8.*32x32"):
         models.initialize(module, jax.random.key(0), (8, 8, 3))
 
 
