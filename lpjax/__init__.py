@@ -9,6 +9,7 @@ submodules hold the rest and are imported when first used: `lpjax.transforms` (t
 import importlib
 from typing import Any
 
+from lpjax.command import extra as _extra
 from lpjax.pools import neighbors, pool, superpose
 from lpjax.sparsity import (
     all_leaves,
@@ -114,7 +115,8 @@ _SUBMODULES = (
 
 def __getattr__(name: str) -> Any:
     if name in _SUBMODULES:
-        return importlib.import_module(f"lpjax.{name}")
+        with _extra("run"):
+            return importlib.import_module(f"lpjax.{name}")
     raise AttributeError(f"module 'lpjax' has no attribute {name!r}")
 
 

@@ -1,10 +1,43 @@
-"""How the smaller commands read their line: a mistake costs one line and exit code 2."""
+"""What the commands share: how they read their line, and what they say if an extra is not installed."""
 
 import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
 USER_MISTAKE = 2
 """The exit code for what the user can mend."""
+
+
+@contextmanager
+def extra(name: str, *, command: bool = False) -> Iterator[None]:
+    """Name the extra to install if an import in the block finds a package missing.
+
+    `python -m lpjax.data.prepare` imports `lpjax.data` before the command itself. Python says so by setting
+    `sys.argv[0]` to `"-m"`, and a missing package ends the program then, too.
+
+    Args:
+      name: The extra of `setup.cfg` that installs the package.
+      command: Whether to end the program, with one line and exit code 2, instead of raising.
+
+    Yields:
+      Nothing.
+
+    Raises:
+      ModuleNotFoundError: If a package is missing; its message says what to install.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in ("", "lpjax"):
+            raise
+        message = f'the package {package} is missing; do: pip install "lpjax[{name}]"'
+        if command or sys.argv[0] == "-m":
+            sys.stderr.write(f"lpjax: {message}\n")
+            sys.exit(USER_MISTAKE)
+        raise ModuleNotFoundError(message, name=error.name) from error
 
 
 class OneLineParser(argparse.ArgumentParser):

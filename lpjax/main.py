@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import NoReturn
 
 import jax
-from absl import app, flags, logging
-from ml_collections import config_flags
 
-from lpjax import report
 from lpjax.choices import one_of
-from lpjax.command import USER_MISTAKE
-from lpjax.run import Agreed, Preempted, default_config, fields, join, on_notice, remember_compilations, run, told
+from lpjax.command import USER_MISTAKE, extra
+
+with extra("run", command=__name__ == "__main__"):
+    from absl import app, flags, logging
+    from ml_collections import config_flags
+
+    from lpjax import report
+    from lpjax.run import Agreed, Preempted, default_config, fields, join, on_notice, remember_compilations, run, told
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "A file of configs/, or one like them.", lock_config=True)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Where everything is kept; the same command again resumes.")

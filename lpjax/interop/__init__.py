@@ -1,8 +1,11 @@
-"""Other people's checkpoints: tickets of the PyTorch implementations, both ways."""
+"""Import and export of tickets of the PyTorch implementations."""
 
-from lpjax.interop.layout import from_state_dict, ticket_from_state_dict, to_state_dict, torch_keys
-from lpjax.interop.masks import split_masks
-from lpjax.interop.recognize import Architecture, recognize
+from lpjax.command import extra
+
+with extra("run"):
+    from lpjax.interop.layout import from_state_dict, ticket_from_state_dict, to_state_dict, torch_keys
+    from lpjax.interop.masks import split_masks
+    from lpjax.interop.recognize import Architecture, recognize
 
 __all__ = [
     "Architecture",
