@@ -1,4 +1,4 @@
-"""Levels of one origin turned into tickets of one architecture, which share what may be pruned."""
+"""Conversion of the levels of one import to tickets of one architecture with the same prunable weights."""
 
 from typing import NamedTuple
 
@@ -15,13 +15,13 @@ MASKS = ("stored", "nonzero")
 
 
 class Origin(NamedTuple):
-    """What all levels of one import have in common.
+    """Properties shared by all levels of an import.
 
     Attributes:
       architecture: The network.
-      dataset: Whose normalization is built into the network; None if none is.
-      prunable: The weights that may be pruned, by plain names.
-      total: How many numbers these weights hold.
+      dataset: The data set whose normalization the network includes, or None.
+      prunable: Names of the prunable weights.
+      total: Number of elements of these weights.
     """
 
     architecture: Architecture
@@ -31,14 +31,14 @@ class Origin(NamedTuple):
 
 
 def origin(last: Contents, model: str = "") -> Origin:
-    """Learns from the last level what all have in common.
+    """Determines the shared properties from the last level.
 
     Args:
-      last: The sparsest level: it has masks if any has.
-      model: The name that the architecture must have; by default any that fits.
+      last: The sparsest level, which has masks if any level has.
+      model: Required name of the architecture; by default any that fits.
 
     Returns:
-      The architecture, the data set and what has a mask; without masks all convolutions are prunable.
+      The architecture, the data set and the weights with masks; without masks, all convolutions are prunable.
 
     Raises:
       ValueError: If no architecture fits.
@@ -51,19 +51,19 @@ def origin(last: Contents, model: str = "") -> Origin:
 
 
 def convert(contents: Contents, wanted: Origin, mask: str = "stored") -> Ticket:
-    """Turns one level into a ticket.
+    """Converts one level to a ticket.
 
     Args:
-      contents: What its files say.
-      wanted: What all levels have in common.
-      mask: `'stored'` takes masks from the files, and a network without any as dense; `'nonzero'` takes zeros as
-        pruned where the files have no masks.
+      contents: Contents of the level's files.
+      wanted: Properties shared by all levels.
+      mask: `'stored'` uses the masks of the files; a network without masks is dense. `'nonzero'` treats zeros as pruned
+        if the files have no masks.
 
     Returns:
       The ticket, in numpy arrays.
 
     Raises:
-      ValueError: If the level is of another origin, or its mask cannot be told.
+      ValueError: If the level differs in these properties, or its mask is unknown.
     """
     one_of("--mask", mask, MASKS)
     weights, masks = _split(contents)
@@ -72,17 +72,21 @@ def convert(contents: Contents, wanted: Origin, mask: str = "stored") -> Ticket:
         zeros = sum(int(np.sum(~found)) for found in masks.values())
         if zeros and mask == "stored":
             raise ValueError(
-                f"it lacks masks, yet {zeros:,} of its weights are zero; --mask=nonzero takes them as pruned"
+                f"--mask: got no masks, but {zeros:,} weights are zero; give --mask=nonzero to treat them as pruned"
             )
     network = template(wanted.architecture)
     ticket = ticket_from_state_dict(network, weights | {f"{name}_mask": found for name, found in masks.items()})
-    if differing := sorted(masks.keys() ^ wanted.prunable):
-        raise ValueError(f"{differing[0]!r} is prunable in some levels alone; import levels of one origin")
-    if (dataset := dataset_of(contents.state)) != wanted.dataset:
-        raise ValueError(f"it is a network for {dataset}, the last level for {wanted.dataset}; import them apart")
+    differing = sorted(masks.keys() ^ wanted.prunable)
+    if differing:
+        raise ValueError(f"{differing[0]!r} is not prunable in all levels; import levels of one experiment")
+    dataset = dataset_of(contents.state)
+    if dataset != wanted.dataset:
+        raise ValueError(f"dataset: got {dataset}, expected that of the last level, {wanted.dataset}")
     return ticket
 
 
 def _split(contents: Contents) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     weights, masks = split_masks(contents.state)
-    return masked(weights, contents.masks) if contents.masks else (weights, masks)
+    if contents.masks:
+        return masked(weights, contents.masks)
+    return weights, masks

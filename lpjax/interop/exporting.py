@@ -1,4 +1,4 @@
-"""A ticket of lpjax becomes a state dict of the PyTorch implementations."""
+"""Export of tickets as state dicts of the PyTorch implementations."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,29 +13,30 @@ from lpjax.store import paths
 
 
 def export_ticket(source: Path, destination: Path, *, form: str = "", dataset: str = "") -> Iterator[str]:
-    """Writes the ticket of a level or pool as a state dict that the original network loads strictly.
+    """Writes the ticket of a level or pool as a state dict for `load_state_dict(strict=True)` of the original network.
 
     Args:
-      source: A directory that holds `ticket/`.
-      destination: A file to be.
-      form: See `to_state_dict`; by default `'pruned'` for the networks of the Lottery Pools code, `'plain'` for others.
-      dataset: Whose normalization to build in, or `'none'`; by default that of the work directory, where the original
-        network has one.
+      source: A directory that contains `ticket/`.
+      destination: The new file, `.pth` or `.pt`.
+      form: As for `to_state_dict`; by default `'pruned'` for the networks of the Lottery Pools code, `'plain'` for
+        others.
+      dataset: The data set whose normalization constants are included, or `'none'`; by default that of the work
+        directory, if the original network includes normalization.
 
     Yields:
-      A line to show.
+      A line of output.
 
     Raises:
-      ValueError: If the ticket is damaged or the file exists.
+      ValueError: If the ticket is corrupt or the file exists.
     """
     if destination.suffix not in (".pth", ".pt") or destination.exists():
-        taken = "exists" if destination.exists() else "names no .pth file"
-        raise ValueError(f"{destination} {taken}; give a new file such as ticket.pth")
+        problem = "exists" if destination.exists() else "is not a .pth or .pt file"
+        raise ValueError(f"{destination} {problem}; give a new file, e.g. ticket.pth")
     ticket = store.restore_ticket(paths.ticket(source))
     weights, _ = split_masks(to_state_dict(ticket, form="plain"))
     model = recognize(weights).model
     openlth = model.startswith("imagenet_")
-    bare = openlth or model.startswith(("suptickets_", "wide_"))  # whose code keeps masks and normalization elsewhere
+    bare = openlth or model.startswith(("suptickets_", "wide_"))  # whose code stores masks and normalization elsewhere
     known = dataset or ("none" if bare else _dataset(source))
     state = to_state_dict(
         ticket, form=form or ("plain" if bare else "pruned"), normalize=data.PUBLISHED.get(known.partition(":")[0])

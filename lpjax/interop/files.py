@@ -1,4 +1,4 @@
-"""What lies in a folder of PyTorch files, and how they are read and written: the only module that needs PyTorch."""
+"""Finding, reading and writing of PyTorch files; the only module that needs PyTorch."""
 
 import hashlib
 import itertools
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 Load = Callable[[Path], Any]
-"""Reads a file as nested dicts of numpy arrays and Python values; refuses with a `ValueError` of one line."""
+"""Reads a file as nested dicts of numpy arrays and Python values, or raises a `ValueError` of one line."""
 
 _BEST = re.compile(r"(\d+)model_SA_best\.pth\.tar")
 _LAST = re.compile(r"(\d+)checkpoint\.pth\.tar")
@@ -21,13 +21,13 @@ _SHOWN = 80
 
 
 class Source(NamedTuple):
-    """Where one level lies.
+    """The files of one level.
 
     Attributes:
-      seed: The replicate.
+      seed: Number of the replicate.
       level: Number of prunings done.
-      weights: The file of its weights.
-      mask: The file of its masks, where they have one of their own.
+      weights: The file of weights.
+      mask: The file of masks, or None if they are in the file of weights.
     """
 
     seed: int
@@ -37,13 +37,13 @@ class Source(NamedTuple):
 
 
 class Contents(NamedTuple):
-    """What the files of one level say.
+    """The contents of the files of one level.
 
     Attributes:
-      state: The state dict, in numpy.
-      masks: Zeros and ones by weight, where they have a file of their own.
+      state: The state dict, as numpy arrays.
+      masks: Arrays of zeros and ones by name of the weight; empty if there is no file of masks.
       epoch: Epochs trained, if known.
-      validation_accuracy: Of these weights, a fraction, if known.
+      validation_accuracy: Validation accuracy of these weights, a fraction, if known.
     """
 
     state: dict[str, np.ndarray]
@@ -53,19 +53,19 @@ class Contents(NamedTuple):
 
 
 def find(source: Path, seed: int | None = None, level: int | None = None) -> tuple[str, list[Source]]:
-    """Finds the levels in a folder or file, by the names that the PyTorch implementations give.
+    """Finds the levels in a folder or file, by the file names of the PyTorch implementations.
 
     Args:
-      source: A folder of `{level}model_SA_best.pth.tar` (or else `{level}checkpoint.pth.tar`); OpenLTH's `lottery_*`
-        or one `replicate_*` of it; a folder of state dicts, levels in natural order; or one file.
-      seed: What to call the one replicate; by default 0, of OpenLTH's `replicate_1` too, and 1 of `replicate_2`.
-      level: Of a lone state dict, or of the first of a folder; 0 by default. Other files name their levels.
+      source: A folder of `{level}model_SA_best.pth.tar` or, if there are none, `{level}checkpoint.pth.tar`; OpenLTH's
+        `lottery_*` or one `replicate_*` of it; a folder of state dicts, one per level in natural order; or one file.
+      seed: Seed of a single replicate; by default 0, for OpenLTH one less than the number of the replicate.
+      level: Level of a single state dict, or of the first of a folder; by default 0. Other files name their levels.
 
     Returns:
-      `(form, levels)`: `'cifar'`, `'openlth'` or `'state dicts'`, and the levels, seed by seed in ascending order.
+      `(form, levels)`: `'cifar'`, `'openlth'` or `'state dicts'`, and the levels, sorted by seed and level.
 
     Raises:
-      ValueError: If there are none, or levels are missing.
+      ValueError: If there are no levels, or some are missing.
     """
     if not source.exists():
         raise ValueError(f"{source} does not exist; give a folder of tickets or one file")
@@ -73,14 +73,12 @@ def find(source: Path, seed: int | None = None, level: int | None = None) -> tup
     form, found = next(((form, sorted(found)) for form, found in searches.items() if found), ("", []))
     if not found:
         wanted = "*model_SA_best.pth.tar, level_*/main/mask.pth, *.pth, *.pt or *.pth.tar"
-        raise ValueError(
-            f"{source} holds no tickets: there is no {wanted} in it; to export, give a folder that holds ticket/"
-        )
+        raise ValueError(f"{source}: got no tickets, expected {wanted}; to export, give a folder that contains ticket/")
     if level is not None and form != "state dicts":
-        raise ValueError(f"--level={level} is for bare state dicts; in {source} names tell the levels")
+        raise ValueError(f"--level: got {level}, but the files in {source} name their levels; omit it")
     if seed is not None:
         if found[0].seed != found[-1].seed:
-            raise ValueError(f"--seed={seed} is for one replicate; {source} holds several, replicate_1 being seed 0")
+            raise ValueError(f"--seed: got {seed}, but {source} contains several replicates; give one of them")
         found = [one._replace(seed=seed) for one in found]
     return form, _contiguous(found)
 
@@ -90,61 +88,62 @@ def read(source: Source, load: Load) -> Contents:
 
     Args:
       source: From `find`.
-      load: Reads a file.
+      load: Function that reads a file.
 
     Returns:
-      What its files say.
+      The contents of its files.
 
     Raises:
-      ValueError: If a file cannot be read or holds no state dict.
+      ValueError: If a file cannot be read or does not contain a state dict.
     """
-    content, masks = load(source.weights), load(source.mask) if source.mask else {}
+    content = load(source.weights)
+    masks = load(source.mask) if source.mask else {}
     if not isinstance(content, Mapping) or "model_state_dict" in content:
-        raise ValueError(f"{source.weights} holds no state dict; give tickets, not what a training was resumed from")
+        raise ValueError(f"{source.weights}: got a training checkpoint, expected a state dict; give tickets")
     state = content.get("state_dict", content)
     for path, arrays in ((source.weights, state), (source.mask, masks)):
         if not isinstance(arrays, Mapping) or not all(isinstance(a, np.ndarray) for a in arrays.values()):
-            raise ValueError(f"{path} holds no state dict: it is no mapping from names to tensors alone")
+            raise ValueError(f"{path}: expected a state dict, a mapping from names to tensors")
     if state is content:
         return Contents(dict(state), dict(masks))
-    epoch, best = content.get("epoch"), content.get("best_sa")
+    epoch = content.get("epoch")
+    best = content.get("best_sa")
     if not _BEST.fullmatch(source.weights.name):
-        best = None  # the best so far, which other weights may have reached
-    return Contents(
-        dict(state), dict(masks), None if epoch is None else int(epoch), None if best is None else float(best) / 100
-    )
+        best = None  # the best accuracy so far, maybe of other weights
+    epoch = None if epoch is None else int(epoch)
+    accuracy = None if best is None else float(best) / 100
+    return Contents(dict(state), dict(masks), epoch, accuracy)
 
 
 def load(path: Path) -> Any:
-    """Reads a file that `torch.save` wrote, without running what it holds.
+    """Reads a file of `torch.save` without executing pickled code.
 
     Args:
       path: The file.
 
     Returns:
-      What was saved, tensors as numpy arrays.
+      The saved object, with tensors as numpy arrays.
 
     Raises:
-      ValueError: If PyTorch is not installed, or the file is none of its own, damaged, or more than tensors.
+      ValueError: If PyTorch is not installed, or the file is corrupt, of another format, or contains Python objects.
     """
     torch = _torch()
     try:
         return _plain(torch.load(path, map_location="cpu", weights_only=True), torch)
-    except Exception as error:  # damaged files fail in a dozen ways, and say it in many lines
-        said = " ".join(str(error).split())
-        reason = (
-            "it holds Python objects beside tensors and numbers, which lpjax does not run; save its state_dict alone"
-            if said.startswith("Weights only")
-            else f"it is damaged or none of PyTorch's: {type(error).__name__}, {said[:_SHOWN]}; fetch it anew"
-        )
+    except Exception as error:  # corrupt files raise many types, with messages of several lines
+        message = " ".join(str(error).split())
+        if message.startswith("Weights only"):
+            reason = "it contains Python objects, which lpjax does not execute; save only the state_dict"
+        else:
+            reason = f"it is corrupt or not a PyTorch file: {type(error).__name__}, {message[:_SHOWN]}; get it again"
         raise ValueError(f"cannot read {path}: {reason}") from error
 
 
 def save(path: Path, state: Mapping[str, np.ndarray]) -> None:
-    """Writes a state dict as `torch.save` does, whole or not at all.
+    """Writes a state dict with `torch.save`, atomically.
 
     Args:
-      path: The file; its folder is created if need be.
+      path: The file; its folder is created if missing.
       state: Arrays by name.
 
     Raises:
@@ -152,9 +151,9 @@ def save(path: Path, state: Mapping[str, np.ndarray]) -> None:
     """
     torch = _torch()
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    torch.save({name: torch.from_numpy(array.copy()) for name, array in state.items()}, beside)
-    beside.replace(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    torch.save({name: torch.from_numpy(array.copy()) for name, array in state.items()}, temporary)
+    temporary.replace(path)
 
 
 def digest(path: Path) -> str:
@@ -167,21 +166,27 @@ def _torch() -> Any:
     try:
         import torch
     except ImportError as error:
-        raise ValueError("PyTorch reads and writes these files; install PyTorch (pip install torch)") from error
+        raise ValueError("PyTorch is required for these files; install it (pip install torch)") from error
     return torch
 
 
 def _plain(value: Any, torch: Any) -> Any:
     if isinstance(value, torch.Tensor):
         tensor = value.detach()
-        return (tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor).numpy()
-    return {name: _plain(entry, torch) for name, entry in value.items()} if isinstance(value, Mapping) else value
+        if tensor.dtype in (torch.float16, torch.bfloat16):
+            tensor = tensor.float()
+        return tensor.numpy()
+    if isinstance(value, Mapping):
+        return {name: _plain(entry, torch) for name, entry in value.items()}
+    return value
 
 
 def _cifar(source: Path) -> list[Source]:
     paths = list(source.iterdir()) if source.is_dir() else [source]
     for pattern in (_BEST, _LAST):
-        if found := [Source(0, int(match[1]), path) for path in paths if (match := pattern.fullmatch(path.name))]:
+        matches = [(pattern.fullmatch(path.name), path) for path in paths]
+        found = [Source(0, int(match[1]), path) for match, path in matches if match]
+        if found:
             return found
     return []
 
@@ -192,24 +197,26 @@ def _bare(source: Path, first: int) -> list[Source]:
 
 
 def _openlth(source: Path) -> list[Source]:
-    found, ends = [], {}
+    found = []
+    ends = {}
     for folder in (source, *source.glob("replicate_*")):
         replicate = re.fullmatch(r"replicate_([1-9]\d*)", folder.resolve().name)
         for main in folder.glob("level_[0-9]*/main"):
             models = {(int(match[1]), int(match[2])): match[0] for match in _models(main)}
-            if not models or not (main / "mask.pth").exists():
-                raise ValueError(
-                    f"{main} has no {'mask.pth' if models else 'model_ep*_it*.pth'}: the level is not whole"
-                )
+            if not models:
+                raise ValueError(f"{main} lacks model_ep*_it*.pth: the level is incomplete")
+            if not (main / "mask.pth").exists():
+                raise ValueError(f"{main} lacks mask.pth: the level is incomplete")
             end = max(models)
             ends[end] = main
+            seed = int(replicate[1]) - 1 if replicate else 0
             level = int(main.parent.name.removeprefix("level_"))
-            found.append(
-                Source(int(replicate[1]) - 1 if replicate else 0, level, main / models[end], main / "mask.pth")
-            )
+            found.append(Source(seed, level, main / models[end], main / "mask.pth"))
     if len(ends) > 1:
         (epoch, iteration), short = min(ends.items())
-        raise ValueError(f"{short} ends at epoch {epoch}, iteration {iteration}, others later: let it train to its end")
+        raise ValueError(
+            f"{short} ends at epoch {epoch}, iteration {iteration}, before other levels; finish its training"
+        )
     return found
 
 
@@ -221,7 +228,7 @@ def _contiguous(sources: list[Source]) -> list[Source]:
     for before, after in itertools.pairwise(sources):
         if before.seed == after.seed and after.level != before.level + 1:
             raise ValueError(
-                f"level {before.level} is followed by level {after.level} ({after.weights}); give levels without gaps"
+                f"level {before.level} is followed by level {after.level} ({after.weights}); give those between"
             )
     return sources
 

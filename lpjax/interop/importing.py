@@ -1,4 +1,4 @@
-"""Tickets of the PyTorch implementations become tickets of lpjax."""
+"""Import of tickets of the PyTorch implementations."""
 
 import contextlib
 from collections.abc import Iterator
@@ -24,35 +24,35 @@ def import_tickets(
 ) -> Iterator[str]:
     """Writes `destination/seed_{s}/level_{k}` for every level found, and `tickets.json`.
 
-    Validation accuracies are those that the files state: of the originals' hold-out.
+    Validation accuracies are those stored in the files, on the hold-out of the original code.
 
     Args:
-      source: See `files.find`.
-      destination: Absent, empty, or holding other seeds of the same architecture.
-      model: The name that the architecture must have; by default any that fits.
-      mask: See `convert`.
-      seed: See `files.find`.
-      level: See `files.find`.
+      source: As for `files.find`.
+      destination: A folder that is absent, empty, or contains other seeds of the same architecture.
+      model: Required name of the architecture; by default any that fits.
+      mask: As for `convert`.
+      seed: As for `files.find`.
+      level: As for `files.find`.
 
     Yields:
-      A line to show for every level, and one for all; it tells where level 0 is missing, from which a run starts.
+      A line of output per level, and a last line, which names seeds without level 0, as a run needs it.
 
     Raises:
-      ValueError: If anything does not fit; nothing is written then.
+      ValueError: If files are invalid or inconsistent; then nothing is written.
     """
     form, sources = files.find(source, seed, level)
     last = files.read(sources[-1], files.load)
     with _naming(sources[-1].weights):
-        common = origin(last, model)
-    record: dict[str, Any] = {**common.architecture._asdict(), "dataset": common.dataset, "total": common.total}
+        shared = origin(last, model)
+    record: dict[str, Any] = {**shared.architecture._asdict(), "dataset": shared.dataset, "total": shared.total}
     record["seeds"] = {str(one.seed): {"form": form, "levels": [], "sources": {}} for one in sources}
-    with joining(destination, record) as fresh, _in_vain():
+    with joining(destination, record) as folder, _nothing_written():
         for one in sources:
             contents = files.read(one, files.load)
             with _naming(one.weights):
-                ticket = convert(contents, common, mask)
+                ticket = convert(contents, shared, mask)
             summary = _counts(one.level, ticket.mask)
-            directory = paths.level(fresh, one.seed, one.level)
+            directory = paths.level(folder, one.seed, one.level)
             store.save_ticket(paths.ticket(directory), ticket)
             found = {"epoch": contents.epoch, "validation_accuracy": contents.validation_accuracy}
             store.write_json(paths.summary(directory), summary | found)
@@ -60,15 +60,16 @@ def import_tickets(
             notes["levels"].append(one.level)
             notes["sources"] |= {_name(path, source): files.digest(path) for path in (one.weights, one.mask) if path}
             yield f"seed {one.seed} level {one.level:2d}: kept {summary['kept']:,} ({summary['density']:.4f})"
-    network, classes, width, _ = common.architecture
-    built_in = f"{common.dataset or 'no'} normalization built in"
-    late = {one.seed for one in sources} - {one.seed for one in sources if one.level == 0}
-    lacking = f"; lpjax.main needs level 0 of seed {min(late)} too" if late else ""
-    yield f"{network}, {classes} classes, width {width}, {built_in}: {destination}{lacking}"
+    network, classes, width, _ = shared.architecture
+    built_in = f"{shared.dataset or 'no'} normalization built in"
+    without_dense = {one.seed for one in sources} - {one.seed for one in sources if one.level == 0}
+    hint = f"; lpjax.main needs level 0 of seed {min(without_dense)} too" if without_dense else ""
+    yield f"{network}, {classes} classes, width {width}, {built_in}: {destination}{hint}"
 
 
 def _counts(level: int, mask: PyTree) -> dict[str, Any]:
-    kept, total = int(sparsity.kept(mask)), sparsity.total(mask)
+    kept = int(sparsity.kept(mask))
+    total = sparsity.total(mask)
     return {"level": level, "kept": kept, "total": total, "density": kept / total}
 
 
@@ -77,8 +78,8 @@ def _name(path: Path, source: Path) -> str:
 
 
 @contextlib.contextmanager
-def _in_vain() -> Iterator[None]:
-    """Lines of levels before it may have been shown already, but all are thrown away."""
+def _nothing_written() -> Iterator[None]:
+    """Adds to errors that nothing was written, since lines of earlier levels may have been printed."""
     try:
         yield
     except (ValueError, OSError) as error:

@@ -1,4 +1,4 @@
-"""Names and axes: arrays as PyTorch's `state_dict` has them, both ways. PyTorch itself is not needed."""
+"""Conversion between variables and PyTorch state dicts: names and axes. PyTorch is not required."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -26,13 +26,13 @@ FORMS = ("pruned", "plain")
 
 
 def torch_keys(variables: Variables) -> Variables:
-    """Names every array as a state dict would: `layer1_0/conv1/kernel` is `layer1.0.conv1.weight`.
+    """Returns the state-dict name of every array, e.g. `layer1.0.conv1.weight` for `layer1_0/conv1/kernel`.
 
     Args:
-      variables: Of a network in `lpjax.models`.
+      variables: Variables of a network of `lpjax.models`.
 
     Returns:
-      The same tree with a string for every array.
+      A tree of the same structure with a string per array.
 
     Example:
       >>> torch_keys(Variables({'layer1_0': {'bn1': {'scale': np.ones(4)}}}, {})).params
@@ -47,20 +47,21 @@ def torch_keys(variables: Variables) -> Variables:
 
 
 def from_state_dict(variables: Variables, state: Arrays) -> Variables:
-    """Fills a network with the arrays of a state dict.
+    """Converts a state dict to variables.
 
-    Convolutions turn from OIHW to HWIO, linear layers are transposed. Prefixes `module.` and `model.` are stripped;
-    normalization constants and batch counters are ignored; pruned weights are multiplied by their masks.
+    Convolutions are transposed from OIHW to HWIO, and linear layers from out-in to in-out. Prefixes `module.` and
+    `model.` are stripped, normalization constants and batch counters are ignored, and pruned weights are multiplied by
+    their masks.
 
     Args:
-      variables: A network of the same architecture, or its shapes.
+      variables: Variables of the same architecture, or their shapes.
       state: Arrays by name, in PyTorch's layout.
 
     Returns:
-      The network's variables, as numpy arrays of the template's dtypes.
+      Variables of the structure and dtypes of `variables`, as numpy arrays.
 
     Raises:
-      ValueError: If a key is missing, a key is left over, or a shape differs.
+      ValueError: If a key is missing or unknown, or a shape differs.
 
     Example:
       >>> linear = Variables({'fc': {'kernel': np.zeros((3, 2), np.float32)}}, {})
@@ -75,30 +76,31 @@ def from_state_dict(variables: Variables, state: Arrays) -> Variables:
 
     def take(key: str, template: Any) -> np.ndarray:
         if key not in arrays:
-            raise ValueError(f"the state dict lacks {key!r}: it belongs to another architecture")
+            raise ValueError(f"{key!r} is missing in the state dict, which belongs to another architecture")
         wanted = torch_shape(template.shape)
         if arrays[key].shape != wanted:
             raise ValueError(
-                f"{key!r} has shape {arrays[key].shape}, wanted {wanted}: it belongs to another architecture"
+                f"{key!r}: got shape {arrays[key].shape}, expected {wanted}; it belongs to another architecture"
             )
-        return _ours(arrays[key]).astype(template.dtype)
+        return _from_torch(arrays[key]).astype(template.dtype)
 
     filled = jax.tree.map(take, keys, variables)
-    if unused := sorted(set(arrays) - set(jax.tree.leaves(keys))):
-        raise ValueError(f"the state dict holds {unused[0]!r}, which the network lacks: another architecture")
+    unused = sorted(set(arrays) - set(jax.tree.leaves(keys)))
+    if unused:
+        raise ValueError(f"{unused[0]!r} is unknown to the network; the state dict belongs to another architecture")
     return filled
 
 
 def ticket_from_state_dict(variables: Variables, state: Arrays, *, prunable: Prunable = convolution_kernels) -> Ticket:
-    """Fills a ticket with the arrays of a state dict: the inverse of `to_state_dict`.
+    """Converts a state dict to a ticket; the inverse of `to_state_dict`.
 
     Args:
-      variables: A network of the same architecture, or its shapes.
-      state: As for `from_state_dict`; parameters with an `X_mask` are the prunable ones.
-      prunable: Which parameters may be pruned where the state dict has no masks: a dense network.
+      variables: Variables of the same architecture, or their shapes.
+      state: As for `from_state_dict`; the prunable parameters are those with an `X_mask`.
+      prunable: Selects the prunable parameters if the state dict has no masks, i.e. for a dense network.
 
     Returns:
-      The ticket, in numpy arrays.
+      The ticket, as numpy arrays.
 
     Raises:
       ValueError: If the state dict belongs to another architecture.
@@ -114,22 +116,24 @@ def ticket_from_state_dict(variables: Variables, state: Arrays, *, prunable: Pru
     if not masks:
         return Ticket(filled, jax.tree.map(np.asarray, full_mask(variables.params, prunable)))
     keys = torch_keys(variables).params
-    return Ticket(filled, jax.tree.map(lambda key: _ours(masks[key]) if key in masks else np.ones((), bool), keys))
+    return Ticket(
+        filled, jax.tree.map(lambda key: _from_torch(masks[key]) if key in masks else np.ones((), bool), keys)
+    )
 
 
 def to_state_dict(
     ticket: Ticket, *, form: str = "pruned", normalize: tuple[tuple[float, ...], tuple[float, ...]] | None = None
 ) -> dict[str, np.ndarray]:
-    """Writes a ticket as a state dict.
+    """Converts a ticket to a state dict.
 
     Args:
-      ticket: Of a network in `lpjax.models`.
-      form: `'pruned'` has `X_orig` and `X_mask` for what may be pruned, as `torch.nn.utils.prune` leaves a network;
-        `'plain'` has the weights alone. A dense ticket is plain in both.
-      normalize: Mean and standard deviation a channel, for networks that normalize by themselves; None for others.
+      ticket: A ticket of a network of `lpjax.models`.
+      form: `'pruned'` has `X_orig` and `X_mask` for every prunable parameter, like `torch.nn.utils.prune`; `'plain'`
+        has only the weights. A dense ticket is always plain.
+      normalize: Mean and standard deviation per channel, for networks that include normalization; None for others.
 
     Returns:
-      Arrays by name, in PyTorch's layout and order; a wide ResNet's convolutions come before its BatchNorm.
+      Arrays by name, in PyTorch's layout and order; the convolutions of a wide ResNet precede its BatchNorm.
 
     Raises:
       ValueError: If the form is unknown.
@@ -141,34 +145,38 @@ def to_state_dict(
       {'fc.weight_orig': (2, 3), 'fc.weight_mask': (2, 3)}
     """
     one_of("form", form, FORMS)
-    names, mask_names = torch_keys(ticket.variables), torch_keys(ticket.variables).params
-    arrays = {name: _theirs(leaf) for name, leaf in _pairs(names, ticket.variables)}
-    masks = {name: _theirs(leaf) for name, leaf in _pairs(mask_names, ticket.mask) if np.ndim(leaf)}
+    names = torch_keys(ticket.variables)
+    arrays = {name: _to_torch(leaf) for name, leaf in _pairs(names, ticket.variables)}
+    masks = {name: _to_torch(leaf) for name, leaf in _pairs(names.params, ticket.mask) if np.ndim(leaf)}
     if form == "pruned" and not all(mask.all() for mask in masks.values()):
         for name, mask in masks.items():
             arrays[f"{name}_orig"] = arrays.pop(name)
             arrays[f"{name}_mask"] = mask.astype(np.float32)
     for name in [name for name in arrays if name.endswith(".running_var")]:
         arrays[name.replace("running_var", "num_batches_tracked")] = np.zeros((), np.int64)
-    ordered = {name: arrays[name] for name in sorted(arrays, key=_place)}
+    ordered = {name: arrays[name] for name in sorted(arrays, key=_order)}
     if normalize is None:
         return ordered
-    mean, std = (np.asarray(values, np.float32) for values in normalize)
-    constants = {"normalize.mean": mean, "normalize.std": std}
-    return ordered | constants if "features.0.bias" in ordered else constants | ordered  # VGG registers them last
+    mean, std = normalize
+    constants = {"normalize.mean": np.asarray(mean, np.float32), "normalize.std": np.asarray(std, np.float32)}
+    if "features.0.bias" in ordered:  # VGG registers the constants last
+        return ordered | constants
+    return constants | ordered
 
 
 def torch_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Turns the shape of a parameter into PyTorch's: HWIO to OIHW, in-out to out-in."""
+    """Returns the PyTorch shape of a parameter: HWIO to OIHW, in-out to out-in."""
     return tuple(shape[axis] for axis in _TORCH_AXES.get(len(shape), range(len(shape))))
 
 
-def _theirs(array: Any) -> np.ndarray:
+def _to_torch(array: Any) -> np.ndarray:
     host = np.asarray(array)
-    return np.ascontiguousarray(host.transpose(_TORCH_AXES[host.ndim])) if host.ndim in _TORCH_AXES else host
+    if host.ndim not in _TORCH_AXES:
+        return host
+    return np.ascontiguousarray(host.transpose(_TORCH_AXES[host.ndim]))
 
 
-def _ours(array: np.ndarray) -> np.ndarray:
+def _from_torch(array: np.ndarray) -> np.ndarray:
     return array.transpose(_OUR_AXES.get(array.ndim, range(array.ndim)))
 
 
@@ -176,12 +184,12 @@ def _pairs(names: Any, tree: Any) -> Iterable[tuple[str, Any]]:
     return zip(jax.tree.leaves(names), jax.tree.leaves(tree), strict=True)
 
 
-def _place(name: str) -> tuple[list[tuple[int, int, bool]], int]:
-    """Sorts as modules register themselves and their entries: the stem first, shortcuts behind, the head last."""
+def _order(name: str) -> tuple[list[tuple[int, int, bool]], int]:
+    """Sort key for the order in which PyTorch registers modules and their entries."""
     *modules, entry = name.split(".")
-    return [_module_place(module) for module in modules], (*_PARAMETERS, *_BUFFERS).index(entry)
+    return [_module_order(module) for module in modules], (*_PARAMETERS, *_BUFFERS).index(entry)
 
 
-def _module_place(module: str) -> tuple[int, int, bool]:
+def _module_order(module: str) -> tuple[int, int, bool]:
     kind = module.rstrip("0123456789")
     return _MODULES.get(kind, 0), int(module.removeprefix(kind) or 0), kind == "bn"

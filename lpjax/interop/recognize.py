@@ -1,4 +1,4 @@
-"""Which network a state dict belongs to, from its names and shapes."""
+"""Recognition of the architecture of a state dict, from names and shapes."""
 
 import functools
 import inspect
@@ -19,13 +19,13 @@ _HEADS = ("fc.weight", "classifier.weight", "classifier.3.weight")
 
 
 class Architecture(NamedTuple):
-    """A network of `lpjax.models`.
+    """An architecture of `lpjax.models`.
 
     Attributes:
-      model: Its name in `lpjax.models.NAMES`.
-      classes: Outputs.
+      model: Name in `lpjax.models.NAMES`.
+      classes: Number of classes.
       width: Channels of the first convolution.
-      channels: Of an image.
+      channels: Channels of the images.
     """
 
     model: str
@@ -35,17 +35,17 @@ class Architecture(NamedTuple):
 
 
 def recognize(weights: Mapping[str, np.ndarray], model: str = "") -> Architecture:
-    """Finds the network that has exactly these parameters and statistics.
+    """Finds the architecture that has exactly these parameters and statistics.
 
     Args:
-      weights: Arrays by plain names, in PyTorch's layout, as `split_masks` returns them.
-      model: The only name to try; by default all of `lpjax.models.NAMES`.
+      weights: Arrays by name, in PyTorch's layout, from `split_masks`.
+      model: Required name; by default all of `lpjax.models.NAMES` are tried.
 
     Returns:
       The architecture.
 
     Raises:
-      ValueError: If none fits, naming the nearest and the first entry in which it differs.
+      ValueError: If none fits; the message names the nearest one and the first entry that differs.
 
     Example:
       >>> wanted = Architecture('resnet8', classes=10, width=4, channels=3)
@@ -58,22 +58,22 @@ def recognize(weights: Mapping[str, np.ndarray], model: str = "") -> Architectur
     stem = got.get("conv1.weight", got.get("features.0.weight", stem))
     head = next((got[name] for name in _HEADS if name in got), (1,))
     if len(stem) != 4 or stem[0] % 2 or not head:
-        raise ValueError("no network of lpjax fits: there is no first convolution with an even number of channels")
+        raise ValueError("no architecture fits: expected a first convolution with an even number of channels")
     names = (one_of("model", model, models.NAMES),) if model else models.NAMES
     candidates = [Architecture(name, head[0], stem[0], stem[1]) for name in names]
     for candidate in candidates:
         if _shapes(candidate) == got:
             return candidate
     nearest = max(candidates, key=lambda candidate: len(_shapes(candidate).items() & got.items()))
-    raise ValueError(f"no network of lpjax fits: {nearest.model} is nearest, but {_difference(got, _shapes(nearest))}")
+    raise ValueError(f"no architecture fits; the nearest is {nearest.model}, but {_difference(got, _shapes(nearest))}")
 
 
 @functools.cache
 def template(architecture: Architecture) -> Variables:
-    """Builds the shapes of a network.
+    """Computes the shapes of the variables of an architecture.
 
     Args:
-      architecture: Which.
+      architecture: The architecture.
 
     Returns:
       Variables of `jax.ShapeDtypeStruct`.
@@ -86,22 +86,22 @@ def template(architecture: Architecture) -> Variables:
 
 
 def dataset_of(state: Mapping[str, np.ndarray]) -> str | None:
-    """Tells which data set the constants of a network's own normalization are those of.
+    """Returns the data set whose normalization constants a state dict contains.
 
     Args:
       state: Arrays by name, with or without `normalize.mean` and `normalize.std`.
 
     Returns:
-      A name of `lpjax.data.PUBLISHED`, or None without constants.
+      A name of `lpjax.data.PUBLISHED`, or None if there are no constants.
 
     Raises:
-      ValueError: If the constants are of no data set that lpjax knows.
+      ValueError: If the constants are those of no known data set.
 
     Example:
       >>> dataset_of({'normalize.mean': np.array([0.5071, 0.4866, 0.4409]), 'normalize.std': np.ones(3) / 4})
       Traceback (most recent call last):
-      ValueError: it normalizes images by mean 0.5071 0.4866 0.4409, std 0.25 0.25 0.25, which are those of neither cifar10 nor cifar100 nor imagenet2012; lpjax would feed it other images
-    """  # noqa: E501
+      ValueError: normalize: got mean 0.5071 0.4866 0.4409, std 0.25 0.25 0.25, known: cifar10, cifar100, imagenet2012
+    """
     plain = {name.removeprefix("module."): np.ravel(array) for name, array in state.items()}
     if not any(name in plain for name in _CONSTANTS):
         return None
@@ -109,11 +109,11 @@ def dataset_of(state: Mapping[str, np.ndarray]) -> str | None:
     for name, published in data.PUBLISHED.items():
         if mean.shape == std.shape == (3,) and np.allclose((mean, std), published, rtol=0, atol=1e-6):
             return name
-    said = [" ".join(f"{value:.4g}" for value in values) for values in (mean, std)]
-    raise ValueError(
-        f"it normalizes images by mean {said[0]}, std {said[1]}, which are those of neither "
-        f"{' nor '.join(data.PUBLISHED)}; lpjax would feed it other images"
-    )
+    raise ValueError(f"normalize: got mean {_joined(mean)}, std {_joined(std)}, known: {', '.join(data.PUBLISHED)}")
+
+
+def _joined(values: np.ndarray) -> str:
+    return " ".join(f"{value:.4g}" for value in values)
 
 
 def _shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
@@ -127,5 +127,5 @@ def _difference(got: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[i
         if name not in got:
             return f"{name!r} is missing"
         if got[name] != shape:
-            return f"{name!r} has shape {got[name]}, wanted {shape}"
-    return f"{min(set(got) - set(wanted))!r} is none of its entries"
+            return f"{name!r} has shape {got[name]} instead of {shape}"
+    return f"{min(set(got) - set(wanted))!r} is unknown to it"

@@ -54,17 +54,17 @@ def test_replicates_are_seeds_and_the_last_weights_count(touch):
     assert {one.mask.name for one in files.find(source)[1]} == {"mask.pth"}
     assert {seed for seed, _, _ in found(source / "replicate_2")[1]} == {1}
     assert {seed for seed, _, _ in found(source / "replicate_2", seed=5)[1]} == {5}
-    with pytest.raises(ValueError, match="holds several, replicate_1 being seed 0"):
+    with pytest.raises(ValueError, match="--seed: got 5"):
         files.find(source, seed=5)
 
 
 def test_a_level_in_training_is_refused(touch):
     source = openlth(touch, "replicate_1", (0, 1))
     openlth(touch, "replicate_1", (2,), ("model_ep5_it0.pth",))
-    with pytest.raises(ValueError, match="level_2/main ends at epoch 5, iteration 0, others later"):
+    with pytest.raises(ValueError, match=r"level_2/main .*epoch 5, iteration 0"):
         files.find(source)
     (source / "replicate_1/level_1/main/mask.pth").unlink()
-    with pytest.raises(ValueError, match=r"level_1/main has no mask.pth"):
+    with pytest.raises(ValueError, match=r"level_1/main .*mask\.pth"):
         files.find(source)
 
 
@@ -79,16 +79,16 @@ def test_bare_state_dicts_are_levels_in_natural_order(touch):
 def test_one_file_may_name_its_level(touch):
     source = touch("3model_SA_best.pth.tar") / "3model_SA_best.pth.tar"
     assert files.find(source) == ("cifar", [files.Source(0, 3, source)])
-    with pytest.raises(ValueError, match="--level=4 is for bare state dicts"):
+    with pytest.raises(ValueError, match="--level: got 4"):
         files.find(source, level=4)
 
 
 def test_gaps_and_empty_folders_are_refused(touch, tmp_path):
-    with pytest.raises(ValueError, match=r"does not exist; give a folder"):
+    with pytest.raises(ValueError, match="absent does not exist"):
         files.find(tmp_path / "absent")
-    with pytest.raises(ValueError, match="holds no tickets: there is no"):
+    with pytest.raises(ValueError, match=f"{tmp_path}: got no tickets"):
         files.find(touch("notes.txt"))
-    with pytest.raises(ValueError, match=r"level 0 is followed by level 2 \(.*2model_SA_best"):
+    with pytest.raises(ValueError, match=r"level 0 .*level 2 .*2model_SA_best"):
         files.find(touch("0model_SA_best.pth.tar", "2model_SA_best.pth.tar"))
 
 
@@ -111,7 +111,7 @@ def test_epoch_and_accuracy_are_those_of_the_weights(tmp_path, name, content, ep
 
 @pytest.mark.parametrize("content", [[1, 2], {"model_state_dict": STATE}, {"state_dict": 3}, {"fc.weight": "x"}])
 def test_what_is_no_state_dict_is_refused(tmp_path, content):
-    with pytest.raises(ValueError, match=r"net.pth holds no state dict"):
+    with pytest.raises(ValueError, match=r"net\.pth.*state dict"):
         files.read(files.Source(0, 0, tmp_path / "net.pth"), lambda path: content)
 
 
@@ -153,13 +153,13 @@ def test_nothing_that_a_file_holds_is_run(monkeypatch, tmp_path):
     [
         (
             pickle.UnpicklingError("Weights only load failed.\nIn PyTorch 2.6"),
-            "holds Python objects beside",
+            "net.pth: .*Python objects",
         ),
         (
             RuntimeError("PytorchStreamReader failed\nreading"),
-            "it is damaged or none of PyTorch's: Runt",
+            "net.pth: .*RuntimeError",
         ),
-        (EOFError(), "it is damaged or none of PyTorch's: EOFError"),
+        (EOFError(), "net.pth: .*EOFError"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_refused_in_one_line(monkeypatch, tmp_path, error, message):
@@ -176,5 +176,5 @@ def test_a_file_that_cannot_be_read_is_refused_in_one_line(monkeypatch, tmp_path
 def test_without_pytorch_the_command_to_install_it_is_named(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "torch", None)
     for attempt in (lambda: files.load(tmp_path / "net.pth"), lambda: files.save(tmp_path / "net.pth", STATE)):
-        with pytest.raises(ValueError, match=r"; install PyTorch \(pip install torch\)$"):
+        with pytest.raises(ValueError, match="pip install torch"):
             attempt()

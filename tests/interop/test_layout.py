@@ -54,10 +54,10 @@ def test_another_architecture_is_refused_in_one_line(network):
     variables, state = network
     lacking = {name: array for name, array in state.items() if name != "fc.bias"}
     for wrong, message in (
-        (lacking, "lacks 'fc.bias'"),
-        (state | {"x.weight": np.ones(1)}, "holds 'x.weight'"),
-        (state | {"conv1.weight": np.zeros((4, 3, 3, 3))}, r"shape \(4, 3, 3, 3\), wanted \(2, 3, 3, 3\)"),
-        (state | {"fc.weight": np.zeros((100, 8))}, r"shape \(100, 8\), wanted \(3, 8\)"),
+        (lacking, "'fc.bias' is missing"),
+        (state | {"x.weight": np.ones(1)}, "'x.weight' is unknown"),
+        (state | {"conv1.weight": np.zeros((4, 3, 3, 3))}, r"'conv1.weight': .*\(4, 3, 3, 3\).*\(2, 3, 3, 3\)"),
+        (state | {"fc.weight": np.zeros((100, 8))}, r"'fc.weight': .*\(100, 8\).*\(3, 8\)"),
     ):
         with pytest.raises(ValueError, match=message) as refusal:
             from_state_dict(variables, wrong)
@@ -123,5 +123,5 @@ def test_state_dicts_have_as_many_entries_as_the_originals(make_ticket, model, d
 
 
 def test_an_unknown_form_gets_a_suggestion(make_ticket):
-    with pytest.raises(ValueError, match="did you mean 'pruned'"):
+    with pytest.raises(ValueError, match=r"form 'prune'.*'pruned'"):
         to_state_dict(make_ticket(), form="prune")

@@ -30,11 +30,11 @@ def test_every_network_is_recognized_with_its_classes_and_width(name):
 def test_the_nearest_network_is_named_with_what_differs():
     state = weights("resnet20")
     for wrong, message in (
-        (state | {"layer9.0.conv1.weight": np.zeros(1)}, "resnet20 is nearest, but 'layer9.0.conv1.weight' is none of"),
-        ({name: array for name, array in state.items() if name != "bn1.bias"}, "resnet20 .* 'bn1.bias' is missing"),
-        (state | {"bn1.bias": np.zeros(9)}, r"resnet20 .* 'bn1.bias' has shape \(9,\), wanted \(2,\)"),
-        ({"blocks.weight": np.zeros((3, 3))}, "no first convolution"),
-        ({"conv1.weight": np.zeros((3, 3, 3, 3))}, "an even number of channels"),
+        (state | {"layer9.0.conv1.weight": np.zeros(1)}, "resnet20, .*'layer9.0.conv1.weight' is unknown"),
+        ({name: array for name, array in state.items() if name != "bn1.bias"}, "resnet20, .*'bn1.bias' is missing"),
+        (state | {"bn1.bias": np.zeros(9)}, r"resnet20, .*'bn1.bias' has shape \(9,\).*\(2,\)"),
+        ({"blocks.weight": np.zeros((3, 3))}, "first convolution"),
+        ({"conv1.weight": np.zeros((3, 3, 3, 3))}, "even number of channels"),
     ):
         with pytest.raises(ValueError, match=message) as refusal:
             recognize(wrong)
@@ -44,9 +44,9 @@ def test_the_nearest_network_is_named_with_what_differs():
 def test_a_name_is_taken_at_its_word():
     state = weights("resnet20")
     assert recognize(state, "resnet20").model == "resnet20"
-    with pytest.raises(ValueError, match="resnet8 is nearest, but"):
+    with pytest.raises(ValueError, match="nearest is resnet8"):
         recognize(state, "resnet8")
-    with pytest.raises(ValueError, match="did you mean 'resnet8'"):
+    with pytest.raises(ValueError, match=r"model 'resnet9'.*'resnet8'"):
         recognize(state, "resnet9")
 
 
@@ -54,9 +54,9 @@ def test_a_name_is_taken_at_its_word():
 def test_normalization_tells_the_data_set(name):
     mean, std = np.array(data.PUBLISHED[name], np.float32)
     assert dataset_of({"normalize.mean": mean, "module.normalize.std": std.reshape(3, 1, 1)}) == name
-    with pytest.raises(ValueError, match="neither cifar10 nor cifar100"):
+    with pytest.raises(ValueError, match="normalize: got mean"):
         dataset_of({"normalize.mean": mean, "normalize.std": std + 1e-5})
-    with pytest.raises(ValueError, match="neither cifar10 nor cifar100"):
+    with pytest.raises(ValueError, match="normalize: got mean"):
         dataset_of({"normalize.mean": mean})
 
 
