@@ -98,13 +98,13 @@ def test_everything_written_can_be_read(methods, count, levels, crowded):
 
 
 def test_what_cannot_be_drawn_is_refused():
-    with pytest.raises(ValueError, match="got no experiment"):
+    with pytest.raises(ValueError, match="experiment"):
         panels.panels([], ["ticket"])
-    with pytest.raises(ValueError, match="unknown metric 'acuracy'; did you mean 'accuracy'"):
+    with pytest.raises(ValueError, match=r"metric 'acuracy'.*'accuracy'"):
         panels.panels([("", results())], ["ticket"], metric="acuracy")
-    with pytest.raises(ValueError, match="unknown method on validation accuracy 'ticket'"):
+    with pytest.raises(ValueError, match="method on validation accuracy 'ticket'"):
         panels.panels([("", results())], ["ticket"], split="validation")
-    with pytest.raises(ValueError, match="unknown method on test accuracy 'tickets'; did you mean 'ticket'"):
+    with pytest.raises(ValueError, match=r"method on test accuracy 'tickets'.*'ticket'"):
         panels.panels([("", results())], ["tickets"])
 
 

@@ -111,18 +111,16 @@ def test_everything_written_can_be_read(pairs, count, crowded):
 
 
 def test_what_cannot_be_drawn_is_refused():
-    for draw in (
-        lambda: paths.paths([]),
-        lambda: paths.paths([("", table(pairs=0))]),
-        lambda: paths.barriers(heights(0)),
-    ):
-        with pytest.raises(ValueError, match="got no"):
-            draw()
-    with pytest.raises(ValueError, match="unknown setting 'rewind'; did you mean 'rewinding'"):
+    for panels in ([], [("", table(pairs=0))]):
+        with pytest.raises(ValueError, match="path"):
+            paths.paths(panels)
+    with pytest.raises(ValueError, match="barrier"):
+        paths.barriers(heights(0))
+    with pytest.raises(ValueError, match=r"setting 'rewind'.*'rewinding'"):
         paths.paths([("", table().replace({"setting": {"rewinding": "rewind"}}))])
-    with pytest.raises(ValueError, match="unknown metric 'eror'; did you mean 'error'"):
+    with pytest.raises(ValueError, match=r"metric 'eror'.*'error'"):
         paths.barriers(heights(), metric="eror")
-    with pytest.raises(ValueError, match="several values for one seed"):
+    with pytest.raises(ValueError, match="seed, setting, pair and coefficient"):
         paths.paths([("", pd.concat([table(), table()]))])
-    with pytest.raises(ValueError, match="got 2 densities for 3 tickets"):
+    with pytest.raises(ValueError, match=r"2 densities .* 3 tickets"):
         paths.paths([("", table())], densities=[1, 0.8])

@@ -94,9 +94,7 @@ def test_a_ticket_of_lists_comes_back_with_its_mask_in_lists(tmp_path):
 def test_a_ticket_of_another_network_is_refused_by_name(saved):
     params, stats = ticket_of(2.0).variables
     wider = Variables(params | {"dense": {"kernel": jnp.ones((4, 5)), "bias": jnp.ones(5)}}, stats)
-    with pytest.raises(
-        ValueError, match=r"has 'dense/bias' of shape \(3,\), wanted \(5,\): it belongs to another arch"
-    ):
+    with pytest.raises(ValueError, match=r"'dense/bias'.*\(3,\).*\(5,\)"):
         store.restore_ticket(saved, like=wider)
 
 
@@ -120,11 +118,8 @@ def test_where_no_ticket_is_the_error_says_so_in_one_line(directory, tmp_path):
     assert not store.exists(tmp_path / directory)
     with pytest.raises(store.DamagedTicket) as caught:
         store.restore_ticket(tmp_path / directory)
-    message = str(caught.value)
-    assert message == (
-        f"damaged ticket {tmp_path / directory}: nothing whole is there; "
-        "delete that folder and run the same command again: only this ticket is recomputed"
-    )
+    assert str(tmp_path / directory) in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.fixture
@@ -169,13 +164,13 @@ def test_a_further_process_does_not_wait_for_ever(saved, tmp_path, monkeypatch):
     monkeypatch.setattr(jax, "process_index", lambda: 1)
     monkeypatch.setattr(whole, "_PATIENCE", 0.5)
     start = time.monotonic()
-    with pytest.raises(store.DamagedTicket, match="its file _METADATA is missing or not what was saved"):
+    with pytest.raises(store.DamagedTicket, match="_METADATA"):
         store.restore(tmp_path / "ticket")
     assert 0.5 <= time.monotonic() - start < 3
 
 
 def test_a_missing_item_is_named(saved):
-    with pytest.raises(store.DamagedTicket, match="holds mask, params, stats, but no start"):
+    with pytest.raises(store.DamagedTicket, match=r"mask, params, stats, .*start"):
         store.restore(saved, "mask", "start")
 
 

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from lpjax import store
@@ -34,30 +36,30 @@ def test_more_seeds_join_the_directory_and_the_config_lists_them_all(workdir):
 
 def test_another_config_is_refused_naming_what_differs(workdir):
     before = paths.config(workdir).read_bytes()
-    with pytest.raises(ValueError) as caught:  # noqa: PT011 (the whole message is compared)
+    with pytest.raises(ValueError, match=re.escape(str(workdir))) as caught:
         store.claim(workdir, with_imp(levels=5, rewind="0it"))
-    assert str(caught.value) == (
-        f'{workdir} holds another config: imp.levels is 3 there, 5 here; imp.rewind is absent there, "0it" here; '
-        "choose another work directory or restore these fields"
-    )
+    message = str(caught.value)
+    assert "\n" not in message
+    assert set(re.findall(r"imp\.\w+", message)) == {"imp.levels", "imp.rewind"}
+    assert all(value in message for value in ("3", "5", '"0it"'))
     assert paths.config(workdir).read_bytes() == before
 
 
 def test_of_many_differences_five_are_named(workdir):
-    with pytest.raises(ValueError, match=r"f4 is absent there, 4 here and 4 more;") as caught:
+    with pytest.raises(ValueError, match="f4") as caught:
         store.claim(workdir, CONFIG | {f"f{n}": n for n in range(9)})
-    assert "f5" not in str(caught.value)
+    assert re.findall(r"\bf\d", str(caught.value)) == ["f0", "f1", "f2", "f3", "f4"]
 
 
 @pytest.mark.parametrize("change", [{"levels": 3.5}, {"levels": "3"}, {"levels": {}}, {"levels": None}])
 def test_a_value_of_another_kind_is_another_config(change, workdir):
-    with pytest.raises(ValueError, match=r"imp\.levels is 3 there"):
+    with pytest.raises(ValueError, match=r"imp\.levels"):
         store.claim(workdir, with_imp(**change))
 
 
 def test_a_directory_of_other_things_is_refused_and_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("")
-    with pytest.raises(ValueError, match=r"is not empty \('thesis.tex', ...\) and holds no config.json"):
+    with pytest.raises(ValueError, match=r"thesis\.tex.*config\.json"):
         store.claim(tmp_path, CONFIG)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
@@ -70,11 +72,11 @@ def test_hidden_files_do_not_make_a_directory_somebody_elses(tmp_path):
 
 def test_a_file_is_no_work_directory(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ValueError, match=r"cannot use .*file as work directory: File exists; choose another"):
+    with pytest.raises(ValueError, match=r"file.*: File exists"):
         store.claim(tmp_path / "file", CONFIG)
 
 
 def test_a_damaged_config_is_refused(workdir):
     paths.config(workdir).write_text("{")
-    with pytest.raises(ValueError, match=r"config\.json is damaged; put its config\.json back"):
+    with pytest.raises(ValueError, match=r"config\.json"):
         store.claim(workdir, CONFIG)

@@ -27,12 +27,13 @@ def test_a_work_directory_is_created_held_and_left_as_it_was(tmp_path):
 def test_a_second_run_is_refused_in_one_line_that_names_the_first(tmp_path):
     with (
         store.lock(tmp_path),
-        pytest.raises(ValueError, match=rf"in use by process {os.getpid()} on .+ since \d{{4}}-\d\d-\d\d") as refusal,
+        pytest.raises(
+            ValueError, match=rf"{tmp_path}.* process {os.getpid()} on .+ since \d{{4}}-\d\d-\d\d"
+        ) as refusal,
         store.lock(tmp_path),
     ):
         pass
     assert "\n" not in str(refusal.value)
-    assert "choose another work directory" in str(refusal.value)
 
 
 def test_it_is_free_again_after_an_error(tmp_path):
@@ -45,7 +46,7 @@ def test_it_is_free_again_after_an_error(tmp_path):
 def test_a_refused_run_leaves_the_first_one_its_lock(tmp_path):
     with store.lock(tmp_path):
         for _ in range(2):
-            with pytest.raises(ValueError, match="in use"), store.lock(tmp_path):
+            with pytest.raises(ValueError, match=f"{tmp_path}.* process {os.getpid()}"), store.lock(tmp_path):
                 pass
 
 
@@ -76,7 +77,7 @@ def test_other_troubles_of_locking_are_one_line(tmp_path, monkeypatch):
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(fcntl, "flock", failing)
-    with pytest.raises(ValueError, match="Input/output error; choose another"), store.lock(tmp_path):
+    with pytest.raises(ValueError, match=f"{tmp_path}.*Input/output error"), store.lock(tmp_path):
         pass
 
 
@@ -84,7 +85,7 @@ def test_a_disk_without_room_for_a_name_is_one_line_and_nothing_stays_held(tmp_p
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))  # files may be made, but take no byte
     try:
-        with pytest.raises(ValueError, match="File too large; choose another") as refusal, store.lock(tmp_path):
+        with pytest.raises(ValueError, match=f"{tmp_path}.*File too large") as refusal, store.lock(tmp_path):
             pass
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -100,14 +101,14 @@ def test_a_place_where_nothing_can_be_made_is_one_line(number, tmp_path, monkeyp
         raise OSError(number, os.strerror(number), str(path))
 
     monkeypatch.setattr(type(tmp_path), "open", refuse)
-    with pytest.raises(ValueError, match=rf"cannot use .*: {os.strerror(number)}; choose another") as refusal:
+    with pytest.raises(ValueError, match=f"{tmp_path}.*: {os.strerror(number)}") as refusal:
         store.lock(tmp_path).__enter__()
     assert "\n" not in str(refusal.value)
 
 
 def test_a_file_in_the_way_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ValueError, match=r"cannot use .*file as work directory: .*choose another"):
+    with pytest.raises(ValueError, match=f"{tmp_path}/file"):
         store.lock(tmp_path / "file").__enter__()
 
 
@@ -115,7 +116,7 @@ def test_a_file_in_the_way_is_one_line(tmp_path):
 def test_a_killed_process_frees_it_at_once(tmp_path):
     with subprocess.Popen([sys.executable, "-c", HOLDS, str(tmp_path)], stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(ValueError, match=f"in use by process {holder.pid} on"), store.lock(tmp_path):
+        with pytest.raises(ValueError, match=f"process {holder.pid} "), store.lock(tmp_path):
             pass
         holder.send_signal(signal.SIGKILL)
         holder.wait()

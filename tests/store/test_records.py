@@ -39,7 +39,7 @@ def test_an_interrupted_write_keeps_the_old_record(tmp_path, monkeypatch):
     store.write_json(path, {"level": 1})
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full_disk)
-        with pytest.raises(store.CannotWrite, match=r"cannot write .*summary\.json: No space left") as caught:
+        with pytest.raises(store.CannotWrite, match=r"summary\.json: No space left") as caught:
             store.write_json(path, {"level": 2})
     assert "\n" not in str(caught.value)
     assert store.read_json(path) == {"level": 1}
@@ -67,7 +67,7 @@ def test_an_unreadable_record_is_one_clear_line(text, tmp_path):
     path = tmp_path / "summary.json"
     if text is not None:
         path.write_text(text)
-    with pytest.raises(ValueError, match=r"cannot read .*summary\.json") as caught:
+    with pytest.raises(ValueError, match=r"summary\.json") as caught:
         store.read_json(path)
     assert "\n" not in str(caught.value)
 
@@ -100,7 +100,7 @@ def test_a_torn_last_line_is_left_out_and_written_over(torn, tmp_path):
 def test_a_broken_line_before_the_last_is_not_passed_over(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"ep\n{"epoch": 2}\n')
-    with pytest.raises(ValueError, match="holds a line that is no JSON"):
+    with pytest.raises(ValueError, match=r"metrics\.jsonl"):
         store.read_jsonl(path)
 
 
@@ -150,24 +150,24 @@ def test_pandas_reads_the_results_and_takes_the_rows(tmp_path):
 
 
 def test_two_results_of_one_thing_are_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"two results of \(0, 3, 'ticket', 'test', 'accuracy'\): 0.5 and 0.75"):
+    with pytest.raises(ValueError, match=r"\(0, 3, 'ticket', 'test', 'accuracy'\).* 0\.5 .* 0\.75"):
         store.write_results(tmp_path / "results.csv", [ROW._replace(value=0.5), ROW])
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("text", "named"),
     [
         (None, "No such file"),
-        ("", "cannot read results"),
-        ("seed,level\n0,1\n", "its columns are seed,level, wanted seed,level,kept"),
-        (",".join(Result._fields) + "\n0,3,512\n", "cannot read results"),
+        ("", r"results\.csv"),
+        ("seed,level\n0,1\n", r"results\.csv.* seed,level, .*seed,level,kept"),
+        (",".join(Result._fields) + "\n0,3,512\n", r"results\.csv"),
         (",".join(Result._fields) + "\n0,3,many,1000,0.512,ticket,test,accuracy,0.75\n", "'many'"),
     ],
 )
-def test_another_table_is_refused(text, message, tmp_path):
+def test_another_table_is_refused(text, named, tmp_path):
     path = tmp_path / "results.csv"
     if text is not None:
         path.write_text(text)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=named):
         store.read_results(path)
