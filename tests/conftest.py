@@ -1,6 +1,13 @@
-"""Every test runs on eight simulated CPU devices, under strict dtypes, with compiled programs remembered."""
+"""Every test runs on eight simulated CPU devices, under strict dtypes, with a cache of compiled programs on disk.
 
+Compiled programs hold memory too, three or four maps of it each, and a process of Linux may have 65,530 maps. So every
+module's programs are freed when the module ends, and a module that needs too much by itself fails.
+"""
+
+import ctypes
+import gc
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +24,44 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 settings.register_profile("lpjax", deadline=None, max_examples=25, derandomize="CI" in os.environ, print_blob=True)
 settings.load_profile("lpjax")
+
+MAX_MAPS = 20_000
+MAX_RESIDENT_BYTES = 3 * 2**30
+
+
+def memory_use():
+    """Counts this process's memory maps and resident bytes; zeros where there is no /proc."""
+    process = Path("/proc/self")
+    if not (process / "maps").exists():
+        return 0, 0
+    maps = len((process / "maps").read_bytes().splitlines())
+    pages = int((process / "statm").read_text().split()[1])
+    return maps, pages * os.sysconf("SC_PAGESIZE")
+
+
+def free_memory():
+    """Drops compiled programs and gives freed memory back to the system, which malloc does not by itself."""
+    if "jax" in sys.modules:
+        sys.modules["jax"].clear_caches()
+    gc.collect()
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc alone
+        if trim:
+            trim(0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def bounded_memory():
+    """Frees what a module compiled, and fails if the process had grown beyond what it may use."""
+    yield
+    maps, resident = memory_use()
+    free_memory()
+    if maps > MAX_MAPS:
+        pytest.fail(f"this test process has {maps:,} memory maps, at most {MAX_MAPS:,} are allowed; split the module")
+    if resident > MAX_RESIDENT_BYTES:
+        pytest.fail(
+            f"this test process has {resident / 2**30:.1f} GiB resident, at most {MAX_RESIDENT_BYTES / 2**30:.0f} are allowed"
+        )
 
 
 @pytest.fixture(scope="session")
