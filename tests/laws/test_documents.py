@@ -1,4 +1,4 @@
-"""Documents tell the truth: their commands, files and links exist, and the repository speaks of itself alone."""
+"""Documents tell the truth: their commands, files and links exist."""
 
 import importlib.util
 import os
@@ -13,21 +13,6 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "lpjax" / "README.md"]
 DOCUMENTS += sorted((ROOT / "experiments").rglob("*.md"))
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
-FOLDERS = ("lpjax", "configs", "tests", "experiments", ".ci", ".github")
-FILES = sorted(
-    path
-    for path in [*(p for folder in FOLDERS for p in (ROOT / folder).rglob("*")), *ROOT.glob("*")]
-    if path.suffix in {".py", ".sh", ".md", ".txt", ".toml", ".cfg", ".yml", ".lock", ".jinja", ".csv", ".json"}
-    or path.name in {"Makefile", "run", ".gitignore"}
-    if path.is_file() and path != Path(__file__)
-)
-ELSEWHERE = (
-    r"/work/|/root/",
-    r"\bsub-?agents?\b|\bco-?workers?\b|\bassistant\b",
-    r"\b(?:this|an?|previous|earlier|last|next|other) session\b",
-    r"\bissue #?\d+|\bDESIGN\.md\b|\bspecs/",
-    r"https?://(?:localhost|127\.|10\.|192\.168\.)|file://",
-)
 
 
 def name_of(path):
@@ -76,12 +61,6 @@ def test_files_and_links_of_a_document_exist(path):
     missing = [link for link in links if not link.startswith("http") and not (path.parent / link).exists()]
     missing += [name for name in named if not (ROOT / name).exists()]
     assert missing == []
-
-
-@pytest.mark.parametrize("path", FILES, ids=name_of)
-def test_the_repository_speaks_of_itself_alone(path):
-    text = path.read_text()
-    assert [found.group() for pattern in ELSEWHERE for found in re.finditer(pattern, text, re.I)] == []
 
 
 def test_the_metadata_and_the_lock_agree():
