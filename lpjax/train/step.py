@@ -130,7 +130,7 @@ def train_step(
 
     Args:
       apply: The network.
-      optimizer: An optax transform that ends on the mask, e.g. `hold(sgd(...), mask)`.
+      optimizer: An optax transform that ends on the mask, e.g. `lpjax.fixed_mask(sgd(...), mask)`.
       augment: Keys and uint8 images to normalized floats.
       label_smoothing: In [0, 1).
       stats_momentum: `m`; PyTorch's default momentum of 0.1 is 0.9 here.

@@ -19,7 +19,7 @@ from lpjax.train import (
     sgd,
     train_step,
 )
-from lpjax.transforms import hold
+from lpjax.transforms import fixed_mask
 
 KEY = jax.random.key(7)
 STEPS = 3
@@ -30,7 +30,7 @@ def setting(tiny):
     """A masked network with momentum, weight decay and statistics: all that could be multiplied by the device count."""
     mask = full_mask(tiny.variables.params)
     mask["conv"] = jnp.asarray(np.random.default_rng(0).random((3, 3, 1, 4)) < 0.6)
-    optimizer = hold(sgd(learning_rate("step", 0.1, 100, milestones=(2,)), weight_decay=1e-2), mask)
+    optimizer = fixed_mask(sgd(learning_rate("step", 0.1, 100, milestones=(2,)), weight_decay=1e-2), mask)
     start = tiny.variables._replace(params=apply_mask(tiny.variables.params, mask))
 
     def step_of(axis_name):

@@ -10,7 +10,7 @@ import pytest
 
 from lpjax.sparsity import apply_mask, full_mask
 from lpjax.train import cross_entropy, initial_state, learning_rate, sgd, train_step
-from lpjax.transforms import hold
+from lpjax.transforms import fixed_mask
 from lpjax.types import Variables
 
 KEY = jax.random.key(1)
@@ -27,7 +27,7 @@ def assert_equal(tree, other):
 
 def optimizer_of(mask=None):
     tx = sgd(learning_rate("step", 0.1, 100, milestones=(2,)))
-    return tx if mask is None else hold(tx, mask)
+    return tx if mask is None else fixed_mask(tx, mask)
 
 
 @pytest.fixture(scope="module")
