@@ -59,10 +59,9 @@ def test_dense_networks_cost_what_the_papers_say(name, classes, size, expected):
 )
 def test_layers_of_unequal_density_cost_what_the_papers_say(name, classes, size, shares):
     flops, params = of_model(name, classes, size)
-    mask = jax.eval_shape(lambda p: sparsity.full_mask(p, sparsity.kernels), params)
     for density, share in zip((0.2, 0.1, 0.05), shares, strict=True):
-        counts = sparsity.erk(mask, density)
-        sparse = total(jax.tree.map(lambda f, m, n: f * n / m.size, flops, mask, counts))
+        counts = sparsity.erk(params, density, prunable=sparsity.kernels)
+        sparse = total(jax.tree.map(lambda f, p, n: f * n / p.size, flops, params, counts))
         assert sparse / total(flops) == pytest.approx(share, abs=6e-5)
 
 

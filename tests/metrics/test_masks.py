@@ -10,15 +10,15 @@ from lpjax.metrics import exploration_rate, mask_overlap
 
 
 def mask_of(*living, **scalars):
-    return {"w": jnp.asarray(living, bool), "scale": jnp.ones((), bool), **scalars}
+    return {"w": jnp.asarray([living], bool), "scale": jnp.ones(3, bool), **scalars}
 
 
 BITS = hnp.arrays(bool, 12)
 
 
 def test_the_overlap_is_the_jaccard_index_over_all_leaves():
-    mask = {"a": jnp.array([True, True, False]), "b": jnp.array([True, False]), "bias": jnp.array(True)}
-    other = {"a": jnp.array([True, False, True]), "b": jnp.array([True, True]), "bias": jnp.array(True)}
+    mask = {"a": jnp.array([[True, True, False]]), "b": jnp.array([[True, False]]), "bias": jnp.ones(2, bool)}
+    other = {"a": jnp.array([[True, False, True]]), "b": jnp.array([[True, True]]), "bias": jnp.ones(2, bool)}
     assert mask_overlap(mask, other) == 2 / 5
 
 

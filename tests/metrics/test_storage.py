@@ -17,9 +17,10 @@ def test_a_small_leaf_is_counted_by_hand():
 
 def test_leaves_add_up_and_what_is_never_pruned_is_left_out():
     leaf = jnp.eye(5, dtype=bool)
-    one, both = storage({"w": leaf}), storage({"w": leaf, "v": leaf, "scale": jnp.ones((), bool)})
+    one, both = storage({"w": leaf}), storage({"w": leaf, "v": leaf, "scale": jnp.ones(5, bool)})
     assert both == tuple(2 * count for count in one)
-    assert storage({"scale": jnp.ones((), bool)}) == Storage(0, 0, 0)
+    with pytest.raises(ValueError, match="prunable"):
+        storage({"scale": jnp.ones(5, bool)})
 
 
 @pytest.mark.parametrize(("columns", "width"), [(2**16, 2), (2**16 + 1, 4)])
