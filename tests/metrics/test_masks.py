@@ -17,8 +17,8 @@ BITS = hnp.arrays(bool, 12)
 
 
 def test_the_overlap_is_the_jaccard_index_over_all_leaves():
-    mask = {"a": jnp.array([[True, True, False]]), "b": jnp.array([[True, False]]), "bias": jnp.ones(2, bool)}
-    other = {"a": jnp.array([[True, False, True]]), "b": jnp.array([[True, True]]), "bias": jnp.ones(2, bool)}
+    mask = {"a": jnp.array([[True, True, False]]), "c": jnp.array([[True, False]]), "bias": jnp.ones(2, bool)}
+    other = {"a": jnp.array([[True, False, True]]), "c": jnp.array([[True, True]]), "bias": jnp.ones(2, bool)}
     assert mask_overlap(mask, other) == 2 / 5
 
 
