@@ -6,6 +6,7 @@ Which leaves count is said by `prunable` (see `lpjax.sparsity.prunable`). Functi
 scalar `True` in place of a leaf that is never pruned.
 """
 
+import math
 import warnings
 from typing import Any
 
@@ -199,7 +200,8 @@ def total(mask: PyTree, prunable: Prunable = kernels) -> int:
       4
     """
     chosen = prunable_leaves(mask, prunable)
-    return sum(int(jnp.size(leaf)) for leaf, counted in zip(jax.tree.leaves(mask), chosen, strict=True) if counted)
+    leaves = zip(jax.tree.leaves(mask), chosen, strict=True)
+    return sum(math.prod(np.shape(leaf)) for leaf, counted in leaves if counted)
 
 
 def density(mask: PyTree, prunable: Prunable = kernels) -> float:

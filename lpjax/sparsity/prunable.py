@@ -24,7 +24,8 @@ Prunable = Predicate | PyTree
 Stacked = Callable[[str, Any], int] | PyTree | None
 """How many leading axes of a leaf index layers: a predicate (True is 1), a tree of integers, or None for no axis."""
 
-_KERNEL_NAMES = {"kernel", "weight", "weights"}
+_ALWAYS = {"kernel", "lora_a", "lora_b"}  # Flax uses these names for nothing else
+_KERNEL_NAMES = {"weight", "weights"}
 _COLLECTIONS = {"batch_stats", "stats", "cache", "intermediates", "losses"}  # of a linen variables dict, or of lpjax's
 _NEVER = {"norm", "layernorm", "batchnorm", "groupnorm", "rmsnorm", "instancenorm", "ln", "bn", "gn"}
 _NEVER |= {"embed", "embeds", "embedding", "embeddings", "embedder", "emb", "wte", "wpe"}
@@ -56,7 +57,7 @@ def kernels(path: str, leaf: Any) -> bool:
     *parents, name = path.lower().split("/")
     if len(shape) < 2 or (parents and parents[0] in _COLLECTIONS):
         return False
-    if name == "kernel":  # Flax uses this name for nothing else
+    if name in _ALWAYS:
         return True
     words = _words(name)
     if words & (_NO_KERNEL | _NEVER) or name in _NO_KERNEL:

@@ -17,7 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from lpjax.sparsity.prunable import Prunable, as_tree, kernels, prunable_leaves
+from lpjax.sparsity.masks import kept_per_leaf
+from lpjax.sparsity.prunable import Prunable, Stacked, as_tree, kernels, prunable_leaves
 
 PyTree = Any
 
@@ -26,7 +27,13 @@ _LARGE = 2**26  # weights; above, gathering them on every device would cost more
 
 
 def select(
-    scores: PyTree, mask: PyTree, count: jax.Array | int, prunable: Prunable = kernels, *, min_kept: int = 0
+    scores: PyTree,
+    mask: PyTree,
+    count: jax.Array | int,
+    prunable: Prunable = kernels,
+    *,
+    stacked: Stacked = None,
+    min_kept: int = 0,
 ) -> PyTree:
     """Keep the `count` highest-scoring kept weights of the whole tree.
 
@@ -38,7 +45,9 @@ def select(
       mask: A bool tree; only its kept weights can be kept.
       count: How many to keep, traced or not; at most `kept(mask)` (more keeps all).
       prunable: Which leaves are selected from.
-      min_kept: Weights that every leaf keeps at least, as far as it has them; the others share the rest of `count`.
+      stacked: How many leading axes of a leaf index layers, for `min_kept`.
+      min_kept: Weights that every leaf (or layer) keeps at least, as far as it has them; the others share the rest of
+        `count`, which should be large enough for all floors.
 
     Returns:
       A mask with exactly `min(count, kept(mask))` kept prunable weights; other leaves unchanged.
@@ -56,8 +65,9 @@ def select(
     if sum(leaf.rank.size for leaf in leaves) >= 2**31:
         raise ValueError("mask: 2**31 prunable weights or more; prune layer by layer (scope='layerwise')")
     if min_kept:
-        floors = [jnp.minimum(jnp.sum(leaf.kept, dtype=jnp.int32), min_kept) for leaf in leaves]
-        protected = [_keep_best([leaf], floor)[0] for leaf, floor in zip(leaves, floors, strict=True)]
+        kept = jax.tree.leaves(kept_per_leaf(mask, prunable, stacked))
+        floors = [jnp.minimum(n, min_kept) for n, counted in zip(kept, chosen, strict=True) if counted]
+        protected = _keep_best_each(leaves, floors)
         leaves = [leaf.protecting(some) for leaf, some in zip(leaves, protected, strict=True)]
     return _with_leaves(mask, chosen, _keep_best(leaves, count))
 

@@ -100,7 +100,7 @@ def imp(
       scope: `'global'` ranks all weights together, `'layerwise'` those of each leaf (or layer).
       count_rule: How many weights a level keeps: `torch_rule`, `openlth_rule`.
       never_pruned: Weights that `count_rule` counts but nothing prunes; of the whole network, so for scope `'global'`.
-      min_kept: Weights that every leaf (or layer) keeps at least.
+      min_kept: Weights that every leaf (or layer) keeps at least, even where `count_rule` would leave fewer.
       rewind: Whether the next level restarts from the rewind point. False is learning-rate rewinding.
       prunable: Which leaves are pruned: a predicate or a tree of bools.
       stacked: How many leading axes of a leaf index layers; with scope `'layerwise'` every layer has its own count.
@@ -141,11 +141,12 @@ def imp(
 
     def prune(mask: PyTree, scores: PyTree) -> PyTree:
         chosen = tuple(sparsity.prunable_leaves(mask, prunable))
+        before = sparsity.kept_per_leaf(mask, prunable, stacked)
         if scope == "layerwise":
-            before = sparsity.kept_per_leaf(mask, prunable, stacked)
             return _select_per_leaf(scores, mask, jax.tree.map(keep_of_leaf, before), chosen)
-        count = keep(int(sparsity.kept(mask, prunable)))
-        return _select(scores, mask, count, chosen, min_kept)
+        floors = sum(int(np.minimum(counts, min_kept).sum()) for counts in jax.tree.leaves(before))
+        count = max(keep(int(sparsity.kept(mask, prunable))), floors)
+        return _select(scores, mask, count, chosen, tuple(sparsity.stacked_axes(mask, stacked)), min_kept)
 
     def init(params: PyTree, mask: PyTree | None = None) -> IMPState:
         full = sparsity.full_mask(params) if mask is None else sparsity.expand_mask(mask, params)
@@ -181,9 +182,13 @@ def _copy(tree: PyTree) -> PyTree:
     return jax.tree.map(jnp.copy, tree)
 
 
-@partial(jax.jit, static_argnames=("chosen", "min_kept"))
-def _select(scores: PyTree, mask: PyTree, count: int, chosen: tuple[bool, ...], min_kept: int) -> PyTree:
-    return sparsity.select(scores, mask, count, sparsity.as_tree(list(chosen), mask), min_kept=min_kept)
+@partial(jax.jit, static_argnames=("chosen", "axes", "min_kept"))
+def _select(
+    scores: PyTree, mask: PyTree, count: int, chosen: tuple[bool, ...], axes: tuple[int, ...], min_kept: int
+) -> PyTree:
+    prunable = sparsity.as_tree(list(chosen), mask)
+    stacked = sparsity.as_tree(list(axes), mask)
+    return sparsity.select(scores, mask, count, prunable, stacked=stacked, min_kept=min_kept)
 
 
 @partial(jax.jit, static_argnames="chosen")

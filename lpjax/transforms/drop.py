@@ -48,7 +48,9 @@ def smallest_global(update: MaskUpdate, fraction: jax.Array, room: PyTree) -> Py
     most = sum(jnp.sum(leaf) for leaf in jax.tree.leaves(room))
     dropped = jnp.minimum(_share_of(kept, fraction), most)
     scores = sparsity.magnitude(update.params)
-    return sparsity.select(scores, update.mask, kept - dropped, update.prunable, min_kept=update.min_kept)
+    count = kept - dropped
+    floor = update.min_kept
+    return sparsity.select(scores, update.mask, count, update.prunable, stacked=update.stacked, min_kept=floor)
 
 
 def set_rule(update: MaskUpdate, fraction: jax.Array, room: PyTree) -> PyTree:

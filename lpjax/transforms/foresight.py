@@ -40,7 +40,7 @@ def snip(
       density: Share of the prunable weights that is kept, in (0, 1].
       score: `(params, grads) -> scores`, free of NaN.
       prunable: Which leaves are sparse.
-      min_kept: Weights that every leaf keeps at least.
+      min_kept: Weights that every leaf (or layer) keeps at least.
       extra_updates: Steps after which the mask is updated once, by `drop` and `grow`.
       drop: As for `dynamic_sparse`.
       drop_fraction: As for `dynamic_sparse`.
@@ -94,7 +94,8 @@ def snip(
 
         def choose() -> PyTree:
             count = round(density * sparsity.total(params, prunable))
-            return sparsity.select(score(params, grads), state.mask, count, prunable, min_kept=min_kept)
+            scores = score(params, grads)
+            return sparsity.select(scores, state.mask, count, prunable, stacked=stacked, min_kept=min_kept)
 
         choosing = state.step < 0
         mask = lax.cond(choosing, choose, lambda: state.mask)

@@ -22,7 +22,8 @@ def globally(update: MaskUpdate, count: jax.Array) -> PyTree:
       A mask with `count` kept weights.
     """
     scores = sparsity.magnitude(update.params)
-    return sparsity.select(scores, update.mask, count, update.prunable, min_kept=update.min_kept)
+    floor = update.min_kept
+    return sparsity.select(scores, update.mask, count, update.prunable, stacked=update.stacked, min_kept=floor)
 
 
 def in_proportion(update: MaskUpdate, count: jax.Array) -> PyTree:
@@ -40,7 +41,7 @@ def in_proportion(update: MaskUpdate, count: jax.Array) -> PyTree:
     sizes = sparsity.kept_per_leaf(sparsity.full_mask(update.mask), update.prunable, update.stacked)
 
     def keep(size: jax.Array) -> jax.Array:
-        exact = count.astype(jnp.float32) / total * size
+        exact = count.astype(jnp.float32) / total * size.astype(jnp.float32)
         kept = jnp.floor(exact * (1 + jnp.finfo(jnp.float32).eps)).astype(jnp.int32)
         return jnp.maximum(kept, jnp.minimum(size, update.min_kept))
 
