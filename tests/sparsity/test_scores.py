@@ -6,7 +6,7 @@ import numpy as np
 
 from lpjax.sparsity import gradient, magnitude, random, saliency, select
 
-PARAMS = {"a": jnp.array([[1.0, -2.0], [0.0, -0.5]]), "b": jnp.array([3.0])}
+PARAMS = {"a": jnp.array([[1.0, -2.0], [0.0, -0.5]]), "c": jnp.array([3.0])}
 
 
 def test_magnitude_and_gradient_are_absolute_values_in_the_leaves_dtype():
@@ -18,11 +18,11 @@ def test_magnitude_and_gradient_are_absolute_values_in_the_leaves_dtype():
 
 
 def test_saliency_picks_the_weights_that_snip_picks():
-    params = {"w": jnp.array([0.5, -1.0, 2.0, 0.1])}
-    grads = {"w": jnp.array([1.0, -0.2, 0.05, 4.0])}
+    params = {"w": jnp.array([[0.5, -1.0, 2.0, 0.1]])}
+    grads = {"w": jnp.array([[1.0, -0.2, 0.05, 4.0]])}
     scores = saliency(params, grads)
-    np.testing.assert_allclose(scores["w"], [0.5, 0.2, 0.1, 0.4], rtol=1e-6)
-    assert jax.jit(select)(scores, {"w": jnp.ones(4, bool)}, 2)["w"].tolist() == [True, False, False, True]
+    np.testing.assert_allclose(scores["w"][0], [0.5, 0.2, 0.1, 0.4], rtol=1e-6)
+    assert jax.jit(select)(scores, {"w": jnp.ones((1, 4), bool)}, 2)["w"].tolist() == [[True, False, False, True]]
 
 
 def test_random_scores_follow_the_key_and_differ_between_leaves_of_one_shape():

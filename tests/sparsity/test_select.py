@@ -1,5 +1,8 @@
 """Selection answers as a stable ascending sort would, exactly, under every transformation of JAX."""
 
+import importlib
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,12 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from lpjax.sparsity import kept, magnitude, select, select_per_leaf
+from lpjax.sparsity import all_leaves, magnitude
+from lpjax.sparsity import kept as kept_of
+from lpjax.sparsity import select as select_leaves
+from lpjax.sparsity import select_per_leaf as select_each_leaf
 
-SHAPES = {"a": (2, 3), "b": [(4,), (2, 1, 2)]}
+MODULE = importlib.import_module("lpjax.sparsity.select")  # the package's name for it is the function
 SIZE = 14
 TIED = st.sampled_from([0.0, -0.0, 1.0, -1.0, 0.5, np.inf, -np.inf, 1e-40, 2e-40, -1e-40, 3e38])
-jitted = jax.jit(select)
+# Vectors are leaves like others here; a scalar is a leaf that is never pruned.
+select = partial(select_leaves, prunable=all_leaves)
+select_per_leaf = partial(select_each_leaf, prunable=all_leaves)
+kept = partial(kept_of, prunable=all_leaves)
+jitted = jax.jit(select, static_argnames="min_kept")
 jitted_per_leaf = jax.jit(select_per_leaf)
 
 
@@ -28,9 +38,9 @@ def flat_of(tree):
 
 
 def by_sorting(scores, mask, count):
-    """The definition: of the living, in tree and row-major order, the lowest die first and ties by index."""
-    living = np.flatnonzero(mask)
-    order = living[np.argsort(scores[living], kind="stable")]
+    """The definition: of the kept, in tree and row-major order, the lowest are dropped first and ties by index."""
+    candidates = np.flatnonzero(mask)
+    order = candidates[np.argsort(scores[candidates], kind="stable")]
     answer = np.zeros_like(mask)
     answer[order[max(len(order) - count, 0) :]] = True
     return answer
@@ -255,15 +265,120 @@ def test_per_leaf_one_trace_serves_every_budget():
     assert len(traces) == 1
 
 
-def test_a_program_does_not_grow_with_a_loop_for_every_leaf():
+@pytest.mark.parametrize(
+    ("function", "budget", "loops"),
+    [(select, 40, 2), (select_per_leaf, [2] * 20, 2), (partial(select, min_kept=1), 40, 4)],
+)
+def test_a_program_does_not_grow_with_a_loop_for_every_leaf(function, budget, loops):
     scores = [jnp.arange(4.0)] * 20
     mask = [jnp.ones(4, bool)] * 20
-    text = jax.jit(select_per_leaf).lower(scores, mask, [2] * 20).as_text()
-    assert text.count("stablehlo.while") <= 2
+    text = jax.jit(function).lower(scores, mask, budget).as_text()
+    assert text.count("stablehlo.while") <= loops
 
 
-def test_a_tree_without_prunable_leaves_is_left_alone():
-    mask = {"bias": jnp.array(True)}
-    for answer in (select({"bias": jnp.ones(3)}, mask, 1), select_per_leaf({"bias": jnp.ones(3)}, mask, {"bias": 0})):
-        assert answer["bias"].shape == ()
-        assert bool(answer["bias"])
+@pytest.mark.parametrize("function", [select_leaves, select_each_leaf])
+def test_a_tree_without_prunable_leaves_is_refused_with_its_paths(function):
+    mask = {"head": {"bias": jnp.ones(3, bool)}}
+    with pytest.raises(ValueError, match=r"prunable: .*head/bias"):
+        function({"head": {"bias": jnp.ones(3)}}, mask, {"head": {"bias": 0}})
+
+
+@pytest.mark.parametrize("prunable", [lambda path, leaf: path == "v", {"v": True, "w": False}])
+def test_only_leaves_that_are_said_to_be_prunable_are_cut(prunable):
+    scores = {"v": jnp.array([[3.0, 1.0, 2.0]]), "w": jnp.full((1, 3), jnp.nan)}
+    mask = {"v": jnp.ones((1, 3), bool), "w": jnp.array([[True, False, True]])}
+    for answer in (
+        select_leaves(scores, mask, 2, prunable),
+        select_each_leaf(scores, mask, {"v": 2, "w": 0}, prunable),
+    ):
+        assert answer["v"].tolist() == [[True, False, True]]
+        assert answer["w"].tolist() == [[True, False, True]]
+
+
+def in_place(function):
+    """Compiles a selection that compares leaves where they are, as it does for large trees."""
+
+    def traced(*args, **kwargs):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(MODULE, "_LARGE", 0)
+            return function(*args, **kwargs)
+
+    return jax.jit(traced, static_argnames="min_kept")
+
+
+in_place_jitted = in_place(select)
+in_place_per_leaf = in_place(select_per_leaf)
+
+
+def test_leaves_in_place_are_cut_by_another_program_than_packed_ones():
+    scores, mask = [jnp.ones((3, 5)), jnp.ones((4, 2))], [jnp.ones((3, 5), bool), jnp.ones((4, 2), bool)]
+    for function, budget in ((select, 9), (select_per_leaf, [4, 5])):
+        packed = jax.jit(function).lower(scores, mask, budget).as_text()
+        apart = in_place(function).lower(scores, mask, budget).as_text()
+        assert f"x{MODULE._WIDTH}x" in packed
+        assert f"x{MODULE._WIDTH}x" not in apart
+
+
+@given(scores_of(np.float32, 32), masks, counts)
+@settings(deadline=None, max_examples=40)
+def test_packed_and_in_place_selection_agree_bit_for_bit(scores, mask, count):
+    check(scores, mask, count, in_place_jitted)
+    trees = tree_of(scores, np.float32(7)), tree_of(mask, np.True_)
+    np.testing.assert_array_equal(flat_of(in_place_jitted(*trees, count)), flat_of(jitted(*trees, count)))
+
+
+@given(scores_of(np.float32, 32), masks, st.tuples(st.integers(0, 7), st.integers(0, 5), st.integers(0, 5)))
+@settings(deadline=None, max_examples=30)
+def test_packed_and_in_place_selection_per_leaf_agree_bit_for_bit(scores, mask, budget):
+    trees = tree_of(scores, np.float32(7)), tree_of(mask, np.True_)
+    counts = {"a": budget[0], "b": [0, budget[1], budget[2]]}
+    np.testing.assert_array_equal(flat_of(in_place_per_leaf(*trees, counts)), flat_of(jitted_per_leaf(*trees, counts)))
+
+
+def with_floors(scores, mask, count, min_kept):
+    """The definition: every leaf keeps its best `min_kept`, and the best of all others fill up the count."""
+    sizes = [6, 4, 4]
+    ends = np.cumsum(sizes)[:-1]
+    parts = zip(np.split(scores, ends), np.split(mask, ends), strict=True)
+    protected = np.concatenate([by_sorting(score, kept, min_kept) for score, kept in parts])
+    return protected | by_sorting(scores, mask & ~protected, count - protected.sum())
+
+
+@given(scores_of(np.float32, 32), masks, counts, st.sampled_from([1, 3]))
+@settings(deadline=None, max_examples=60)
+def test_min_kept_protects_the_best_of_every_leaf_and_the_total_stays_exact(scores, mask, count, min_kept):
+    trees = tree_of(scores, np.float32(7)), tree_of(mask, np.True_)
+    for function in (jitted, in_place_jitted):
+        answer = flat_of(function(*trees, count, min_kept=min_kept))
+        assert answer.sum() == min(count, mask.sum())
+        assert not (answer & ~mask).any()
+        floors = sum(min(min_kept, part.sum()) for part in np.split(mask, [6, 10]))
+        if count >= floors:
+            np.testing.assert_array_equal(answer, with_floors(scores, mask, count, min_kept))
+
+
+def test_min_kept_holds_in_every_stacked_layer():
+    scores = {"v": jnp.full((2, 2), 9.0), "w": jnp.stack([jnp.arange(4.0).reshape(2, 2) + 10 * n for n in range(3)])}
+    mask = {"v": jnp.ones((2, 2), bool), "w": jnp.ones((3, 2, 2), bool)}
+    per_leaf = jitted(scores, mask, 6, min_kept=1)
+    assert per_leaf["w"].sum((1, 2)).tolist() == [0, 1, 4]
+    by_layer = partial(select, stacked={"v": 0, "w": 1}, min_kept=1)
+    for function in (jax.jit(by_layer), in_place(by_layer)):
+        per_layer = function(scores, mask, 6)
+        assert per_layer["w"].sum((1, 2)).tolist() == [1, 1, 3]
+        assert int(per_layer["v"].sum()) == 1
+
+
+@given(hnp.arrays(np.float32, (3, 2, 4), elements=TIED.map(np.float32)), hnp.arrays(bool, (3, 2, 4)), st.data())
+@settings(deadline=None, max_examples=30)
+def test_layers_stacked_in_one_leaf_are_each_cut_on_their_own(scores, mask, data):
+    budget = data.draw(st.lists(st.integers(0, 9), min_size=3, max_size=3))
+    other = data.draw(st.integers(0, 9))
+    single = {"v": scores[0], "w": scores}, {"v": mask[0], "w": mask}
+    counts = {"v": other, "w": np.array(budget, np.int32)}
+    for function in (jitted_per_leaf, in_place_per_leaf):
+        answer = function(*single, counts)
+        np.testing.assert_array_equal(np.ravel(answer["v"]), by_sorting(scores[0].ravel(), mask[0].ravel(), other))
+        for layer, count in enumerate(budget):
+            expected = by_sorting(scores[layer].ravel(), mask[layer].ravel(), count)
+            np.testing.assert_array_equal(np.ravel(answer["w"][layer]), expected)

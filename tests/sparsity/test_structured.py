@@ -1,14 +1,16 @@
-"""So many of every few neighbors live, exactly, whatever the shape."""
+"""So many of every few consecutive inputs are kept, exactly, whatever the shape."""
 
+import flax.linen
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from lpjax.sparsity import kept, select_n_of_m
+from lpjax.sparsity import all_leaves, kept, select_n_of_m, ungrouped
 
 TIED = st.sampled_from([0.0, -0.0, 1.0, 2.0, -1.0, np.inf, -np.inf, 1e-40])
 patterns = st.sampled_from([(1, 2), (2, 4), (1, 4), (4, 4), (3, 8)])
@@ -16,10 +18,10 @@ jitted = jax.jit(select_n_of_m, static_argnums=(2, 3))
 
 
 def by_sorting(scores, mask, n):
-    """The definition, for one group: of the living, all but the last `n` of a stable ascending sort die."""
-    living = np.flatnonzero(mask)
+    """The definition, for one group: of the kept, all but the last `n` of a stable ascending sort are dropped."""
+    candidates = np.flatnonzero(mask)
     answer = np.zeros_like(mask)
-    answer[living[np.argsort(scores[living], kind="stable")][-n:]] = True
+    answer[candidates[np.argsort(scores[candidates], kind="stable")][-n:]] = True
     return answer
 
 
@@ -55,14 +57,22 @@ def test_an_input_axis_that_does_not_divide_keeps_all_it_has():
     rng = np.random.default_rng(1)
     scores = {name: np.ones(shape, np.float32) for name, shape in shapes.items()}
     mask = {name: rng.random(shape) < 0.5 for name, shape in shapes.items()}
-    jax.tree.map(np.testing.assert_array_equal, jitted(scores, mask, 2, 4), mask)
+    answer = select_n_of_m(scores, mask, 2, 4, prunable=all_leaves)
+    jax.tree.map(np.testing.assert_array_equal, answer, mask)
+    assert ungrouped(mask, 4, prunable=all_leaves) == shapes
+    assert ungrouped(mask, 4) == {name: shapes[name] for name in ("stem", "depthwise")}
 
 
-def test_leaves_that_are_never_pruned_stay_scalar_and_their_scores_do_not_matter():
-    mask = {"bias": jnp.array(True), "w": jnp.ones((4, 1), bool)}
-    scores = {"bias": jnp.full(5, jnp.nan), "w": jnp.array([[3.0], [1.0], [2.0], [4.0]])}
+def test_leaves_that_are_never_pruned_stay_as_they_are_and_their_scores_do_not_matter():
+    mask = {"bias": jnp.array([True, False]), "scalar": jnp.array(True), "w": jnp.ones((4, 1), bool)}
+    scores = {
+        "bias": jnp.full(2, jnp.nan),
+        "scalar": jnp.full(5, jnp.nan),
+        "w": jnp.array([[3.0], [1.0], [2.0], [4.0]]),
+    }
     answer = jitted(scores, mask, 2, 4)
-    assert answer["bias"].shape == ()
+    assert answer["bias"].tolist() == [True, False]
+    assert answer["scalar"].shape == ()
     assert answer["w"].ravel().tolist() == [True, False, False, True]
 
 
@@ -91,8 +101,57 @@ def test_float64_scores_that_float32_cannot_tell_apart_are_told_apart():
 
 
 @pytest.mark.parametrize(("n", "m"), [(0, 4), (5, 4), (-1, 2)])
-def test_a_choice_that_is_none_is_refused_in_one_line(n, m):
-    with pytest.raises(
-        ValueError, match=rf"^{n} of {m} is no choice of neighbors; give 1 <= n <= m, such as n=2, m=4$"
-    ):
+def test_a_choice_of_too_few_or_too_many_is_refused(n, m):
+    with pytest.raises(ValueError, match=rf"^n, m: got {n} of {m}"):
         select_n_of_m({"w": jnp.ones((4, 1))}, {"w": jnp.ones((4, 1), bool)}, n, m)
+
+
+LAYERS = {  # path: shape, axes of inputs
+    "dense/kernel": ((8, 6), (0,)),
+    "conv/kernel": ((3, 3, 8, 2), (2,)),
+    "attention/query/kernel": ((8, 3, 5), (0,)),
+    "attention/key/kernel": ((8, 3, 5), (0,)),
+    "attention/value/kernel": ((8, 3, 5), (0,)),
+    "attention/out/kernel": ((2, 6, 5), (0, 1)),
+    "stack/attention/query/kernel": ((3, 8, 2, 3), (1,)),
+    "stack/attention/out/kernel": ((3, 2, 2, 5), (1, 2)),
+    "linear/weight": ((6, 8), (1,)),
+    "convolution/weight": ((2, 8, 3, 3), (1,)),
+}
+
+
+@pytest.mark.parametrize("path", LAYERS)
+def test_groups_lie_along_the_inputs_of_every_kind_of_layer(path):
+    shape, axes = LAYERS[path]
+    scores = np.random.default_rng(4).permutation(np.prod(shape)).reshape(shape).astype(np.float32)
+    tree, mask = scores, np.ones(shape, bool)
+    for key in reversed(path.split("/")):
+        tree, mask = {key: tree}, {key: mask}
+    (answer,) = jax.tree.leaves(select_n_of_m(tree, mask, 2, 4))
+
+    def groups(array):
+        last = tuple(range(-len(axes), 0))
+        return np.moveaxis(np.asarray(array), axes, last).reshape(-1, 4)
+
+    assert (groups(answer).sum(1) == 2).all()
+    for chosen, score in zip(groups(answer), groups(scores), strict=True):
+        assert score[chosen].min() > score[~chosen].max()
+    assert ungrouped(mask) == {}
+
+
+def test_attention_of_linen_and_nnx_is_grouped_along_inputs_and_what_is_not_is_listed():
+    attention = flax.linen.MultiHeadDotProductAttention(num_heads=3, qkv_features=6, out_features=5)
+    linen = jax.eval_shape(attention.init, jax.random.key(0), jnp.zeros((1, 7, 8)))["params"]
+    module = nnx.eval_shape(lambda: nnx.MultiHeadAttention(3, 8, 6, 5, decode=False, rngs=nnx.Rngs(0)))
+    for params in (linen, nnx.state(module, nnx.Param)):
+        # Eight features come in; three heads of two make six outputs, which fours do not divide.
+        assert ungrouped(params) == {"out/kernel": (3, 2, 5)}
+        assert ungrouped(params, 2) == {}
+
+
+def test_inputs_may_be_said():
+    scores = {"w": jnp.array([[3.0, 1.0, 2.0, 4.0]])}
+    mask = {"w": jnp.ones((1, 4), bool)}
+    answer = select_n_of_m(scores, mask, inputs=lambda path, leaf: (1,))
+    assert answer["w"].tolist() == [[True, False, False, True]]
+    assert ungrouped(mask, inputs=lambda path, leaf: None) == {"w": (1, 4)}
