@@ -18,48 +18,48 @@ def test_the_defaults_are_sound():
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "message"),
+    ("field", "value", "named"),
     [
-        ("model", "vgg61", "did you mean 'vgg16'"),
-        ("dtype", "float8", "unknown dtype"),
-        ("train.schedule", "stpe", "did you mean 'step'"),
-        ("train.duration", "182", "epochs as '182ep'"),
-        ("train.duration", "0ep", "one epoch"),
-        ("train.momentum", 1.0, r"in \[0, 1\)"),
-        ("train.learning_rate", 0.0, "above 0"),
-        ("train.batch_size", 0, "1 or more"),
-        ("imp.prune_fraction", 1.5, r"in \(0, 1\)"),
-        ("imp.prune_fraction", 0.0, r"in \(0, 1\)"),
-        ("imp.rewind", "nine", "is none"),
-        ("imp.scope", "local", "unknown imp.scope"),
-        ("imp.score", "magnitud", "did you mean 'magnitude'"),
-        ("imp.rule", "keras", "choose one of openlth, torch"),
-        ("imp.ticket", "first", "choose one of best, last"),
-        ("imp.prunable", "dense", "path:REGEX"),
-        ("imp.levels", 0, "1 or more"),
-        ("pool.methods", ("interpolatoin",), "did you mean 'interpolation'"),
-        ("pool.coefficients", (0.5, 1.5), "holds 1.5"),
-        ("pool.coefficients", (), "one or more"),
-        ("pool.recalibrate", "some", "or 'full'"),
-        ("pool.recalibrate", "0", "or 'full'"),
-        ("pool.methods", ("swa", "swa"), "names one twice"),
-        ("pool.coefficients", ("a",), "holds a"),
-        ("imp.prunable", "path:(", "no regular expression"),
-        ("imp.levls", 3, "did you mean 'imp.levels'"),
-        ("train.milestones", (91,), "epochs as '182ep'"),
-        ("width", 3, "even number"),
-        ("seeds", (0, "a"), "different integers"),
-        ("pool.accept", "=>", "unknown pool.accept"),
-        ("pool.chunk", 0, "1 or more"),
-        ("seeds", (), "one or more"),
-        ("seeds", (1, 1), "different"),
-        ("validation", 0, "1 or more"),
+        ("model", "vgg61", "model 'vgg61'"),
+        ("dtype", "float8", "dtype 'float8'"),
+        ("train.schedule", "stpe", "schedule 'stpe'"),
+        ("train.duration", "182", r"duration.*'182'"),
+        ("train.duration", "0ep", "train.duration"),
+        ("train.momentum", 1.0, "train.momentum"),
+        ("train.learning_rate", 0.0, "train.learning_rate"),
+        ("train.batch_size", 0, "train.batch_size"),
+        ("imp.prune_fraction", 1.5, "prune_fraction"),
+        ("imp.prune_fraction", 0.0, "prune_fraction"),
+        ("imp.rewind", "nine", r"duration.*'nine'"),
+        ("imp.scope", "local", "imp.scope"),
+        ("imp.score", "magnitud", "'magnitud'"),
+        ("imp.rule", "keras", "rule 'keras'"),
+        ("imp.ticket", "first", "ticket 'first'"),
+        ("imp.prunable", "dense", "imp.prunable"),
+        ("imp.levels", 0, "imp.levels"),
+        ("pool.methods", ("interpolatoin",), "'interpolatoin'"),
+        ("pool.coefficients", (0.5, 1.5), "1.5"),
+        ("pool.coefficients", (), "pool.coefficients"),
+        ("pool.recalibrate", "some", "pool.recalibrate"),
+        ("pool.recalibrate", "0", "pool.recalibrate"),
+        ("pool.methods", ("swa", "swa"), "pool.methods"),
+        ("pool.coefficients", ("a",), "pool.coefficients"),
+        ("imp.prunable", "path:(", "imp.prunable"),
+        ("imp.levls", 3, r"imp.levls.*imp.levels"),
+        ("train.milestones", (91,), r"duration.*91"),
+        ("width", 3, "width"),
+        ("seeds", (0, "a"), "seeds"),
+        ("pool.accept", "=>", "pool.accept"),
+        ("pool.chunk", 0, "pool.chunk"),
+        ("seeds", (), "seeds"),
+        ("seeds", (1, 1), "seeds"),
+        ("validation", 0, "validation"),
     ],
 )
-def test_a_setting_that_cannot_work_is_refused_in_one_line(field, value, message):
+def test_a_setting_that_cannot_work_is_refused_in_one_line(field, value, named):
     config = run.default_config()
     set_field(config, field, value)
-    with pytest.raises(ValueError, match=message) as refusal:
+    with pytest.raises(ValueError, match=named) as refusal:
         run.check(config)
     assert "\n" not in str(refusal.value)
 
@@ -67,7 +67,7 @@ def test_a_setting_that_cannot_work_is_refused_in_one_line(field, value, message
 def test_a_config_that_lacks_a_field_is_refused():
     config = run.default_config()
     del config.imp["rewind"]
-    with pytest.raises(ValueError, match=r"lacks 'imp\.rewind'"):
+    with pytest.raises(ValueError, match=r"imp\.rewind"):
         run.check(config)
 
 
@@ -75,7 +75,7 @@ def test_more_levels_than_weights_are_refused_before_training(tmp_path):
     config = run.default_config()
     config.dataset, config.validation, config.model = "digits", 500, "resnet8"
     config.imp.prune_fraction = 0.99
-    with pytest.raises(ValueError, match="leaves no weight; ask for fewer"):
+    with pytest.raises(ValueError, match="level"):
         run.run(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()  # a mistake binds no work directory
 
@@ -88,5 +88,5 @@ def test_a_rewind_point_beyond_training_is_refused(tmp_path):
     config.train.duration = "3ep"
     config.train.milestones = ()
     config.imp.rewind = "9ep"
-    with pytest.raises(ValueError, match="not before the end of training"):
+    with pytest.raises(ValueError, match=r"imp\.rewind"):
         run.run(config, tmp_path / "run")
