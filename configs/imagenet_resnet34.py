@@ -33,7 +33,7 @@ def get_config() -> ConfigDict:
     config.imp.levels = 9
     config.imp.rewind = "5ep"
     config.imp.prunable = "kernels"  # the classifier too
-    config.imp.rule = "openlth"
+    config.imp.count_rule = "openlth"
     config.imp.ticket = "last"
     config.imp.dense = "rewound"
     return config

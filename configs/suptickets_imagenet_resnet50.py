@@ -36,7 +36,7 @@ def get_config(argument: str = "rigl,0.8") -> ConfigDict:
     config.train.weight_decay = 1e-4
     config.train.label_smoothing = 0.1
     config.sparse.drop_schedule = "cosine"
-    config.sparse.thin_until = "30ep"
+    config.sparse.prune_until = "30ep"
     config.superpose.low, config.superpose.high = 1e-4, 5e-4
     config.pool.recalibrate = "4096"  # images on the devices; all would not fit
     return config

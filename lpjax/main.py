@@ -11,7 +11,6 @@ from typing import NoReturn
 
 import jax
 
-from lpjax.choices import one_of
 from lpjax.command import USER_MISTAKE, extra
 
 with extra("run", command=__name__ == "__main__"):
@@ -19,7 +18,7 @@ with extra("run", command=__name__ == "__main__"):
     from ml_collections import config_flags
 
     from lpjax import report
-    from lpjax.run import Agreed, Preempted, default_config, fields, join, on_notice, remember_compilations, run, told
+    from lpjax.run import Agreed, Preempted, ensure_known, join, on_notice, remember_compilations, run, told
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "A file of configs/, or one like them.", lock_config=True)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Where everything is kept; the same command again resumes.")
@@ -94,11 +93,10 @@ def parse(argv: Sequence[str]) -> list[str]:
 
 
 def _unknown_field(argv: Sequence[str]) -> str:
-    known = fields(default_config())
     try:
         for argument in argv:
             if argument.startswith("--config."):
-                one_of("config field", argument.removeprefix("--config.").split("=")[0], known)
+                ensure_known(argument.removeprefix("--config.").split("=")[0])
     except ValueError as error:
         return str(error)
     return ""

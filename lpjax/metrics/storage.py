@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from lpjax import sparsity
+
 PyTree = Any
 
 
@@ -23,7 +25,7 @@ class Storage(NamedTuple):
     csr: int
 
 
-def storage(mask: PyTree, bytes_per_value: int = 4) -> Storage:
+def storage(mask: PyTree, bytes_per_value: int = 4, *, prunable: sparsity.Prunable = sparsity.kernels) -> Storage:
     """Counts the bytes of the prunable weights under a mask; not jittable.
 
     For CSR, a leaf is a matrix whose rows are the output channels (the last axis of `[kh, kw, in, out]`), and whose
@@ -31,24 +33,29 @@ def storage(mask: PyTree, bytes_per_value: int = 4) -> Storage:
     largest one fits, otherwise of 32 bits.
 
     Args:
-      mask: A total mask.
+      mask: A bool tree.
       bytes_per_value: Bytes per weight, e.g. 4 for float32, 2 for bfloat16.
+      prunable: Which leaves count.
 
     Returns:
       Bytes summed over the prunable leaves.
 
     Example:
-      >>> diagonal = {'w': jnp.eye(4, 2, dtype=bool), 'b': jnp.array(True)}
+      >>> diagonal = {'w': jnp.eye(4, 2, dtype=bool), 'b': jnp.ones(2, bool)}
       >>> storage(diagonal)
       Storage(dense=32, bitmask=9, csr=18)
 
     References:
       Buluç et al., SPAA 2009 (CSR).
     """
-    kept = jax.device_get(jax.tree.map(lambda m: jnp.sum(m, dtype=jnp.int32), mask))
-    leaves = zip(jax.tree.leaves(mask), map(int, jax.tree.leaves(kept)), strict=True)
-    each = [_leaf(jnp.shape(m), count, bytes_per_value) for m, count in leaves if jnp.ndim(m)]
-    return Storage(*map(sum, zip(*each, strict=True))) if each else Storage(0, 0, 0)
+    counts = jax.device_get(jax.tree.leaves(sparsity.kept_per_leaf(mask, prunable)))
+    flags = sparsity.prunable_leaves(mask, prunable)
+    sizes = [
+        _leaf(jnp.shape(leaf), int(count), bytes_per_value)
+        for leaf, count, counted in zip(jax.tree.leaves(mask), counts, flags, strict=True)
+        if counted
+    ]
+    return Storage(*map(sum, zip(*sizes, strict=True)))
 
 
 def _leaf(shape: tuple[int, ...], kept: int, width: int) -> Storage:

@@ -11,7 +11,7 @@ from lpjax.run import progress
 from lpjax.run.arms import arms
 from lpjax.run.check import check
 from lpjax.run.compilation import remember_compilations
-from lpjax.run.config import FREE, GROWING, default_config, fields, resolve
+from lpjax.run.config import FREE, GROWING, default_config, ensure_known, fields, resolve, with_new_names
 from lpjax.run.corruptions import evaluate_corruptions, find_corruptions, gather_corruptions
 from lpjax.run.evaluate import evaluate_seed, gather
 from lpjax.run.imp import find_tickets
@@ -29,6 +29,7 @@ __all__ = [
     "Preempted",
     "check",
     "default_config",
+    "ensure_known",
     "fields",
     "join",
     "on_notice",
@@ -101,7 +102,8 @@ def _write_results(workdir: Path, levels: int) -> None:
 
 
 def _claim(workdir: Path, resolved: dict[str, Any], command: str) -> None:
-    store.claim(workdir, resolved, growing=GROWING, free=FREE, defaults=resolve(default_config()))
+    defaults = resolve(default_config())
+    store.claim(workdir, resolved, growing=GROWING, free=FREE, defaults=defaults, translate=with_new_names)
     here = store.environment()
     if paths.environment(workdir).exists():
         _tell_moved(workdir, store.read_json(paths.environment(workdir)), here)

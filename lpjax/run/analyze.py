@@ -42,16 +42,16 @@ def averaged_pairs(job: Job, workdir: Path, seed: int) -> list[Row]:
 
     def measured() -> list[Row]:
         tickets, key = _tickets(job, workdir, seed), SeedKeys.of(seed).pool
-        average = pools.pool(_no_value, job.recalibrate, coefficients=(0.5,), accept="always")
+        average = pools.pool(_no_value, job.recalibrate, coefficients=(0.5,), accept="always", prunable=job.prunable)
         rows = []
         with Progress(f"seed {seed} pairs", len(tickets) * (len(tickets) + 1) // 2, "pair") as progress:
             for second, ticket in enumerate(tickets):
                 for first in range(second + 1):
                     state = average.init(ticket, jax.random.fold_in(key, second), 0.0)
                     if first < second:
-                        state, _ = average.step(state, tickets[first].variables)
-                    accuracy = measure(predict(job, state.variables, job.test), job.test.labels)["accuracy"]
-                    density = sparsity.density(state.mask)
+                        state, _ = average.step(state, tickets[first].params)
+                    accuracy = measure(predict(job, state.params, job.test), job.test.labels)["accuracy"]
+                    density = sparsity.density(state.mask, job.prunable)
                     rows.append({"first": first, "second": second, "density": density, "accuracy": accuracy})
                     progress.advance(note=f"{first}, {second}")
         return rows
@@ -81,7 +81,7 @@ def linear_paths(job: Job, workdir: Path, seed: int) -> list[Row]:
         loss_and_error, rows = _loss_and_error(job), []
         with Progress(f"seed {seed} paths", 2 * (len(tickets) - 1), "path") as progress:
             for pair in range(len(tickets) - 1):
-                start, end = tickets[pair].variables, tickets[pair + 1].variables
+                start, end = tickets[pair].params, tickets[pair + 1].params
                 for recalibrate in (None, job.recalibrate):
                     values = pools.linear_path(loss_and_error, start, end, recalibrate=recalibrate, key=key)
                     recalibrated = recalibrate is not None
@@ -112,7 +112,7 @@ def evaluate_ensembles(job: Job, workdir: Path, seed: int, methods: Mapping[str,
       Yin et al., Lottery Pools, AAAI 2023, Figure 7.
     """
     levels = range(job.levels)
-    chosen = {anchor: [anchor, *pools.adjacent(anchor, levels)[: members - 1]] for anchor in levels}
+    chosen = {anchor: [anchor, *pools.neighbors(anchor, levels)[: members - 1]] for anchor in levels}
     vote(job, workdir, seed, methods, chosen)
 
 
@@ -140,17 +140,20 @@ def vote(job: Job, workdir: Path, seed: int, methods: Mapping[str, str], chosen:
     layers = layer_flops(job)
     splits = {"validation": job.validation, "test": job.test}
     logits = {
-        split: {member: np.asarray(predict(job, ticket.variables, of)) for member, ticket in tickets.items()}
+        split: {member: np.asarray(predict(job, ticket.params, of)) for member, ticket in tickets.items()}
         for split, of in splits.items()
     }
     with Progress(f"seed {seed} ensembles", len(missing), "ensemble") as progress:
         for name, level, directory, members in missing:
             said = (_vote([of[member] for member in members], methods[name]) for of in logits.values())
             masks = [tickets[member].mask for member in members]
-            counts = {"kept": int(sparsity.kept(masks[0])), "total": sparsity.total(masks[0])}
+            counts = {
+                "kept": int(sparsity.kept(masks[0], job.prunable)),
+                "total": sparsity.total(masks[0], job.prunable),
+            }
             costs = {
-                "density": sparsity.density(masks[0]),
-                "inference_flops": sum(metrics.inference_flops(layers, mask) for mask in masks),
+                "density": sparsity.density(masks[0], job.prunable),
+                "inference_flops": sum(metrics.inference_flops(layers, mask.params) for mask in masks),
             }
             evaluation = evaluate(job, *said)
             store.write_json(

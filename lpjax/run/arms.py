@@ -9,7 +9,7 @@ import optax
 
 from lpjax import sparsity, train, transforms
 from lpjax.run.check_sparse import ALLOCATE, DENSE, STAYING
-from lpjax.run.job import Job, prunable
+from lpjax.run.job import Job
 from lpjax.types import Variables
 
 
@@ -76,7 +76,7 @@ def _arm(job: Job, name: str, phases: train.Phases, ends: Mapping[int, int]) -> 
 
     def start(variables: Variables, key: jax.Array) -> train.TrainState:
         state = train.initial_state(variables, optimizer(key))
-        params = sparsity.apply_mask(variables.params, transforms.mask_of(state.opt_state))
+        params = sparsity.apply_mask(variables.params, transforms.get_mask(state.opt_state))
         return state._replace(variables=Variables(params, variables.stats))
 
     # The key is in the state alone, so that one compiled step serves all seeds.
@@ -89,7 +89,7 @@ def _periodic(job: Job, until: int) -> Sequence[int]:
     if sparse.method in (DENSE, *STAYING):
         return ()
     if "every" not in transforms.METHODS[sparse.method].choices:
-        return (job.steps(sparse.thin_until),)
+        return (job.steps(sparse.prune_until),)
     return range(job.steps(sparse.every), until + 1, job.steps(sparse.every))
 
 
@@ -129,12 +129,12 @@ def _optimizer(
     lag = int(sparse.method == "snip")  # its first step chooses the mask, and its clocks wait
     inner = train.sgd(lambda step: rate(step + lag), settings.momentum, settings.weight_decay)
     if sparse.method == DENSE:
-        return lambda key: transforms.hold(inner, job.mask)
+        return lambda key: transforms.fixed_mask(inner, job.mask)
     method, explored = transforms.METHODS[sparse.method], [step - lag for step in explored]
     known = {
         "every": job.steps(sparse.every),
         "until": until,
-        "end": job.steps(sparse.thin_until),
+        "end": job.steps(sparse.prune_until),
         "initial_density": sparse.initial_density,
         "drop_fraction": _drop_fraction(job, until, explored),
     }
@@ -142,11 +142,11 @@ def _optimizer(
     choices: dict[str, Any] = {name: known[name] for name in method.choices}
     if "drop_fraction" in choices:
         choices["allocate"] = ALLOCATE[sparse.allocate]
-        choices["also"] = explored if job.config.superpose.explore == "method" else ()
+        choices["extra_updates"] = explored if job.config.superpose.explore == "method" else ()
     if job.config.superpose.explore == "gradient":
         grow = {"grow": transforms.by_gradient, "drop_fraction": job.config.superpose.drop_fraction}
-        choices |= {"also": explored, **grow}
-    return partial(_built, method, inner, sparse.density, choices | {"prunable": prunable(job.config)})
+        choices |= {"extra_updates": explored, **grow}
+    return partial(_built, method, inner, sparse.density, choices | {"prunable": job.prunable})
 
 
 def _built(
@@ -174,6 +174,6 @@ def _check_times(job: Job, method: transforms.Method, known: Mapping[str, Any], 
         )
     if "end" in method.choices and not every <= end <= (until if "until" in method.choices else phases.before):
         raise ValueError(
-            f"sparse.thin_until is {sparse.thin_until!r}, step {end}; give one from step {every}, the first change of "
-            f"a mask, to step {until}, the last"
+            f"sparse.prune_until is {sparse.prune_until!r}, step {end}; give one from step {every}, the first change "
+            f"of a mask, to step {until}, the last"
         )

@@ -9,7 +9,7 @@ from lpjax import data, models, pools, store, tickets, train
 from lpjax.choices import one_of
 from lpjax.run.check_sparse import check_sparse
 from lpjax.run.check_stream import check_stream
-from lpjax.run.config import default_config, fields
+from lpjax.run.config import default_config, ensure_known, fields
 from lpjax.run.processes import place
 
 
@@ -24,7 +24,7 @@ def check(config: ConfigDict) -> None:
     """
     known, given = set(fields(default_config())), set(fields(config))
     for field in sorted(given - known):
-        one_of("config field", field, sorted(known))
+        ensure_known(field)
     if missing := sorted(known - given):
         raise ValueError(f"the config lacks {missing[0]!r}; start from lpjax.run.default_config()")
     one_of("augment.pad", config.augment.pad, data.PADS)
@@ -32,15 +32,15 @@ def check(config: ConfigDict) -> None:
     one_of("dtype", config.dtype, ("auto", "float32", "bfloat16"))
     one_of("train.schedule", config.train.schedule, train.SCHEDULES)
     one_of("imp.scope", config.imp.scope, tickets.SCOPES)
-    one_of("imp.score", config.imp.score, tickets.SCORES)
-    one_of("imp.rule", config.imp.rule, tickets.RULES)
+    one_of("imp.score", config.imp.score, ("magnitude", "random"))
+    one_of("imp.count_rule", config.imp.count_rule, tickets.RULES)
     one_of("imp.ticket", config.imp.ticket, ("best", "last"))
     one_of("imp.mask_from", config.imp.mask_from, ("last", "ticket"))
     one_of("imp.dense", config.imp.dense, ("whole", "rewound"))
     one_of("pool.accept", config.pool.accept, pools.ACCEPT)
     one_of("pool.prune", config.pool.prune, pools.PRUNE)
     one_of("pool.spread", config.pool.spread, ("auto", "grid", "images"))
-    one_of("pool.numbers", config.pool.numbers, ("common", "fresh"))
+    one_of("pool.recalibration_batches", config.pool.recalibration_batches, pools.RECALIBRATION_BATCHES)
     one_of("corruptions.measure", config.corruptions.measure, ("none", "benchmark", "all"))
     for method in config.pool.methods:
         one_of("pool method", method, pools.METHODS)
@@ -84,7 +84,7 @@ def _ranges(config: ConfigDict) -> None:
         "train.steps_per_dispatch": 1,
         "pool.chunk": 1,
         "eval_batch_size": 1,
-        "pool.newcomers": 0,
+        "pool.candidates": 0,
         "validation": 1,
         "train_images": 0,
         "augment.crop": 0,
@@ -111,7 +111,7 @@ def _ranges(config: ConfigDict) -> None:
         raise ValueError(f"width is {config.width}; give an even number of channels")
     for c in config.pool.coefficients:
         if not isinstance(c, int | float) or not 0 <= c <= 1:
-            raise ValueError(f"pool.coefficients holds {c}; give weights of the newcomer in [0, 1]")
+            raise ValueError(f"pool.coefficients holds {c}; give weights of the candidate in [0, 1]")
 
 
 def _start(config: ConfigDict) -> None:

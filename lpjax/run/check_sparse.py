@@ -90,6 +90,6 @@ def _times(config: ConfigDict) -> None:
     for field, duration in {"sparse.every": sparse.every, "superpose.cycle": settings.cycle}.items():
         if check_duration(field, duration) < 1:
             raise ValueError(f"{field} is {duration!r}; give one epoch ('1ep'), one step ('1it') or more")
-    check_duration("sparse.thin_until", sparse.thin_until)
+    check_duration("sparse.prune_until", sparse.prune_until)
     if not settings.base and not settings.share:
         raise ValueError("superpose.base is off and superpose.share 0: nothing is left to train; give one of them")

@@ -1,11 +1,23 @@
 """The configuration: every field with its default."""
 
+import copy
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 from ml_collections import ConfigDict
 
 from lpjax import pools
+from lpjax.choices import one_of
+
+RENAMED = {
+    "imp.rule": "imp.count_rule",
+    "pool.newcomers": "pool.candidates",
+    "pool.numbers": "pool.recalibration_batches",
+    "sparse.thin_until": "sparse.prune_until",
+}
+"""Fields of lpjax 0.1 by their old names, with the new ones."""
+_RENAMED_VALUES = {"pool.recalibration_batches": {"common": "shared"}}
 
 
 def default_config() -> ConfigDict:
@@ -66,7 +78,7 @@ def default_config() -> ConfigDict:
                 "prunable": "convolutions",  # 'convolutions', 'kernels', or 'path:REGEX'
                 "scope": "global",  # 'global', 'layerwise'
                 "score": "magnitude",  # 'magnitude', 'random'
-                "rule": "torch",  # 'torch', 'openlth'
+                "count_rule": "torch",  # how many weights a level keeps: 'torch', 'openlth'
                 "ticket": "best",  # 'best' on validation, or the 'last' weights
                 "mask_from": "last",  # 'last' weights, or the 'ticket'
                 "dense": "whole",  # level 0 in one run, or 'rewound': it too starts at the rewind point (OpenLTH)
@@ -80,7 +92,7 @@ def default_config() -> ConfigDict:
                 "drop_fraction": 0.5,  # of the living weights, at every change
                 "drop_schedule": "constant",  # or 'cosine': down to 0 where masks no longer change
                 "initial_density": 0.5,  # of 'granet'
-                "thin_until": "110ep",  # when 'granet', 'gmp' and '2:4' reach the final density
+                "prune_until": "110ep",  # when 'granet', 'gmp' and '2:4' reach the final density
                 "allocate": "erk",  # how methods that change masks share weights among layers: 'erk', 'uniform'
                 "prunable": "kernels",  # 'convolutions', 'kernels', or 'path:REGEX'
             },
@@ -103,14 +115,14 @@ def default_config() -> ConfigDict:
             },
             "pool": {
                 "methods": pools.STANDARD,
-                "coefficients": pools.INTERPOLATION,  # weights of the newcomer, for 'interpolation'
-                "newcomers": 0,  # the nearest so many; 0 for all
+                "coefficients": pools.INTERPOLATION,  # weights of the candidate, for 'interpolation'
+                "candidates": 0,  # the nearest so many; 0 for all
                 "accept": ">=",  # of 'interpolation' and 'average': '>=' (paper), '>' (its code)
                 "prune": "during",  # of 'interpolation' and 'average': 'during', 'after'
                 "recalibrate": "4096",  # training images for BatchNorm's statistics, or 'full'
-                "numbers": "common",  # of the same: one draw of images an anchor; 'fresh': one a candidate
-                "chunk": 1,  # candidates evaluated at once; 1 is a loop
-                "spread": "auto",  # over devices: the 'grid' of candidates, the 'images', or what suits their number
+                "recalibration_batches": "shared",  # one draw of images an anchor; 'fresh': one a candidate
+                "chunk": 1,  # mixes evaluated at once; 1 is a loop
+                "spread": "auto",  # over devices: the 'grid' of mixes, the 'images', or what suits their number
                 "start": (),  # of 'reference': the anchors' first values, one a level, from the original's log
             },
             "corruptions": {  # robustness of tickets and pools, on test images
@@ -174,3 +186,40 @@ def fields(config: ConfigDict, prefix: str = "") -> list[str]:
     for name, value in config.items():
         names += fields(value, f"{prefix}{name}.") if isinstance(value, ConfigDict) else [f"{prefix}{name}"]
     return names
+
+
+def with_new_names(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Translates a config that an older version wrote.
+
+    Args:
+      config: Nested dictionaries, as config.json has them.
+
+    Returns:
+      A copy, with the fields of `RENAMED` under their new names. Values that were renamed too are translated.
+
+    Example:
+      >>> with_new_names({'pool': {'newcomers': 3, 'numbers': 'common'}})
+      {'pool': {'candidates': 3, 'recalibration_batches': 'shared'}}
+    """
+    translated = copy.deepcopy(dict(config))
+    for old, new in RENAMED.items():
+        section, old_name = old.split(".")
+        fields_there = translated.get(section)
+        if isinstance(fields_there, dict) and old_name in fields_there:
+            value = fields_there.pop(old_name)
+            fields_there[new.split(".")[1]] = _RENAMED_VALUES.get(new, {}).get(value, value)
+    return translated
+
+
+def ensure_known(field: str) -> None:
+    """Refuses a field that does not exist.
+
+    Args:
+      field: Its dotted name.
+
+    Raises:
+      ValueError: If it does not exist: with the new name, if it was renamed, else with the most similar name.
+    """
+    if field in RENAMED:
+        raise ValueError(f"the config field {field!r} is now {RENAMED[field]!r}; use that name")
+    one_of("config field", field, sorted(fields(default_config())))

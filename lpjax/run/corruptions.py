@@ -98,7 +98,7 @@ def evaluate_corruptions(job: Job, workdir: Path, seeds: Sequence[int], methods:
             progress.line(f"{source.label} lacks {', '.join(absent)}")
         for first in range(0, len(missing), _TOGETHER):
             group = list(missing)[first : first + _TOGETHER]
-            variables = {directory: load_ticket(job, directory).variables for directory in group}
+            variables = {directory: load_ticket(job, directory).params for directory in group}
             for name, severity in cells:
                 those = [directory for directory in group if (name, severity) in missing[directory]]
                 if not those:

@@ -110,7 +110,7 @@ def evaluate_seed(job: Job, workdir: Path, seed: int, methods: Sequence[str]) ->
     missing = [every[i] for i in told(lacking)]
     with Progress(f"seed {seed} evaluation", len(missing), "network") as progress:
         for method, level, directory in missing:
-            variables = load_ticket(job, directory).variables
+            variables = load_ticket(job, directory).params
             logits = (predict(job, variables, split) for split in (job.validation, job.test))
             store.write_json(paths.evaluation(directory), evaluate(job, *logits))
             progress.advance(note=f"{method}, level {level}")

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from lpjax import sparsity, store, tickets
 from lpjax.run.imported import take_tickets
@@ -13,7 +14,7 @@ from lpjax.run.level import chosen, epochs, forget, train_level
 from lpjax.run.processes import told
 from lpjax.run.progress import Progress
 from lpjax.store import paths
-from lpjax.types import PyTree, Variables
+from lpjax.types import PyTree, Ticket, Variables
 
 
 def find_tickets(job: Job, workdir: Path, seed: int) -> None:
@@ -39,31 +40,23 @@ def find_tickets(job: Job, workdir: Path, seed: int) -> None:
     if not missing:
         return
     keys = SeedKeys.of(seed)
+    pruning = _pruning(job, keys)
+    rewinds = tickets.rewinds_weights(settings.rewind)
     with Progress(f"seed {seed} tickets", sum(epochs(job, level) for level in missing), "epoch") as progress:
-
-        def trained(level: int, variables: Variables, mask: PyTree) -> tickets.Trained:
-            directory = paths.level(workdir, seed, level)
-            return train_level(job, directory, level, variables, mask, keys.train, progress)
-
-        pruning = tickets.imp(
-            trained,
-            prune_fraction=settings.prune_fraction,
-            score=tickets.SCORES[settings.score],
-            scope=settings.scope,
-            rule=tickets.RULES[settings.rule],
-            mask_from=settings.mask_from,
-            rewind=tickets.rewinds_weights(settings.rewind),
-        )
-        state = pruning.init(job.initialize(keys.initial), job.mask, keys.prune)
+        state = pruning.init(job.initialize(keys.initial))
         for level in missing:
             clock = time.monotonic()
             if state.level != level:
                 state = _resume(job, workdir, seed, level)
-            state, ticket = pruning.step(state)
             directory = paths.level(workdir, seed, level)
+            trained = train_level(job, directory, level, state.params, state.mask.params, keys.train, progress)
+            ticket = Ticket(sparsity.apply_mask(trained.ticket, state.mask), state.mask)
+            source = trained.last if settings.mask_from == "last" else trained.ticket
+            rewind_point = trained.rewind_point if rewinds and level == 0 else None
+            state = pruning.step(state, source, rewind_point)
             _hand_on(job, workdir, seed, state)
             forget(directory)
-            store.save_ticket(paths.ticket(directory), ticket)
+            store.save_ticket(paths.ticket(directory), ticket, job.prunable)
             summary = _summary(job, level, ticket.mask, directory, time.monotonic() - clock)
             store.write_json(paths.summary(directory), summary)
             store.remove(paths.progress(directory))
@@ -94,22 +87,37 @@ class SeedKeys(NamedTuple):
         return cls(*jax.random.split(jax.random.key(seed), 4))
 
 
+def _pruning(job: Job, keys: SeedKeys) -> tickets.IMP:
+    settings = job.config.imp
+    return tickets.imp(
+        prune_fraction=settings.prune_fraction,
+        score=tickets.random_score(keys.prune) if settings.score == "random" else tickets.by_magnitude,
+        scope=settings.scope,
+        count_rule=tickets.RULES[settings.count_rule],
+        rewind=tickets.rewinds_weights(settings.rewind),
+        prunable=job.prunable,
+    )
+
+
 def _hand_on(job: Job, workdir: Path, seed: int, state: tickets.IMPState) -> None:
     """Saves what the next level needs: its mask, and its start where that is not there yet."""
-    store.save(paths.successor(paths.level(workdir, seed, state.level - 1)), mask=state.mask)
+    mask = store.compact_mask(jax.device_get(state.mask.params), job.like.params, job.prunable)
+    store.save(paths.successor(paths.level(workdir, seed, state.level - 1)), mask=mask)
     start = _start(job, workdir, seed, state.level)
     if not told(lambda: store.exists(start)):
-        store.save(start, start=state.start._asdict())
+        weights = state.rewind_point if tickets.rewinds_weights(job.config.imp.rewind) else state.params
+        store.save(start, start=weights._asdict())
 
 
 def _resume(job: Job, workdir: Path, seed: int, level: int) -> tickets.IMPState:
     """Restores what the level before handed on."""
-    keys = SeedKeys.of(seed)
-    like = jax.eval_shape(job.initialize, keys.initial)
     before = paths.successor(paths.level(workdir, seed, level - 1))
-    start = store.restore(_start(job, workdir, seed, level), "start", like={"start": like._asdict()})["start"]
-    mask = store.restore(before, "mask", like={"mask": job.mask})["mask"]
-    return tickets.IMPState(level, mask, Variables(**start), keys.prune)
+    start = store.restore(_start(job, workdir, seed, level), "start", like={"start": job.like._asdict()})["start"]
+    saved = sparsity.rebuild(store.restore(before, "mask")["mask"], job.like.params)
+    mask = Variables(sparsity.expand_mask(saved, job.like.params), sparsity.full_mask(job.like.stats))
+    weights = jax.tree.map(jnp.asarray, Variables(**start))
+    rewind_point = weights if tickets.rewinds_weights(job.config.imp.rewind) else ()
+    return tickets.IMPState(level, sparsity.apply_mask(weights, mask), mask, rewind_point)
 
 
 def _start(job: Job, workdir: Path, seed: int, level: int) -> Path:
@@ -123,9 +131,9 @@ def _summary(job: Job, level: int, mask: PyTree, directory: Path, seconds: float
     epoch = chosen(job, directory)
     return {
         "level": level,
-        "kept": int(sparsity.kept(mask)),
-        "total": sparsity.total(mask),
-        "density": sparsity.density(mask),
+        "kept": int(sparsity.kept(mask, job.prunable)),
+        "total": sparsity.total(mask, job.prunable),
+        "density": sparsity.density(mask, job.prunable),
         "epoch": epoch["epoch"],
         "validation_accuracy": epoch["validation_accuracy"],
         "seconds": round(seconds, 3),

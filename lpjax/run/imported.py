@@ -16,7 +16,7 @@ from lpjax.run.level import done, evaluate, forget
 from lpjax.run.processes import told
 from lpjax.run.progress import Progress
 from lpjax.store import paths
-from lpjax.types import PyTree, Ticket, Variables
+from lpjax.types import PyTree, Ticket
 
 
 def take_tickets(job: Job, workdir: Path, seed: int) -> None:
@@ -37,7 +37,7 @@ def take_tickets(job: Job, workdir: Path, seed: int) -> None:
             origin, directory = paths.level(_source(job), seed, level), paths.level(workdir, seed, level)
             ticket = _read(job, origin)
             forget(directory)
-            store.save_ticket(paths.ticket(directory), ticket)
+            store.save_ticket(paths.ticket(directory), ticket, job.prunable)
             summary = _summary(job, level, ticket, origin)
             store.write_json(paths.summary(directory), summary | {"seconds": round(time.monotonic() - clock, 3)})
             progress.advance()
@@ -125,34 +125,31 @@ def _there(source: Path) -> str:
 
 
 def _read(job: Job, directory: Path) -> Ticket:
-    like = jax.eval_shape(job.initialize, jax.random.key(0))
     try:
-        ticket = store.restore_ticket(paths.ticket(directory), like)
+        ticket = store.restore_ticket(paths.ticket(directory), job.like)
     except store.DamagedTicket as error:
         raise ValueError(f"{str(error).partition(';')[0]}; make it anew where it comes from") from error
     except ValueError as error:
         raise ValueError(f"{error}; set model, width and dataset to what these tickets were trained with") from error
-    _check_prunable(job, ticket.mask, like, directory)
-    params = sparsity.apply_mask(ticket.variables.params, ticket.mask)
-    return Ticket(jax.device_get(Variables(params, ticket.variables.stats)), ticket.mask)
+    _check_prunable(job, store.restore_mask(paths.ticket(directory)), directory)
+    return jax.device_get(Ticket(sparsity.apply_mask(ticket.params, ticket.mask), ticket.mask))
 
 
-def _check_prunable(job: Job, mask: PyTree, like: Variables, directory: Path) -> None:
-    theirs, ours = _shapes(mask), _shapes(job.mask)
+def _check_prunable(job: Job, stored: PyTree, directory: Path) -> None:
+    theirs = {name: np.ndim(leaf) > 0 for name, leaf in sparsity.named_leaves(stored).items()}
+    ours = _accepted(job, job.prunable)
     name = next((name for name in ours if theirs[name] != ours[name]), None)
     if name is None:
         return
-    fitting = (
-        option for option, prunable in PRUNABLE.items() if theirs == _shapes(sparsity.full_mask(like.params, prunable))
-    )
+    fitting = (option for option, prunable in PRUNABLE.items() if theirs == _accepted(job, prunable))
     raise ValueError(
         f"{directory} {'prunes' if theirs[name] else 'never prunes'} {name!r}, unlike imp.prunable "
         f"{job.config.imp.prunable!r}; set imp.prunable to {next(fitting, 'path:REGEX')!r}"
     )
 
 
-def _shapes(mask: PyTree) -> dict[str, tuple[int, ...]]:
-    return {name: np.shape(leaf) for name, leaf in sparsity.named_leaves(mask).items()}
+def _accepted(job: Job, prunable: sparsity.Predicate) -> dict[str, bool]:
+    return {name: prunable(name, leaf) for name, leaf in sparsity.named_leaves(job.like.params).items()}
 
 
 def _accuracies(summary: dict[str, Any]) -> str:
@@ -166,11 +163,11 @@ def _summary(job: Job, level: int, ticket: Ticket, origin: Path) -> dict[str, An
     value = theirs.get("validation_accuracy")
     return {
         "level": level,
-        "kept": int(sparsity.kept(ticket.mask)),
-        "total": sparsity.total(ticket.mask),
-        "density": sparsity.density(ticket.mask),
+        "kept": int(sparsity.kept(ticket.mask, job.prunable)),
+        "total": sparsity.total(ticket.mask, job.prunable),
+        "density": sparsity.density(ticket.mask, job.prunable),
         "epoch": theirs.get("epoch"),
-        "validation_accuracy": float(evaluate(job.evaluate, ticket.variables)),
+        "validation_accuracy": float(evaluate(job.evaluate, ticket.params)),
         **({} if value is None else {"imported_validation_accuracy": value}),
         "source": str(origin),
         "source_seal": _seal(origin),

@@ -12,7 +12,7 @@ from lpjax import models, sparsity, tickets, train
 from lpjax.run.check import check_rewind
 from lpjax.run.images import load_images
 from lpjax.train import Phases
-from lpjax.transforms import hold
+from lpjax.transforms import fixed_mask
 from lpjax.types import Apply, Augment, Batch, Preprocess, Variables
 
 PyTree = Any
@@ -34,8 +34,9 @@ class Job(NamedTuple):
       preprocess: Images to normalized floats.
       initialize: Key to fresh variables.
       like: Their shapes.
-      mask: The dense network's mask.
-      optimizer: Mask to the optimizer that holds it.
+      mask: The full mask of the parameters, without the statistics.
+      prunable: Which leaves may be pruned: a predicate for trees of parameters and of variables.
+      optimizer: Mask of the parameters to the optimizer that trains inside it.
       compiled: Optimizer to its data-parallel training step; nothing is compiled before its first call.
       step: That of `optimizer`.
       fit: `train.fit` on this job's data, `(step, state, key, stop=..., yield_at=..., should_yield=...)`.
@@ -58,6 +59,7 @@ class Job(NamedTuple):
     initialize: Callable[[jax.Array], Variables]
     like: Variables
     mask: PyTree
+    prunable: sparsity.Predicate
     optimizer: Callable[[PyTree], optax.GradientTransformation]
     compiled: Callable[[optax.GradientTransformation], train.Step]
     step: train.Step
@@ -108,14 +110,15 @@ def prepare(config: ConfigDict) -> Job:
         return models.initialize(module, key, images.shape)
 
     like = jax.eval_shape(initialize, jax.random.key(0))
-    mask = sparsity.full_mask(like.params, prunable(config))
+    mask = sparsity.full_mask(like.params)
+    predicate = prunable(config)
     if config.sparse.method == "none":
         check_rewind(config, steps_per_epoch)
-        _check_levels(config, sparsity.total(mask))
+        _check_levels(config, sparsity.total(like.params, predicate))
     learning_rate = _learning_rate(config, steps_per_epoch)
 
     def optimizer(mask: PyTree) -> optax.GradientTransformation:
-        return hold(train.sgd(learning_rate, config.train.momentum, config.train.weight_decay), mask)
+        return fixed_mask(train.sgd(learning_rate, config.train.momentum, config.train.weight_decay), mask)
 
     apply, augment, preprocess = models.bind(module), images.augment, images.preprocess
 
@@ -150,6 +153,7 @@ def prepare(config: ConfigDict) -> Job:
         initialize=initialize,
         like=like,
         mask=mask,
+        prunable=predicate,
         optimizer=optimizer,
         compiled=compiled,
         step=compiled(optimizer(mask)),
@@ -164,21 +168,21 @@ def prepare(config: ConfigDict) -> Job:
     )
 
 
-def prunable(config: ConfigDict) -> sparsity.Prunable:
+def prunable(config: ConfigDict) -> sparsity.Predicate:
     """Tells which weights may be pruned.
 
     Args:
       config: The resolved configuration.
 
     Returns:
-      A predicate for `sparsity.full_mask`.
+      A predicate for trees of parameters and of `Variables`.
     """
     name = (config.imp if config.sparse.method == "none" else config.sparse).prunable
     return PRUNABLE[name] if name in PRUNABLE else sparsity.by_path(name.removeprefix("path:"))
 
 
 def _check_levels(config: ConfigDict, total: int) -> None:
-    kept, rule = total, tickets.RULES[config.imp.rule]
+    kept, rule = total, tickets.RULES[config.imp.count_rule]
     for level in range(1, config.imp.levels):
         kept = rule(kept, config.imp.prune_fraction, 0)
         if kept < 1:

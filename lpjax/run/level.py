@@ -20,6 +20,20 @@ from lpjax.types import PyTree, Variables
 _PRETRAINING = 2**32 - 1  # the number of no level
 
 
+class Trained(NamedTuple):
+    """What training one level yields.
+
+    Attributes:
+      ticket: The weights to keep: best on validation, or the last.
+      last: The last weights.
+      rewind_point: The weights at the rewind step; of level 0 alone.
+    """
+
+    ticket: Variables
+    last: Variables
+    rewind_point: Variables | None
+
+
 class Training(NamedTuple):
     """All that the loop of a level carries: what is saved of it.
 
@@ -42,7 +56,7 @@ class Training(NamedTuple):
 
 def train_level(
     job: Job, directory: Path, level: int, variables: Variables, mask: PyTree, key: jax.Array, progress: Progress
-) -> tickets.Trained:
+) -> Trained:
     """Trains one level, validates after every epoch, and keeps the best, the last and the rewind point.
 
     Where its progress was saved, it goes on there, with the same bits.
@@ -52,7 +66,7 @@ def train_level(
       directory: The level's; holds its `metrics.jsonl` and, while it trains, its progress.
       level: Number of prunings done.
       variables: Where the level starts: initial weights at level 0, then the rewind point; masked.
-      mask: What lives.
+      mask: The mask of the parameters.
       key: The seed's, for orders and augmentations.
       progress: Moved by one an epoch.
 
@@ -78,7 +92,7 @@ def train_level(
                 progress.advance(note=f"level {level}, validation {line['validation_accuracy']:.4f}")
             saver.keep(event.step, now)
     last = now.state.variables
-    return tickets.Trained(last if now.best is None else now.best, last, now.rewind_point)
+    return Trained(last if now.best is None else now.best, last, now.rewind_point)
 
 
 def _begin(job: Job, level: int, variables: Variables, mask: PyTree) -> Training:

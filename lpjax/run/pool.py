@@ -27,12 +27,12 @@ class Search(NamedTuple):
 
     Attributes:
       pool: The method.
-      newcomers: The nearest so many are tried; 0 for all, None for a method that takes none.
+      candidates: The nearest so many are tried; 0 for all, None for a method that takes none.
       start: The anchors' first values, one a level; measured on validation where there are none.
     """
 
     pool: pools.Pool
-    newcomers: int | None
+    candidates: int | None
     start: tuple[float, ...] = ()
 
 
@@ -48,47 +48,48 @@ def searches(job: Job) -> dict[str, Search]:
     return {method: search(job, method) for method in job.config.pool.methods}
 
 
-def search(job: Job, method: str, *, newcomers: int | None = None, **choices: Any) -> Search:
+def search(job: Job, method: str, *, candidates: int | None = None, **choices: Any) -> Search:
     """Binds a method to a job's validation and recalibration, with the config's choices.
 
     Args:
       job: Network, data and config.
       method: A name of `pools.METHODS`.
-      newcomers: The nearest so many, 0 for all; by default as many as the config says.
+      candidates: The nearest so many, 0 for all; by default as many as the config says.
       **choices: Of the engine (`coefficients`, `prune`, ...), instead of the config's.
 
     Returns:
       The search.
     """
     settings, row = job.config.pool, pools.METHODS[method]
-    free: dict[str, Any] = {"chunk": settings.chunk}
+    free: dict[str, Any] = {"chunk": settings.chunk, "prunable": job.prunable}
     if method in ("interpolation", "average"):
-        free |= {"accept": settings.accept, "prune": settings.prune, "fresh": settings.numbers == "fresh"}
+        free |= {"accept": settings.accept, "prune": settings.prune}
+        free["recalibration_batches"] = settings.recalibration_batches
     if method in ("interpolation", "reference"):
         free["coefficients"] = tuple(settings.coefficients)
     free |= choices
     grid = shared_out(settings.spread, len(free.get("coefficients", (None,))), job.mesh.size) == "grid"
     evaluate, recalibrate = job.alone if grid else (job.evaluate, job.recalibrate)
     if grid:
-        free["over"] = train.shard_candidates(job.mesh)
+        free["map_fn"] = train.shard_candidates(job.mesh)
     if method == "reference":
         recalibrate = _in_order(job, None if grid else job.mesh)
-    tried = settings.newcomers if newcomers is None else newcomers
+    tried = settings.candidates if candidates is None else candidates
     start = tuple(settings.start) if method == "reference" else ()
-    return Search(row.build(evaluate, recalibrate, **free), tried if row.newcomers else None, start)
+    return Search(row.build(evaluate, recalibrate, **free), tried if row.candidates else None, start)
 
 
-def shared_out(setting: str, candidates: int, devices: int) -> str:
-    """Chooses what the devices share: the grid of candidates, or the images of one candidate after another.
+def shared_out(setting: str, mixes: int, devices: int) -> str:
+    """Chooses what the devices share: the grid of mixes, or the images of one mix after another.
 
-    With the grid nothing passes between devices, and a newcomer takes the time of `ceil(k / n)` candidates where
+    With the grid nothing passes between devices, and a candidate takes the time of `ceil(k / n)` mixes where
     `k / n` would be ideal. With the images every batch is `n` times smaller, and BatchNorm's statistics of every batch
     are summed over all devices, layer after layer. So the grid is taken where it wastes little:
     `ceil(k / n) n <= 1.5 k`.
 
     Args:
       setting: `config.pool.spread`: `'grid'`, `'images'` or `'auto'`.
-      candidates: `k`, of one newcomer; of a single one the images are shared whatever the setting.
+      mixes: `k`, of one candidate; of a single one the images are shared whatever the setting.
       devices: `n`.
 
     Returns:
@@ -98,10 +99,10 @@ def shared_out(setting: str, candidates: int, devices: int) -> str:
       >>> [shared_out('auto', 11, devices) for devices in (2, 8, 16, 32)], shared_out('auto', 1, 2)
       (['grid', 'grid', 'grid', 'images'], 'images')
     """
-    if candidates == 1 or devices == 1:
+    if mixes == 1 or devices == 1:
         return "images"
-    rounds = -(-candidates // devices)
-    wastes_little = 2 * rounds * devices <= 3 * candidates
+    rounds = -(-mixes // devices)
+    wastes_little = 2 * rounds * devices <= 3 * mixes
     return setting if setting != "auto" else ("grid" if wastes_little else "images")
 
 
@@ -109,7 +110,7 @@ def build_pools(job: Job, workdir: Path, seed: int, searches: Mapping[str, Searc
     """Builds the pools of one seed that are not done.
 
     Tickets are read when they are tried, so that memory does not grow with their number: there are the anchor, the
-    newcomer, and the candidates held at once. Reading a ResNet-18's takes 0.2 s, a tenth of it for its seal.
+    candidate, and the mixes held at once. Reading a ResNet-18's takes 0.2 s, a tenth of it for its seal.
 
     Args:
       job: Network, validation and recalibration.
@@ -124,14 +125,21 @@ def build_pools(job: Job, workdir: Path, seed: int, searches: Mapping[str, Searc
     missing = told(lambda: _missing(workdir, seed, searches, levels))
     if not missing:
         return
-    newcomers = [_newcomers(searches[name], anchor, levels) for name, anchor in missing]
-    with Progress(f"seed {seed} pools", sum(map(len, newcomers)), "newcomer") as progress:
-        for (name, anchor), tried in zip(missing, newcomers, strict=True):
+    candidates = [_candidates(searches[name], anchor, levels) for name, anchor in missing]
+    with Progress(f"seed {seed} pools", sum(map(len, candidates)), "candidate") as progress:
+        for (name, anchor), tried in zip(missing, candidates, strict=True):
             _build(job, workdir, seed, name, searches[name], anchor, tried, progress)
 
 
 def _build(
-    job: Job, workdir: Path, seed: int, name: str, search: Search, anchor: int, newcomers: list[int], progress: Progress
+    job: Job,
+    workdir: Path,
+    seed: int,
+    name: str,
+    search: Search,
+    anchor: int,
+    candidates: list[int],
+    progress: Progress,
 ) -> None:
     clock, method = time.monotonic(), search.pool
     given = (search.start[anchor],) if search.start else ()
@@ -139,19 +147,19 @@ def _build(
     state = method.init(load_ticket(job, paths.level(workdir, seed, anchor)), key, *given)
     state = train.replicate(state, job.mesh)  # as steps return it: one program serves the first step too
     start, trials = float(state.value), []
-    for newcomer in newcomers:
-        state, trial = method.step(state, load_ticket(job, paths.level(workdir, seed, newcomer)).variables)
-        trials.append({"newcomer": newcomer, **_plain(trial)})
+    for candidate in candidates:
+        state, trial = method.step(state, load_ticket(job, paths.level(workdir, seed, candidate)).params)
+        trials.append({"candidate": candidate, **_plain(trial)})
         progress.advance(note=f"{name}, anchor {anchor}")
         heed()
     ticket, directory = method.ticket(state), paths.pool(workdir, seed, name, anchor)
-    kept, total = int(sparsity.kept(ticket.mask)), sparsity.total(ticket.mask)
+    kept, total = int(sparsity.kept(ticket.mask, job.prunable)), sparsity.total(ticket.mask, job.prunable)
     counts = {"method": name, "seed": seed, "anchor": anchor, "kept": kept, "total": total}
     forget(directory)
-    store.save_ticket(paths.ticket(directory), ticket)
+    store.save_ticket(paths.ticket(directory), ticket, job.prunable)
     store.write_json(paths.trace(directory), {**counts, "start": start, "trials": trials})
     # Of the pruned ticket: a search that prunes at its end knows only the unpruned mix's value.
-    outcome = {"accepted": int(state.accepted), "value": float(evaluate(job.evaluate, ticket.variables))}
+    outcome = {"accepted": int(state.accepted), "value": float(evaluate(job.evaluate, ticket.params))}
     seconds = round(time.monotonic() - clock, 3)
     store.write_json(paths.summary(directory), {**counts, **outcome, "seconds": seconds})
     progress.line(
@@ -168,7 +176,7 @@ def load_ticket(job: Job, directory: Path) -> Ticket:
       directory: The level's or the pool's.
 
     Returns:
-      The ticket, in numpy arrays.
+      The ticket, in numpy arrays: `Variables`, and a mask of their form.
 
     Raises:
       ValueError: If it is damaged, or of another architecture.
@@ -206,8 +214,8 @@ def _in_order(job: Job, mesh: Mesh | None) -> train.Recalibrate:
     return train.recalibrator(job.apply, plain, job.train, images=images, batch_size=size, shuffle=False, mesh=mesh)
 
 
-def _newcomers(search: Search, anchor: int, levels: range) -> list[int]:
-    return [] if search.newcomers is None else pools.adjacent(anchor, levels, search.newcomers)
+def _candidates(search: Search, anchor: int, levels: range) -> list[int]:
+    return [] if search.candidates is None else pools.neighbors(anchor, levels, search.candidates)
 
 
 def _plain(trial: pools.Trial) -> dict[str, Any]:

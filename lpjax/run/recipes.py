@@ -63,7 +63,7 @@ def suptickets(
     config.train.weight_decay = 5e-4
     config.sparse.method, config.sparse.density = method, round(1 - sparsity, 9)
     config.sparse.every = every
-    config.sparse.thin_until = f"{round(0.44 * epochs)}ep"
+    config.sparse.prune_until = f"{round(0.44 * epochs)}ep"
     config.superpose.cycle, config.superpose.share = f"{cycle}ep", share
     config.pool.recalibrate = "full"
     return config

@@ -81,7 +81,8 @@ class Saver:
           begun: All that the loop carries, at the start.
 
         Returns:
-          The same, as it was saved (arrays on the host); or at the start.
+          The same, as it was saved (arrays on the host); or at the start, also where the progress was saved by a
+          version whose training states have another structure.
 
         Raises:
           DamagedProgress: If other bytes lie there than were saved.
@@ -92,7 +93,14 @@ class Saver:
             return begun
         numbers = {name: type(value) for name, value in fields.items() if isinstance(value, int | float)}
         trees = {name: tree for name, tree in fields.items() if not isinstance(tree, int | float | np.ndarray | None)}
-        stored = store.restore_progress(self.directory, trees)
+        try:
+            stored = store.restore_progress(self.directory, trees)
+        except store.DamagedProgress:
+            raise
+        except ValueError as error:
+            if jax.process_index() == 0:
+                print(f"lpjax: {self.what} starts again: another version saved its progress ({error})", flush=True)
+            return begun
         stored |= {name: number(stored[name]) for name, number in numbers.items()}
         self._last = self._saved = int(stored["state"].step)
         return record(**fields | stored)

@@ -20,7 +20,7 @@ from lpjax.run.processes import told
 from lpjax.run.progress import Progress
 from lpjax.run.saving import NOTHING, Saver, keeping
 from lpjax.store import paths
-from lpjax.types import PyTree, Ticket
+from lpjax.types import PyTree, Ticket, Variables
 
 
 class Training(NamedTuple):
@@ -95,7 +95,7 @@ def _train(job: Job, seed: int, arm: Arm, missing: Mapping[int, Path]) -> None:
                     progress.advance(note=f"validation {line['validation_accuracy']:.4f}")
                     if event.step == arm.phases.before and _averages_start(job, level):
                         saver.wait()
-                        store.save_ticket(paths.start(missing[level]), _ticket(job, now))
+                        store.save_ticket(paths.start(missing[level]), _ticket(job, now), job.prunable)
                     if event.step == arm.ends[level]:
                         now, summary = now._replace(lines=0), _summary(job, level, now, line, time.monotonic() - clock)
                         _collect(job, level, missing, now, summary, saver)
@@ -115,7 +115,7 @@ def _collect(
     directory, later = missing[level], [other for other in missing if other > level]
     saver.wait()
     forget(directory)
-    store.save_ticket(paths.ticket(directory), _ticket(job, now))
+    store.save_ticket(paths.ticket(directory), _ticket(job, now), job.prunable)
     if later:  # before the summary, so that a killed run finds the old progress or the new
         saver.move(paths.progress(missing[later[0]]))
         saver.save(now.measured, now)
@@ -146,34 +146,33 @@ def _measure(job: Job, arm: Arm, now: Training) -> tuple[Training, dict[str, Any
         "loss": float(seen.loss),
         "accuracy": float(seen.accuracy),
         "validation_accuracy": float(evaluate(job.evaluate, now.state.variables)),
-        "kept": int(sparsity.kept(mask)),
-        "density": sparsity.density(mask),
-        "explored": metrics.exploration_rate(explored),
+        "kept": int(sparsity.kept(mask, job.prunable)),
+        "density": sparsity.density(mask, job.prunable),
+        "explored": metrics.exploration_rate(explored, job.prunable),
         "flops": now.share,
     }
     return now._replace(seen=NOTHING, lines=now.lines + 1), line
 
 
 def _masks(job: Job, state: train.TrainState) -> tuple[PyTree, PyTree]:
-    """Finds the mask, and all that has ever lived."""
+    """Finds the mask, and all that was ever kept."""
     if job.config.sparse.method == DENSE:
         return job.mask, job.mask
-    return transforms.mask_of(state.opt_state), transforms.explored_of(state.opt_state)
+    return transforms.get_mask(state.opt_state), transforms.get_explored(state.opt_state)
 
 
 def _ticket(job: Job, now: Training) -> Ticket:
-    return Ticket(now.state.variables, _masks(job, now.state)[0])
+    variables = now.state.variables
+    return Ticket(variables, Variables(_masks(job, now.state)[0], sparsity.full_mask(variables.stats)))
 
 
 def _summary(job: Job, level: int, now: Training, line: dict[str, Any], seconds: float) -> dict[str, Any]:
     mask, _ = _masks(job, now.state)
     return {
         "level": level,
-        "total": sparsity.total(mask),
+        "total": sparsity.total(mask, job.prunable),
         **{name: line[name] for name in ("kept", "density", "explored", "epoch", "validation_accuracy")},
-        "layers": {
-            name: float(np.asarray(leaf).mean()) for name, leaf in sparsity.named_leaves(mask).items() if np.ndim(leaf)
-        },
+        "layers": sparsity.density_per_leaf(mask, job.prunable),
         "inference_flops": now.share,
         "training_flops": now.spent / job.steps(job.config.train.duration),
         "seconds": round(seconds, 3),

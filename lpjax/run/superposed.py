@@ -34,7 +34,7 @@ def superpositions(job: Job) -> dict[str, pools.Superpose]:
       Ways of averaging by name.
     """
     settings = job.config.superpose
-    choices = {"decay": settings.decay, "prune": settings.prune, "scope": settings.scope}
+    choices = {"decay": settings.decay, "prune": settings.prune, "scope": settings.scope, "prunable": job.prunable}
     return {kind: pools.superpose(kind, **choices) for kind in settings.averages}
 
 
@@ -77,7 +77,7 @@ def _superpose(
             ticket = load_ticket(job, paths.level(workdir, seed, level))
             together = ticket.mask if state is None else jax.tree.map(jnp.logical_or, state.mask, ticket.mask)
             state = superposition.init(ticket) if state is None else superposition.step(state, ticket)
-            overlap = None if before is None else float(metrics.mask_overlap(before, ticket.mask))
+            overlap = None if before is None else metrics.mask_overlap(before, ticket.mask, job.prunable)
             before = ticket.mask
             progress.advance()
             heed()
@@ -86,22 +86,22 @@ def _superpose(
             average = superposition.ticket(state)
             if job.config.superpose.stats == "recalibrate":
                 key_here = jax.random.fold_in(key, level)
-                average = average._replace(variables=_recalibrated(job.recalibrate, average.variables, key_here))
+                average = average._replace(params=_recalibrated(job.recalibrate, average.params, key_here))
             directory = paths.pool(workdir, seed, name, level)
             summary = {
                 "method": name,
                 "seed": seed,
                 "level": level,
-                "kept": int(sparsity.kept(average.mask)),
-                "total": sparsity.total(average.mask),
-                "density": sparsity.density(average.mask),
-                "inference_flops": metrics.inference_flops(layers, average.mask),
+                "kept": int(sparsity.kept(average.mask, job.prunable)),
+                "total": sparsity.total(average.mask, job.prunable),
+                "density": sparsity.density(average.mask, job.prunable),
+                "inference_flops": metrics.inference_flops(layers, average.mask.params),
                 "overlap": overlap,  # of the last ticket's mask and the one before
-                "unpruned_density": sparsity.density(together),
-                "value": float(evaluate(job.evaluate, average.variables)),
+                "unpruned_density": sparsity.density(together, job.prunable),
+                "value": float(evaluate(job.evaluate, average.params)),
             }
             forget(directory)
-            store.save_ticket(paths.ticket(directory), average)
+            store.save_ticket(paths.ticket(directory), average, job.prunable)
             store.write_json(paths.summary(directory), {**summary, "seconds": round(time.monotonic() - clock, 3)})
             progress.line(
                 f"{name} of {level}: kept {summary['kept']:,} of {summary['unpruned_density']:.4f} averaged, "

@@ -2,6 +2,7 @@
 
 from lpjax.store import paths
 from lpjax.store.checkpoints import (
+    compact_mask,
     exists,
     restore,
     restore_mask,
@@ -36,6 +37,7 @@ __all__ = [
     "append_jsonl",
     "append_metrics",
     "claim",
+    "compact_mask",
     "ensure_tensorboard",
     "environment",
     "exists",

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from lpjax import sparsity
 from lpjax.sparsity import ensure_same_structure, named_leaves, rebuild
 from lpjax.store import whole
 from lpjax.store.whole import DamagedTicket
@@ -89,45 +91,102 @@ def exists(directory: Path) -> bool:
     return (whole.newest(Path(directory)) / whole.COMMIT).exists()
 
 
-def save_ticket(directory: Path, ticket: Ticket) -> None:
+def save_ticket(directory: Path, ticket: Ticket, prunable: sparsity.Prunable = sparsity.kernels) -> None:
     """Writes a ticket; see `save`.
+
+    On disk a leaf that is never pruned has a scalar `True` for a mask.
 
     Args:
       directory: Created with its parents; replaced where it exists.
-      ticket: Parameters, statistics and mask of any tree structure.
+      ticket: Of any tree structure. `Variables` are written as parameters and statistics, with the mask of the
+        parameters alone.
+      prunable: Which leaves may be pruned: a predicate or a tree of bools. The mask of a leaf that has pruned weights
+        is written whole in any case.
+
+    Raises:
+      ValueError: If the mask does not fit the parameters.
     """
-    save(directory, params=ticket.variables.params, stats=ticket.variables.stats, mask=ticket.mask)
+    sparsity.ensure_fits(ticket.mask, ticket.params)
+    mask = compact_mask(jax.device_get(ticket.mask), ticket.params, prunable)
+    if isinstance(ticket.params, Variables):
+        save(directory, params=ticket.params.params, stats=ticket.params.stats, mask=mask.params)
+    else:
+        save(directory, params=ticket.params, mask=mask)
 
 
-def restore_ticket(directory: Path, like: Variables | None = None) -> Ticket:
+def compact_mask(mask: PyTree, params: PyTree, prunable: sparsity.Prunable) -> PyTree:
+    """Gives a mask the form that it has on disk: a scalar `True` in leaves that are never pruned.
+
+    Args:
+      mask: A bool tree on the host; a leaf may be a scalar.
+      params: Parameters, or their shapes.
+      prunable: Which leaves may be pruned. A leaf that has pruned weights is left whole in any case.
+
+    Returns:
+      The mask in numpy arrays; that of a prunable leaf has the leaf's shape.
+    """
+
+    def compact(leaf: Any, param: Any, counted: bool) -> np.ndarray:
+        host = np.asarray(leaf)
+        if not counted and host.all():
+            return np.ones((), bool)
+        return np.array(np.broadcast_to(host, np.shape(param)))
+
+    flags = sparsity.as_tree(sparsity.prunable_leaves(params, prunable), params)
+    return jax.tree.map(compact, mask, params, flags)
+
+
+def restore_ticket(directory: Path, like: PyTree | None = None) -> Ticket:
     """Reads a ticket.
 
     Args:
       directory: What `save_ticket` was given.
-      like: The variables of the network it should fit; needed where parameters are not nested dicts.
+      like: The parameters of the network it should fit, or their shapes; `Variables` for a network with statistics.
+        Needed where parameters are not nested dicts.
 
     Returns:
-      The ticket, in numpy arrays.
+      The ticket, in numpy arrays. Its mask mirrors its parameters.
 
     Raises:
       DamagedTicket: If the directory does not hold exactly what was saved.
       ValueError: If the ticket belongs to another network than `like`.
     """
-    items = restore(directory, "params", "stats", "mask", like=like._asdict() if like else None)
-    mask = rebuild(items["mask"], like.params) if like else items["mask"]
-    return Ticket(Variables(items["params"], items["stats"]), mask)
+    structures = None
+    if isinstance(like, Variables):
+        structures = like._asdict()
+    elif like is not None:
+        structures = {"params": like}
+    items = restore(directory, like=structures)
+    for name in ("params", "mask", *(structures or {})):
+        if name not in items:
+            raise DamagedTicket(Path(directory).absolute(), f"it holds {', '.join(items)}, but no {name}")
+    params = items["params"]
+    mask = _expanded(rebuild(items["mask"], params), params)
+    if like is not None and not isinstance(like, Variables):
+        return Ticket(params, mask)
+    if "stats" in items:
+        stats = items["stats"]
+        everything = jax.tree.map(lambda leaf: np.ones(np.shape(leaf), bool), stats)
+        return Ticket(Variables(params, stats), Variables(mask, everything))
+    return Ticket(params, mask)
 
 
 def restore_mask(directory: Path) -> PyTree:
-    """Reads the mask of a ticket and no parameters; see `restore_ticket`.
+    """Reads the mask of a ticket's parameters as it lies on disk, and no parameters; see `restore_ticket`.
 
     Args:
       directory: What `save_ticket` was given.
 
     Returns:
-      The mask, in numpy arrays.
+      The mask, in numpy arrays, with a scalar `True` in leaves that are never pruned: count it with
+      `prunable=sparsity.all_leaves`.
     """
     return restore(directory, "mask")["mask"]
+
+
+def _expanded(mask: PyTree, params: PyTree) -> PyTree:
+    sparsity.ensure_fits(mask, params)
+    return jax.tree.map(lambda m, p: np.array(np.broadcast_to(m, np.shape(p))), mask, params)
 
 
 def _to_host(tree: PyTree, item: str) -> PyTree:

@@ -2,7 +2,7 @@
 
 import functools
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ def claim(
     growing: Collection[str] = ("seeds",),
     free: Collection[str] = (),
     defaults: Mapping[str, Any] | None = None,
+    translate: Callable[[dict[str, Any]], dict[str, Any]] = dict,
 ) -> None:
     """Takes a work directory for a config, or refuses one that belongs to another.
 
@@ -30,6 +31,7 @@ def claim(
         and its config.json then lists them all.
       free: Fields that may differ: where data lie, how fast; config.json tells the newest.
       defaults: What a config means that was written before a field existed.
+      translate: Gives a config that an older version wrote the names of this version.
 
     Raises:
       ValueError: If the directory holds another config, naming the fields that differ, or anything but a run.
@@ -47,7 +49,8 @@ def claim(
         _ensure_empty(workdir)
         write_json(paths.config(workdir), ours)
         return
-    theirs = _filled(_read(workdir), json.loads(json.dumps(defaults or {})))
+    written = _read(workdir)
+    theirs = _filled(translate(written), json.loads(json.dumps(defaults or {})))
     differing = _differences(theirs, ours, {*growing, *free})
     if differing:
         more = f" and {len(differing) - _SHOWN} more" if len(differing) > _SHOWN else ""
@@ -61,7 +64,7 @@ def claim(
         here, there = (functools.reduce(dict.__getitem__, rooms, tree) for tree in (ours, grown))
         if name in here:
             there[name] = _union(there.get(name, []), here[name]) if field in growing else here[name]
-    if theirs != grown:
+    if theirs != grown or translate(written) != written:
         write_json(paths.config(workdir), grown)
 
 

@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
+from lpjax.sparsity import ensure_same_structure, named_leaves, rebuild
 from lpjax.store import whole
 from lpjax.store.checkpoints import restore
 from lpjax.types import PyTree
@@ -68,20 +70,41 @@ def restore_progress(directory: Path, like: Mapping[str, PyTree] | None = None) 
 
     Args:
       directory: What `save_progress` was given.
-      like: Structures to return items in, by name, as for `restore`; typed keys come back as such.
+      like: Structures to return items in, by name, as for `restore`; typed keys come back as such. Where lpjax 0.1
+        saved a scalar bool for a mask of one value, the array of that value comes back.
 
     Returns:
       The items by name, in numpy arrays, bit for bit as they were saved.
 
     Raises:
       DamagedProgress: If the directory does not hold exactly what was saved.
+      ValueError: If an item does not have the structure, shapes and dtypes of its `like`.
     """
     like = like or {}
     try:
-        stored = restore(directory, like={name: jax.eval_shape(_plain, tree) for name, tree in like.items()})
+        stored = restore(directory)
     except whole.DamagedTicket as error:
         raise whole.DamagedProgress(directory, error.reason) from error
+    for name, tree in like.items():
+        wanted = jax.eval_shape(_plain, tree)
+        if name not in stored:
+            raise ValueError(f"{directory} has no {name!r}")
+        stored[name] = _with_whole_masks(stored[name], wanted)
+        ensure_same_structure(stored[name], wanted, f"{name} of {directory}")
+        stored[name] = rebuild(stored[name], wanted)
     return stored | {name: jax.tree.map(_typed, stored[name], tree) for name, tree in like.items()}
+
+
+def _with_whole_masks(tree: PyTree, like: PyTree) -> PyTree:
+    """Widens scalar bools to the shapes that are wanted, as lpjax 0.1 saved the masks of leaves never pruned."""
+    shapes = {name: leaf.shape for name, leaf in named_leaves(like).items() if leaf.dtype == bool}
+
+    def widened(path: tuple[Any, ...], leaf: np.ndarray) -> np.ndarray:
+        name = jax.tree_util.keystr(path, simple=True, separator="/")
+        scalar = np.ndim(leaf) == 0 and leaf.dtype == bool
+        return np.full(shapes[name], leaf) if scalar and name in shapes else leaf
+
+    return jax.tree_util.tree_map_with_path(widened, tree)
 
 
 def _plain(tree: PyTree) -> PyTree:
