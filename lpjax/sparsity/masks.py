@@ -55,8 +55,8 @@ def apply_mask(params: PyTree, mask: PyTree) -> PyTree:
       >>> apply_mask({'w': jnp.array([1.0, 2.0])}, {'w': jnp.array([True, False])})['w'].tolist()
       [1.0, 0.0]
     """
-    ensure_fits(mask, params)
-    return jax.tree.map(lambda m, p: jnp.where(m, p, jnp.zeros((), p.dtype)), mask, params)
+    fitted = fit_mask(mask, params)
+    return jax.tree.map(lambda p, m: jnp.where(m, p, jnp.zeros((), p.dtype)), params, fitted)
 
 
 def expand_mask(mask: PyTree, params: PyTree) -> PyTree:
@@ -73,15 +73,38 @@ def expand_mask(mask: PyTree, params: PyTree) -> PyTree:
       TypeError: If a leaf of the mask is not bool.
       ValueError: If the mask does not fit the parameters.
     """
-    ensure_fits(mask, params)
 
-    def leaf(m: Any, p: Any) -> jax.Array:
+    def leaf(p: Any, m: Any) -> jax.Array:
         copied = jnp.array(m, dtype=bool, copy=True)
         if not copied.shape:
             copied = jnp.logical_and(copied, jnp.ones_like(p, dtype=bool))
         return like_parameter(copied, p)
 
-    return jax.tree.map(leaf, mask, params)
+    return jax.tree.map(leaf, params, fit_mask(mask, params))
+
+
+def fit_mask(mask: PyTree, params: PyTree) -> PyTree:
+    """Put a mask into the containers of its parameters, which may differ in kind but not in names and shapes.
+
+    The mask of `flax.nnx.Optimizer.opt_state`, say, holds optimizer variables where the parameters are `nnx.Param`.
+
+    Args:
+      mask: A bool tree; a leaf may be a scalar.
+      params: Parameters.
+
+    Returns:
+      The mask, in the structure of the parameters.
+
+    Raises:
+      TypeError: If a leaf of the mask is not bool.
+      ValueError: If names or shapes differ, naming the first leaf that does.
+    """
+    ensure_fits(mask, params)
+    if jax.tree.structure(mask) == jax.tree.structure(params):
+        return mask
+    leaves = {leaf_name(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(mask)}
+    names = [leaf_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
+    return as_tree([leaves[name] for name in names], params)
 
 
 def like_parameter(leaf: jax.Array, param: Any) -> jax.Array:
@@ -272,8 +295,8 @@ def assert_on_mask(params: PyTree, mask: PyTree) -> None:
       Traceback (most recent call last):
       ValueError: params: 1 weight off the mask is not zero (w: 1); nothing may move weights after a sparse transform
     """
-    ensure_fits(mask, params)
-    off = jax.tree.map(lambda m, p: jnp.sum(jnp.logical_and(~m, p != 0), dtype=jnp.int32), _as_arrays(mask), params)
+    fitted = _as_arrays(fit_mask(mask, params))
+    off = jax.tree.map(lambda p, m: jnp.sum(jnp.logical_and(~m, p != 0), dtype=jnp.int32), params, fitted)
     counts = {leaf_name(path): int(n) for path, n in jax.tree_util.tree_leaves_with_path(jax.device_get(off))}
     wrong = {name: count for name, count in counts.items() if count}
     if wrong:

@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from lpjax.sparsity.masks import ensure_fits, kept_per_leaf
+from lpjax.sparsity.masks import fit_mask, kept_per_leaf
 from lpjax.sparsity.names import leaf_name
 from lpjax.sparsity.prunable import Prunable, Stacked, as_tree, kernels, prunable_leaves, stacked_axes
 
@@ -37,7 +37,7 @@ def summary(
       prunable: 12 of 15 weights in 1 of 2 leaves
     """
     if mask is not None:
-        ensure_fits(mask, params)
+        mask = fit_mask(mask, params)
     rows = [["leaf", "shape", "weights", "pruned"] + ([] if mask is None else ["kept", "density"])]
     chosen = prunable_leaves(params, prunable)
     axes = stacked_axes(params, stacked)

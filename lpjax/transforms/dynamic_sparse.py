@@ -164,7 +164,7 @@ def dynamic_sparse(
             first, before, masked = params, params, params
         else:
             ensure_arrays(params)
-            ensure_resettable(optimizer)
+            ensure_resettable(optimizer, params)
             first = _initial_mask(params, draw)
             before = jax.tree.map(jnp.zeros_like, first)
             masked = sparsity.apply_mask(params, first)

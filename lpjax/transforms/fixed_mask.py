@@ -57,7 +57,7 @@ def fixed_mask(inner: optax.GradientTransformation, mask: PyTree) -> optax.Gradi
         if is_placeholder(params):
             return FixedMaskState(params, inner.init(params))
         ensure_arrays(params)
-        ensure_resettable(inner)
+        ensure_resettable(inner, params)
         own = expand_mask(mask, params)
         return FixedMaskState(own, inner.init(apply_mask(params, own)))
 
@@ -127,7 +127,7 @@ def reset_moments(
         moments,
         stay,
         transform_non_params=lambda _: _UNCHANGED,
-        is_leaf=lambda node: isinstance(node, optax.MaskedNode),
+        is_leaf=_is_masked_node,
     )
     return jax.tree.map(reset, moments, first, marks)
 
@@ -135,22 +135,23 @@ def reset_moments(
 _UNCHANGED = object()  # marks counters, factored moments, and all else that has no entry per weight
 
 
-def ensure_resettable(optimizer: optax.GradientTransformation) -> None:
+def ensure_resettable(optimizer: optax.GradientTransformation, params: PyTree) -> None:
     """Refuse an optimizer whose state does not tell which of its arrays belong to which parameter.
 
     Args:
       optimizer: The inner optimizer.
+      params: Parameters; only shapes matter.
 
     Raises:
       TypeError: If `optax.tree.map_params` cannot read its state.
     """
+    state = jax.eval_shape(optimizer.init, params)
     try:
-        optax.tree.map_params(optimizer, lambda moment: moment, optimizer.init({"w": jnp.zeros((2, 2))}))
-    except Exception as error:  # whatever the optimizer's init raises
-        kinds = _kinds(optimizer.init({"w": jnp.zeros((2, 2))}))
+        optax.tree.map_params(optimizer, lambda moment, _: moment, state, params, is_leaf=_is_masked_node)
+    except Exception as error:  # whatever the optimizer's init raises for a placeholder
         raise TypeError(
-            f"inner: got an optimizer with the state {kinds}, in which moments cannot be told from other arrays; "
-            "use one whose state optax.tree.map_params can read, such as optax.adamw or optax.sgd"
+            f"inner: got an optimizer with the state {_kinds(state)}, in which moments cannot be told from other "
+            "arrays; use one whose state optax.tree.map_params can read, such as optax.adamw or optax.sgd"
         ) from error
 
 
@@ -191,6 +192,10 @@ def ensure_arrays(params: PyTree) -> None:
 def is_placeholder(params: PyTree) -> bool:
     """Tell whether `init` is called by `optax.tree.map_params`, which passes a placeholder without leaves."""
     return not jax.tree.leaves(params)
+
+
+def _is_masked_node(node: Any) -> bool:
+    return isinstance(node, optax.MaskedNode)
 
 
 def _kinds(state: optax.OptState) -> str:

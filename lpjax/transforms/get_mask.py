@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from lpjax.sparsity import all_leaves, full_mask, warn_empty_leaves
+from lpjax.sparsity import all_leaves, fit_mask, full_mask, warn_empty_leaves
 from lpjax.transforms.dynamic_sparse import DynamicSparseState
 from lpjax.transforms.fixed_mask import FixedMaskState
 
@@ -117,5 +117,7 @@ def _merge(masks: list[PyTree]) -> PyTree:
 
 
 def _filled(mask: PyTree, params: PyTree) -> PyTree:
-    full = full_mask(params)
-    return jax.tree.map(lambda m, one: m if jnp.shape(m) == jnp.shape(one) else jnp.logical_and(m, one), mask, full)
+    def leaf(one: Any, kept: Any) -> Any:
+        return kept if jnp.shape(kept) == jnp.shape(one) else jnp.logical_and(one, kept)
+
+    return jax.tree.map(leaf, full_mask(params), fit_mask(mask, params))

@@ -16,7 +16,7 @@ from jax import lax
 
 from lpjax import sparsity
 from lpjax.train import AXIS, data_parallel, initial_state, mesh_of, replicate, train_step
-from lpjax.transforms import METHODS, EvolveState, explored_of, mask_of
+from lpjax.transforms import METHODS, DynamicSparseState, FixedMaskState, fixed_mask, get_explored, get_mask
 from lpjax.types import Batch, Variables
 
 CHOICES = {"every": 2, "until": 6, "end": 6, "drop_fraction": 0.5, "initial_density": 0.5}
@@ -25,6 +25,7 @@ TOTAL, FINAL = 192, 48
 rng = np.random.default_rng(0)
 CONV, DENSE = (np.asarray(rng.normal(size=shape), np.float32) for shape in ((3, 3, 4, 4), (8, 6)))
 BIAS = np.asarray(rng.normal(size=6), np.float32)
+NAMES = [*METHODS, "fixed_mask"]
 PARAMS = {"conv": {"kernel": CONV}, "dense": {"kernel": DENSE, "bias": BIAS}}
 
 
@@ -71,12 +72,27 @@ def others(tree):
 
 
 class Setting(NamedTuple):
-    """What surrounds a method; `pace` counts calls of `update` a step of the method."""
+    """What surrounds a method; `pace` counts calls of `update` per step of the method.
+
+    `build` makes the method around the inner optimizer by itself where wrapping the method is not enough.
+    """
 
     inner: Callable[[], Any] = momentum
     wrap: Callable[[Any], Any] = lambda tx: tx
     params: Any = PARAMS
     pace: int = 1
+    build: Callable[[str], Any] | None = None
+
+
+def injected_around(name):
+    return optax.inject_hyperparams(lambda learning_rate: method(name, optax.sgd(learning_rate, momentum=0.9)))(0.1)
+
+
+def partitioned(tx):
+    def labels(tree):
+        return jax.tree.map(lambda p: "sparse" if jnp.ndim(p) > 1 else "frozen", tree)
+
+    return optax.partition({"sparse": tx, "frozen": optax.set_to_zero()}, labels)
 
 
 SETTINGS = {
@@ -91,25 +107,68 @@ SETTINGS = {
     "lamb": Setting(lambda: optax.lamb(0.1, weight_decay=0.1)),
     "adafactor": Setting(lambda: optax.adafactor(0.1)),
     "factored": Setting(lambda: optax.adafactor(0.1, min_dim_size_to_factor=4)),
+    "rprop": Setting(lambda: optax.rprop(0.01)),
+    "schedule and clipping": Setting(
+        lambda: optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(optax.cosine_decay_schedule(0.1, 8)))
+    ),
+    "hyperparameters inside": Setting(lambda: optax.inject_hyperparams(optax.sgd)(0.1, momentum=0.9)),
+    "hyperparameters around": Setting(build=injected_around),
+    "partition with a frozen group": Setting(wrap=partitioned),
+    "if finite": Setting(wrap=lambda tx: optax.apply_if_finite(tx, 3)),
     "linen": Setting(params=linen()),
     "nnx": Setting(params=nnx.state(Nnx(), nnx.Param)),
     "dataclass": Setting(params=[Layer(CONV, None, None, "conv"), Layer(DENSE, BIAS, None, "dense")]),
     "sequences": Setting(params=([CONV, (DENSE,)], (BIAS, None))),
 }
-PROMOTING = {"accumulating", "around accumulation", "adamw", "lion", "lamb", "adafactor", "factored", "bfloat16"}
-QUICK = {("alone", name) for name in METHODS} | {(setting, "rigl") for setting in ("masked", "nnx")}
+PROMOTING = {
+    "schedule and clipping",
+    "rprop",
+    "hyperparameters inside",
+    "hyperparameters around",
+    "accumulating",
+    "around accumulation",
+    "adamw",
+    "lion",
+    "lamb",
+    "adafactor",
+    "factored",
+    "bfloat16",
+}
+QUICK = {("alone", name) for name in NAMES} | {(setting, "rigl") for setting in ("masked", "nnx")}
 
 
 def cases():
     for setting in SETTINGS:
-        for name in METHODS:
+        for name in NAMES:
             yield pytest.param(setting, name, marks=[] if (setting, name) in QUICK else pytest.mark.slow)
 
 
 def method(name, inner=None, **more):
+    inner = momentum() if inner is None else inner
+    if name == "fixed_mask":
+        return fixed_to_erk(inner)
     density = 0.5 if name == "2:4" else 0.25
     choices = {choice: CHOICES[choice] for choice in METHODS[name].choices if choice in CHOICES}
-    return METHODS[name].build(momentum() if inner is None else inner, density, **choices, **more)
+    return METHODS[name].build(inner, density, **choices, **more)
+
+
+def fixed_to_erk(inner):
+    """`fixed_mask` with a mask that fits whatever parameters `init` is given."""
+
+    def at(params):
+        counts = sparsity.erk(params, 0.25)
+        scores = sparsity.random(jax.random.key(0), params)
+        return fixed_mask(inner, sparsity.select_per_leaf(scores, sparsity.full_mask(params), counts))
+
+    def init(params):
+        if not jax.tree.leaves(params):
+            return fixed_mask(inner, params).init(params)
+        return at(params).init(params)
+
+    def update(grads, state, params=None, **extra):
+        return fixed_mask(inner, state.mask).update(grads, state, params, **extra)
+
+    return optax.GradientTransformationExtraArgs(init, update)
 
 
 def gradients(step, params=PARAMS):
@@ -119,10 +178,10 @@ def gradients(step, params=PARAMS):
 
 
 def counted(tx):
-    """One jitted step of a plain training loop, and the list that grows with every trace."""
+    """One jitted step of a plain training loop that donates, and the list that grows with every trace."""
     traces = []
 
-    @jax.jit
+    @functools.partial(jax.jit, donate_argnums=(0, 1))
     def step(params, state, grads):
         traces.append(True)
         updates, state = tx.update(grads, state, params)
@@ -137,14 +196,20 @@ def flat(tree):
     return {jax.tree_util.keystr(path): np.asarray(leaf, np.float32) for path, leaf in leaves}
 
 
+def own(tree):
+    """A copy whose buffers a step may donate."""
+    return jax.tree.map(jnp.array, tree)
+
+
 def inner_of(state):
-    nodes = jax.tree.leaves(state, is_leaf=lambda node: isinstance(node, EvolveState))
-    (found,) = [node for node in nodes if isinstance(node, EvolveState)]
+    kinds = (DynamicSparseState, FixedMaskState)
+    nodes = jax.tree.leaves(state, is_leaf=lambda node: isinstance(node, kinds))
+    (found,) = [node for node in nodes if isinstance(node, kinds)]
     return found.inner
 
 
 def sparse(state):
-    return {path: leaf.astype(bool) for path, leaf in flat(mask_of(state)).items() if leaf.ndim}
+    return {path: leaf.astype(bool) for path, leaf in flat(get_mask(state)).items() if leaf.ndim > 1}
 
 
 def budgets(state):
@@ -163,7 +228,7 @@ def expected_kept(name, step):
 
 
 def expected_changes(name):
-    if name in ("uniform", "erk"):
+    if name in ("uniform", "erk", "fixed_mask"):
         return []
     return {"snip": [1], "2:4": [6]}.get(name, [2, 4, 6])
 
@@ -187,8 +252,9 @@ def test_a_method_keeps_its_promises(setting, name):
 
 
 def keeps_its_promises(setting, name):
-    tx = setting.wrap(method(name, setting.inner()))
-    params, state = setting.params, tx.init(setting.params)
+    tx = setting.build(name) if setting.build else setting.wrap(method(name, setting.inner()))
+    params = own(setting.params)
+    state = tx.init(params)
     step, traces = counted(tx)
     before, first, changes = sparse(state), budgets(state), []
     explored = before
@@ -207,22 +273,23 @@ def keeps_its_promises(setting, name):
         before = mask
     assert changes == [setting.pace * change for change in expected_changes(name)]
     assert len(traces) == 1
-    if name in ("uniform", "erk", "set", "rigl", "itop"):
+    if name in ("uniform", "erk", "set", "rigl", "itop", "fixed_mask"):
         assert budgets(state) == first
-    if name != "snip":  # which explores nothing before it has chosen
-        seen = {path: leaf.astype(bool) for path, leaf in flat(explored_of(state)).items() if leaf.ndim}
-        for path in seen:
-            np.testing.assert_array_equal(seen[path], explored[path])
+    if name not in ("snip", "fixed_mask"):  # the first explores nothing before it has chosen, the other never
+        tried = {path: leaf.astype(bool) for path, leaf in flat(get_explored(state)).items() if leaf.ndim > 1}
+        for path in tried:
+            np.testing.assert_array_equal(tried[path], explored[path])
     assert all(np.isfinite(leaf).all() for leaf in flat(params).values())
 
 
 def slow_but(*quick):
     return pytest.mark.parametrize(
-        "name", [pytest.param(name, marks=[] if name in quick else pytest.mark.slow) for name in METHODS]
+        "name", [pytest.param(name, marks=[] if name in quick else pytest.mark.slow) for name in NAMES]
     )
 
 
 def run(step, params, state, steps):
+    params, state = own(params), own(state)
     for number in steps:
         params, state = step(params, state, gradients(number))
     return params, state
@@ -230,25 +297,17 @@ def run(step, params, state, steps):
 
 def from_bytes(tree):
     """A copy that has been on a disk."""
-
-    def leaf(x):
-        if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
-            return jax.random.wrap_key_data(jnp.asarray(np.array(jax.random.key_data(x))))
-        return jnp.asarray(np.array(x))
-
-    return jax.tree.map(leaf, tree)
+    return jax.tree.map(lambda x: jnp.asarray(np.array(x)), tree)
 
 
 def assert_same_bits(tree, other):
     assert jax.tree.structure(tree) == jax.tree.structure(other)
     for a, b in zip(*map(jax.tree.leaves, (tree, other)), strict=True):
-        if jnp.issubdtype(a.dtype, jax.dtypes.prng_key):
-            a, b = jax.random.key_data(a), jax.random.key_data(b)
         np.testing.assert_array_equal(a, b)
 
 
 def assert_same_masks_and_close(params, state, expected_params, expected_state):
-    assert_same_bits(mask_of(state), mask_of(expected_state))
+    assert_same_bits(get_mask(state), get_mask(expected_state))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), params, expected_params)
 
 
@@ -257,7 +316,7 @@ def test_resumed_from_its_state_it_gives_the_bits_of_the_uninterrupted(name):
     tx = method(name)
     step, _ = counted(tx)
     whole = run(step, PARAMS, tx.init(PARAMS), range(STEPS))
-    again, _ = counted(method(name, key=99))  # the key, too, comes with the state
+    again, _ = counted(method(name, **({} if name == "fixed_mask" else {"key": 99})))  # the key comes with the state
     for stop in (1, 3, 4):
         half = from_bytes(run(step, PARAMS, tx.init(PARAMS), range(stop)))
         assert_same_bits(run(again, *half, range(stop, STEPS)), whole)
@@ -272,7 +331,7 @@ def test_a_step_under_scan_goes_the_same_way(name):
     def body(carry, grads):
         params, state = carry
         updates, state = tx.update(grads, state, params)
-        return (optax.apply_updates(params, updates), state), sparsity.kept(mask_of(state))
+        return (optax.apply_updates(params, updates), state), sparsity.kept(get_mask(state))
 
     start = jax.tree.map(jnp.asarray, PARAMS), tx.init(PARAMS)
     scanned, kept = jax.jit(lambda start, grads: lax.scan(body, start, grads))(start, stacked)
@@ -280,11 +339,15 @@ def test_a_step_under_scan_goes_the_same_way(name):
     assert_same_masks_and_close(*scanned, *run(step, *start, range(STEPS)))
 
 
+def keyed(name, key):
+    return method(name) if name == "fixed_mask" else method(name, key=key)
+
+
 @slow_but()
 def test_vmap_over_keys_trains_replicates(name):
     keys = jax.random.split(jax.random.key(5), 3)
     params = jax.tree.map(lambda p: jnp.stack([p] * len(keys)), PARAMS)
-    state = jax.jit(jax.vmap(lambda key: method(name, key=key).init(PARAMS)))(keys)
+    state = jax.jit(jax.vmap(lambda key: keyed(name, key).init(PARAMS)))(keys)
     one_step, _ = counted(method(name))
 
     @jax.jit
@@ -296,11 +359,13 @@ def test_vmap_over_keys_trains_replicates(name):
     params, state = run(step, params, state, range(STEPS))
     seen = set()
     for number, key in enumerate(keys):
-        alone = run(one_step, PARAMS, method(name, key=key).init(PARAMS), range(STEPS))
+        alone = run(one_step, PARAMS, keyed(name, key).init(PARAMS), range(STEPS))
         one = jax.tree.map(lambda leaf, number=number: leaf[number], (params, state))
         assert_same_masks_and_close(*one, *alone)
         seen.add(np.concatenate([m.ravel() for m in sparse(alone[1]).values()]).tobytes())
-    assert len(seen) == (1 if name in ("snip", "gmp", "2:4") else len(keys))  # what draws nothing knows no replicates
+    assert len(seen) == (
+        1 if name in ("snip", "gmp", "2:4", "fixed_mask") else len(keys)
+    )  # what draws nothing knows no replicates
 
 
 def perceptron(variables, images, *, train=False, axis_name=None):
@@ -313,9 +378,9 @@ def perceptron(variables, images, *, train=False, axis_name=None):
 def test_on_eight_devices_every_device_holds_the_mask_of_one(name):
     draw = np.random.default_rng(1)
     data = Batch(
-        jnp.asarray(draw.integers(0, 256, (24, 4, 4, 1)), jnp.uint8), jnp.asarray(draw.integers(0, 3, 24), jnp.int32)
+        jnp.asarray(draw.integers(0, 256, (24, 4, 4, 1)), jnp.uint8), jnp.asarray(draw.integers(0, 4, 24), jnp.int32)
     )
-    shapes = {"in": (16, 8), "out": (8, 3), "bias": (3,)}
+    shapes = {"in": (16, 8), "out": (8, 4), "bias": (4,)}
     params = {part: jnp.asarray(draw.normal(size=shape), jnp.float32) for part, shape in shapes.items()}
     tx = method(name)
 
@@ -330,7 +395,7 @@ def test_on_eight_devices_every_device_holds_the_mask_of_one(name):
         return state
 
     eight, one = train(mesh_of()), train(mesh_of(jax.devices()[:1]))
-    for leaf in jax.tree.leaves((eight.variables, mask_of(eight.opt_state), inner_of(eight.opt_state))):
+    for leaf in jax.tree.leaves((eight.variables, get_mask(eight.opt_state), inner_of(eight.opt_state))):
         copies = [np.asarray(shard.data) for shard in leaf.addressable_shards]
         assert len(copies) == 8
         for copy in copies[1:]:
