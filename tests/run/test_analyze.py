@@ -167,12 +167,12 @@ def test_a_search_replayed_from_given_values_starts_there_and_asks_for_one_a_lev
     assert [t["accepted"] for t in traces[1]["trials"]] == [False, False]
     assert traces[0]["trials"][0]["accepted"]
     config.pool.start = (0.5,)
-    with pytest.raises(ValueError, match=r"pool\.start is \(0\.5,\); .* each of the 3 anchors"):
+    with pytest.raises(ValueError, match=r"pool\.start .*\(0\.5,\).* 3 anchors"):
         run.run(config, tmp_path / "refused")
     config.pool.start = (75.0, 74.0, 73.0)
-    with pytest.raises(ValueError, match=r"^pool\.start is \(75\.0, 74\.0, 73\.0\); .*, in \[0, 1\]$"):
+    with pytest.raises(ValueError, match=r"pool\.start .*\(75\.0, 74\.0, 73\.0\)"):
         run.run(config, tmp_path / "refused")
     config.pool.start, config.seeds = (0.0, 1.0, 0.5), (0, 1)
-    with pytest.raises(ValueError, match=r"^'reference' replays one log, but there are 2 seeds; give one$"):
+    with pytest.raises(ValueError, match=r"'reference' .*2 seeds"):
         run.run(config, tmp_path / "refused")
     assert not (tmp_path / "refused").exists()

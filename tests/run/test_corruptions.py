@@ -98,7 +98,7 @@ def test_what_is_not_finished_is_left_out_and_nothing_is_measured_unless_asked(j
 def test_measurements_on_other_images_are_not_mixed(job, workdir):
     path = paths.corruptions(paths.level(workdir, 0, 1))
     store.append_jsonl(path, {"name": "fog", "severity": 1, "accuracy": 0.5, "label": "cifar10-c (published)"})
-    with pytest.raises(ValueError, match=r"measured on cifar10-c \(published\), now there is digits-C-like .* delete"):
+    with pytest.raises(ValueError, match=r"cifar10-c \(published\).* digits-C-like"):
         robustness.evaluate_corruptions(job, workdir, [0], METHODS)
     assert len(measured(workdir)) == 1
 

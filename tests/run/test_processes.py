@@ -97,10 +97,10 @@ def initialized(monkeypatch, no_launcher):
 def test_another_form_is_refused_in_one_line(distributed, tiny_config):
     config = tiny_config()
     config.distributed = distributed
-    with pytest.raises(ValueError, match="give 'auto', 'none' or 'HOST:PORT,COUNT,INDEX'") as refusal:
+    with pytest.raises(ValueError, match="HOST:PORT,COUNT,INDEX") as refusal:
         run.check(config)
     assert "\n" not in str(refusal.value)
-    with pytest.raises(ValueError, match="distributed is"):
+    with pytest.raises(ValueError, match="distributed"):
         join(distributed)
 
 
@@ -157,7 +157,7 @@ def test_where_nothing_starts_several_processes_one_runs_alone(no_launcher, monk
 def test_an_address_without_the_rest_is_one_line(no_launcher, monkeypatch):
     monkeypatch.setattr("jax._src.xla_bridge.backends_are_initialized", lambda: False)
     monkeypatch.setenv("JAX_COORDINATOR_ADDRESS", "10.0.0.1:1234")
-    with pytest.raises(ValueError, match=r"do not find each other .*HOST:PORT,COUNT,INDEX") as refusal:
+    with pytest.raises(ValueError, match="HOST:PORT,COUNT,INDEX") as refusal:
         join("auto")
     assert "\n" not in str(refusal.value)
 

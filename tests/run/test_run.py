@@ -93,7 +93,7 @@ def test_a_work_directory_of_another_config_is_refused_and_left_alone(finished, 
     config = tiny_config()
     config.imp.levels = 2
     before = paths.config(finished).read_bytes()
-    with pytest.raises(ValueError, match=r"imp\.levels is 3 there, 2 here"):
+    with pytest.raises(ValueError, match=r"imp\.levels .*3 .*2 "):
         run.run(config, finished)
     assert paths.config(finished).read_bytes() == before
 
@@ -121,7 +121,7 @@ def test_a_ticket_of_another_architecture_is_refused_naming_the_leaf(finished, t
     shutil.rmtree(ticket)
     shutil.copytree(paths.ticket(paths.level(tmp_path / "wide", 0, 0)), ticket)
     shutil.rmtree(mixed / "seed_0" / "pools")
-    with pytest.raises(ValueError, match=r"level_02.*'bn1/bias' of shape \(8,\), wanted \(4,\)"):
+    with pytest.raises(ValueError, match=r"level_02.*'bn1/bias'.*\(8,\).*\(4,\)"):
         run.run(tiny_config(), mixed)
 
 
@@ -129,7 +129,7 @@ def test_a_ticket_of_another_architecture_is_refused_naming_the_leaf(finished, t
 def test_a_loss_that_is_not_finite_stops_the_run_and_says_where(tmp_path, tiny_config):
     config = tiny_config()
     config.train.learning_rate = 1e30
-    with pytest.raises(ValueError, match=r"at step \d+ of level 0; lower train\.learning_rate"):
+    with pytest.raises(ValueError, match=r"step \d+ of level 0.*train\.learning_rate"):
         run.run(config, tmp_path / "diverging")
 
 

@@ -183,7 +183,7 @@ def test_settings_that_cannot_work_are_refused(small_config, field, value, messa
 def test_images_of_many_sizes_are_not_held_in_memory(small_config):
     config = small_config()
     config.stream.size = 0
-    with pytest.raises(data.DataError, match=r"or stream them \(stream\.size=224\)"):
+    with pytest.raises(data.DataError, match=r"stream\.size"):
         load_images(config, on(1))
 
 
@@ -268,7 +268,7 @@ def test_tickets_pools_and_results_come_of_streamed_images_resumed_or_not(small_
         predict(job, variables, job.test), predict(job, variables, decoded), rtol=1e-5, atol=1e-5
     )
     assert len(analyze.averaged_pairs(job, whole, 0)) == 3
-    with pytest.raises(ValueError, match=r"linear paths need test images in memory, these are streamed"):
+    with pytest.raises(ValueError, match="linear paths"):
         analyze.linear_paths(job, whole, 0)
     shutil.copytree(whole, resumed)
     shutil.rmtree(paths.level(resumed, 0, 1))
