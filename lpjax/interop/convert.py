@@ -2,14 +2,15 @@
 
 from typing import NamedTuple
 
+import jax
 import numpy as np
 
 from lpjax.choices import one_of
 from lpjax.interop.files import Contents
-from lpjax.interop.layout import ticket_from_state_dict
+from lpjax.interop.layout import ticket_from_state_dict, torch_keys
 from lpjax.interop.masks import masked, split_masks
 from lpjax.interop.recognize import Architecture, dataset_of, recognize, template
-from lpjax.types import Ticket
+from lpjax.types import Ticket, Variables
 
 MASKS = ("stored", "nonzero")
 
@@ -83,6 +84,18 @@ def convert(contents: Contents, wanted: Origin, mask: str = "stored") -> Ticket:
     if dataset != wanted.dataset:
         raise ValueError(f"dataset: got {dataset}, expected that of the last level, {wanted.dataset}")
     return ticket
+
+
+def prunable_tree(shared: Origin) -> Variables:
+    """Marks the prunable weights of an import.
+
+    Args:
+      shared: Properties shared by all levels.
+
+    Returns:
+      A tree of bools of the form of the tickets' variables.
+    """
+    return jax.tree.map(lambda name: name in shared.prunable, torch_keys(template(shared.architecture)))
 
 
 def _split(contents: Contents) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from lpjax import sparsity, store
 from lpjax.interop import files
-from lpjax.interop.convert import convert, origin
+from lpjax.interop.convert import convert, origin, prunable_tree
 from lpjax.interop.destination import joining
 from lpjax.store import paths
 from lpjax.types import PyTree
@@ -44,6 +44,7 @@ def import_tickets(
     last = files.read(sources[-1], files.load)
     with _naming(sources[-1].weights):
         shared = origin(last, model)
+    prunable = prunable_tree(shared)
     record: dict[str, Any] = {**shared.architecture._asdict(), "dataset": shared.dataset, "total": shared.total}
     record["seeds"] = {str(one.seed): {"form": form, "levels": [], "sources": {}} for one in sources}
     with joining(destination, record) as folder, _nothing_written():
@@ -51,9 +52,9 @@ def import_tickets(
             contents = files.read(one, files.load)
             with _naming(one.weights):
                 ticket = convert(contents, shared, mask)
-            summary = _counts(one.level, ticket.mask)
+            summary = _counts(one.level, ticket.mask, prunable)
             directory = paths.level(folder, one.seed, one.level)
-            store.save_ticket(paths.ticket(directory), ticket)
+            store.save_ticket(paths.ticket(directory), ticket, prunable)
             found = {"epoch": contents.epoch, "validation_accuracy": contents.validation_accuracy}
             store.write_json(paths.summary(directory), summary | found)
             notes = record["seeds"][str(one.seed)]
@@ -67,9 +68,9 @@ def import_tickets(
     yield f"{network}, {classes} classes, width {width}, {built_in}: {destination}{hint}"
 
 
-def _counts(level: int, mask: PyTree) -> dict[str, Any]:
-    kept = int(sparsity.kept(mask))
-    total = sparsity.total(mask)
+def _counts(level: int, mask: PyTree, prunable: PyTree) -> dict[str, Any]:
+    kept = int(sparsity.kept(mask, prunable))
+    total = sparsity.total(mask, prunable)
     return {"level": level, "kept": kept, "total": total, "density": kept / total}
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from lpjax.choices import one_of
 from lpjax.interop.masks import Arrays, split_masks
-from lpjax.sparsity import Prunable, convolution_kernels, full_mask, leaf_name
+from lpjax.sparsity import Prunable, as_tree, convolution_kernels, leaf_name, prunable_leaves
 from lpjax.types import Ticket, Variables
 
 _LEAF = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
@@ -91,16 +91,15 @@ def from_state_dict(variables: Variables, state: Arrays) -> Variables:
     return filled
 
 
-def ticket_from_state_dict(variables: Variables, state: Arrays, *, prunable: Prunable = convolution_kernels) -> Ticket:
+def ticket_from_state_dict(variables: Variables, state: Arrays) -> Ticket:
     """Converts a state dict to a ticket; the inverse of `to_state_dict`.
 
     Args:
       variables: Variables of the same architecture, or their shapes.
-      state: As for `from_state_dict`; the prunable parameters are those with an `X_mask`.
-      prunable: Selects the prunable parameters if the state dict has no masks, i.e. for a dense network.
+      state: As for `from_state_dict`; parameters without an `X_mask` are kept whole.
 
     Returns:
-      The ticket, as numpy arrays.
+      The ticket, as numpy arrays: `Variables`, and a mask of their form.
 
     Raises:
       ValueError: If the state dict belongs to another architecture.
@@ -108,29 +107,33 @@ def ticket_from_state_dict(variables: Variables, state: Arrays, *, prunable: Pru
     Example:
       >>> linear = Variables({'fc': {'kernel': np.zeros((2, 1), np.float32)}}, {})
       >>> state = {'fc.weight_orig': np.array([[3.0, 5.0]]), 'fc.weight_mask': np.array([[0.0, 1.0]])}
-      >>> ticket_from_state_dict(linear, state).mask['fc']['kernel'].tolist()
+      >>> ticket_from_state_dict(linear, state).mask.params['fc']['kernel'].tolist()
       [[False], [True]]
     """
     _, masks = split_masks(state)
     filled = from_state_dict(variables, state)
-    if not masks:
-        return Ticket(filled, jax.tree.map(np.asarray, full_mask(variables.params, prunable)))
-    keys = torch_keys(variables).params
-    return Ticket(
-        filled, jax.tree.map(lambda key: _from_torch(masks[key]) if key in masks else np.ones((), bool), keys)
-    )
+
+    def mask_of(key: str, leaf: np.ndarray) -> np.ndarray:
+        return _from_torch(masks[key]) if key in masks else np.ones(leaf.shape, bool)
+
+    return Ticket(filled, jax.tree.map(mask_of, torch_keys(variables), filled))
 
 
 def to_state_dict(
-    ticket: Ticket, *, form: str = "pruned", normalize: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    ticket: Ticket,
+    *,
+    form: str = "pruned",
+    normalize: tuple[tuple[float, ...], tuple[float, ...]] | None = None,
+    prunable: Prunable = convolution_kernels,
 ) -> dict[str, np.ndarray]:
     """Converts a ticket to a state dict.
 
     Args:
-      ticket: A ticket of a network of `lpjax.models`.
+      ticket: A ticket of a network of `lpjax.models`: `Variables`, and a mask of their form.
       form: `'pruned'` has `X_orig` and `X_mask` for every prunable parameter, like `torch.nn.utils.prune`; `'plain'`
         has only the weights. A dense ticket is always plain.
       normalize: Mean and standard deviation per channel, for networks that include normalization; None for others.
+      prunable: The prunable parameters. A parameter that has pruned weights gets an `X_mask` in any case.
 
     Returns:
       Arrays by name, in PyTorch's layout and order; the convolutions of a wide ResNet precede its BatchNorm.
@@ -140,14 +143,16 @@ def to_state_dict(
 
     Example:
       >>> weights = Variables({'fc': {'kernel': np.ones((3, 2), np.float32)}}, {})
-      >>> state = to_state_dict(Ticket(weights, {'fc': {'kernel': np.arange(6).reshape(3, 2) > 2}}))
+      >>> mask = Variables({'fc': {'kernel': np.arange(6).reshape(3, 2) > 2}}, {})
+      >>> state = to_state_dict(Ticket(weights, mask), prunable=lambda path, leaf: path.endswith('kernel'))
       >>> {name: array.shape for name, array in state.items()}
       {'fc.weight_orig': (2, 3), 'fc.weight_mask': (2, 3)}
     """
     one_of("form", form, FORMS)
-    names = torch_keys(ticket.variables)
-    arrays = {name: _to_torch(leaf) for name, leaf in _pairs(names, ticket.variables)}
-    masks = {name: _to_torch(leaf) for name, leaf in _pairs(names.params, ticket.mask) if np.ndim(leaf)}
+    names = torch_keys(ticket.params)
+    arrays = {name: _to_torch(leaf) for name, leaf in _pairs(names, ticket.params)}
+    flags = dict(_pairs(names, as_tree(prunable_leaves(ticket.params, prunable), names)))
+    masks = {name: _to_torch(leaf) for name, leaf in _pairs(names, ticket.mask) if flags[name] or not np.all(leaf)}
     if form == "pruned" and not all(mask.all() for mask in masks.values()):
         for name, mask in masks.items():
             arrays[f"{name}_orig"] = arrays.pop(name)

@@ -9,8 +9,8 @@ import pytest
 
 from lpjax.interop import Architecture, files, to_state_dict
 from lpjax.interop.recognize import template
-from lpjax.sparsity import convolution_kernels, full_mask
-from lpjax.types import Ticket, Variables
+from lpjax.sparsity import convolution_kernels, full_mask, prunable_leaves, total
+from lpjax.types import Ticket
 
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 
@@ -51,14 +51,14 @@ def make_ticket():
         network = template(Architecture(model, classes, width, 3))
         draws = np.random.default_rng(seed)
         leaves = jax.tree.map(lambda leaf: draws.uniform(0.1, 1, leaf.shape).astype(np.float32), network)
-        mask = jax.tree.map(np.array, full_mask(network.params, prunable))
-        living = draws.permutation(sum(leaf.size for leaf in jax.tree.leaves(mask) if leaf.ndim)).argsort()
-        for leaf in jax.tree.leaves(mask) if kept is not None else ():
-            if leaf.ndim:
-                here, living = np.split(living, [leaf.size])
+        mask = jax.tree.map(np.array, full_mask(network))
+        ranks = draws.permutation(total(mask, prunable)).argsort()
+        flags = prunable_leaves(mask, prunable)
+        for leaf, counted in zip(jax.tree.leaves(mask), flags, strict=True):
+            if counted and kept is not None:
+                here, ranks = np.split(ranks, [leaf.size])
                 leaf[...] = (here < kept).reshape(leaf.shape)
-        zeroed = jax.tree.map(lambda m, p: np.where(m, p, np.float32(0)), mask, leaves.params)
-        return Ticket(Variables(zeroed, leaves.stats), mask)
+        return Ticket(jax.tree.map(lambda m, p: np.where(m, p, np.float32(0)), mask, leaves), mask)
 
     return make
 

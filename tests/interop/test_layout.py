@@ -22,7 +22,7 @@ def same(one, other):
 @pytest.fixture(scope="module")
 def network(make_ticket):
     ticket = make_ticket()
-    return ticket.variables, to_state_dict(ticket)
+    return ticket.params, to_state_dict(ticket)
 
 
 def test_keys_are_torchvision_s(network):
@@ -88,7 +88,7 @@ def test_effective_weights_masks_and_statistics_survive_lpjax_and_back_to_the_bi
 @pytest.mark.parametrize("prunable", [kernels, by_path("^layer2"), by_path("bias$")], ids=["kernels", "path", "biases"])
 def test_what_has_a_mask_is_what_may_be_pruned(make_ticket, prunable):
     ticket = make_ticket(kept=5, prunable=prunable)
-    same(ticket_from_state_dict(NETWORK, to_state_dict(ticket)), ticket)
+    same(ticket_from_state_dict(NETWORK, to_state_dict(ticket, prunable=prunable)), ticket)
 
 
 def test_a_dense_ticket_is_plain_and_pruned_ones_can_be(make_ticket):
@@ -105,7 +105,7 @@ def test_pruned_entries_stand_where_pytorch_puts_them(make_ticket):
     assert names[:5] == ["normalize.mean", "normalize.std", "conv1.weight_orig", "conv1.weight_mask", "bn1.weight"]
     network = template(Architecture("vgg16", 10, 64, 3))
     zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), network)
-    mask = jax.tree.map(lambda leaf: np.zeros(leaf.shape if len(leaf.shape) == 4 else (), bool), network.params)
+    mask = jax.tree.map(lambda leaf: np.full(leaf.shape, len(leaf.shape) != 4), network)
     names = list(to_state_dict(Ticket(zeros, mask), normalize=((0.5,) * 3, (0.25,) * 3)))
     assert names[:4] == ["features.0.bias", "features.0.weight_orig", "features.0.weight_mask", "features.1.weight"]
     assert names[-3:] == ["classifier.bias", "normalize.mean", "normalize.std"]

@@ -16,6 +16,7 @@ import pytest
 from lpjax import data, models
 from lpjax.interop import Architecture, ticket_from_state_dict, to_state_dict
 from lpjax.interop.recognize import template
+from lpjax.sparsity import full_mask
 from lpjax.types import Ticket
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "torch_logits.json"
@@ -62,7 +63,7 @@ def our_shapes(name):
     slim = name in ("resnet8", "resnet20", "resnet44", "resnet56", "wide_resnet28_10")
     network = template(Architecture(name, 10, 16 if slim else 64, 3))
     zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), network)
-    state = to_state_dict(Ticket(zeros, jax.tree.map(lambda _: np.ones((), bool), zeros.params)))
+    state = to_state_dict(Ticket(zeros, full_mask(zeros)))
     return network, state
 
 
@@ -81,7 +82,7 @@ def our_logits(name):
         mean, std = data.PUBLISHED["cifar10"]
         x = (x - np.float32(mean)) / np.float32(std)
     apply = models.bind(models.build(name, classes=10))
-    return np.asarray(jax.jit(apply)(ticket.variables, jnp.asarray(x))[0])
+    return np.asarray(jax.jit(apply)(ticket.params, jnp.asarray(x))[0])
 
 
 def torch_network(name):

@@ -7,6 +7,7 @@ import pytest
 from lpjax import data, models
 from lpjax.interop import Architecture, recognize, split_masks, to_state_dict
 from lpjax.interop.recognize import dataset_of, template
+from lpjax.sparsity import full_mask
 from lpjax.types import Ticket
 
 FIXED = {"vgg16": 64, "suptickets_vgg16": 64, "wide_resnet28_10": 16}  # channels of the first convolution
@@ -14,7 +15,7 @@ FIXED = {"vgg16": 64, "suptickets_vgg16": 64, "wide_resnet28_10": 16}  # channel
 
 def weights(name, width=2, classes=3):
     zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), template(Architecture(name, classes, width, 3)))
-    return split_masks(to_state_dict(Ticket(zeros, jax.tree.map(lambda _: np.ones((), bool), zeros.params))))[0]
+    return split_masks(to_state_dict(Ticket(zeros, full_mask(zeros))))[0]
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def test_cifar_tickets_come_whole(cifar, tmp_path, tickets, capsys):
     out = tmp_path / "new" / "out"
     for level, ticket in enumerate(tickets):
         directory = paths.level(out, 0, level)
-        same(store.restore_ticket(paths.ticket(directory), like=ticket.variables), ticket)
+        same(store.restore_ticket(paths.ticket(directory), like=ticket.params), ticket)
         assert store.read_json(paths.summary(directory)) == {
             "level": level,
             "kept": KEPT[level],
@@ -123,7 +123,7 @@ def test_other_seeds_join_and_others_do_not(cifar, tmp_path, refused, openlth, t
     assert "--seed=1" in refused(cifar, out)
     command(cifar, out, "--seed=1")
     assert sorted(store.read_json(out / "tickets.json")["seeds"]) == ["0", "1"]
-    same(store.restore_ticket(paths.ticket(paths.level(out, 1, 2)), like=tickets[2].variables), tickets[2])
+    same(store.restore_ticket(paths.ticket(paths.level(out, 1, 2)), like=tickets[2].params), tickets[2])
     assert "model: got imagenet_resnet18" in refused(openlth[0], out)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.tex").touch()
@@ -136,7 +136,7 @@ def test_openlth_replicates_are_seeds_and_its_classifier_is_pruned(openlth, tmp_
     command(source, tmp_path / "out")
     for (seed, level), ticket in everything.items():
         directory = paths.level(tmp_path / "out", seed, level)
-        same(store.restore_ticket(paths.ticket(directory), like=ticket.variables), ticket)
+        same(store.restore_ticket(paths.ticket(directory), like=ticket.params), ticket)
         assert store.read_json(paths.summary(directory))["validation_accuracy"] is None
     record = store.read_json(tmp_path / "out" / "tickets.json")
     assert record["dataset"] is None
@@ -148,14 +148,14 @@ def test_bare_state_dicts_need_masks_or_a_word(write, tmp_path, make_ticket, ref
     write(tmp_path / "bare" / "net2.pth", to_state_dict(dense))
     command(tmp_path / "bare", tmp_path / "dense", "--level=4")
     directory = paths.level(tmp_path / "dense", 0, 4)
-    same(store.restore_ticket(paths.ticket(directory), like=dense.variables), dense)
+    same(store.restore_ticket(paths.ticket(directory), like=dense.params), dense)
     write(tmp_path / "bare" / "net10.pth", to_state_dict(pruned, form="plain"))
     said = refused(tmp_path / "bare", tmp_path / "out")
     assert "net10.pth: --mask: got no masks" in said
     assert "206" in said
     assert not (tmp_path / "out").exists()
     command(tmp_path / "bare", tmp_path / "out", "--mask=nonzero", "--model=resnet8")
-    same(store.restore_ticket(paths.ticket(paths.level(tmp_path / "out", 0, 1)), like=pruned.variables), pruned)
+    same(store.restore_ticket(paths.ticket(paths.level(tmp_path / "out", 0, 1)), like=pruned.params), pruned)
 
 
 def test_what_does_not_belong_together_is_refused(cifar, write, tmp_path, make_ticket, make_state, refused):
@@ -194,7 +194,7 @@ def test_an_exported_level_can_be_imported_again(cifar, tmp_path, tickets):
     command(cifar, tmp_path / "out")
     command(paths.level(tmp_path / "out", 0, 2), tmp_path / "back.pth")
     command(tmp_path / "back.pth", tmp_path / "again", "--level=2")
-    same(store.restore_ticket(paths.ticket(paths.level(tmp_path / "again", 0, 2)), tickets[2].variables), tickets[2])
+    same(store.restore_ticket(paths.ticket(paths.level(tmp_path / "again", 0, 2)), tickets[2].params), tickets[2])
 
 
 def test_imagenet_networks_are_exported_as_openlth_has_them(openlth, tmp_path):
@@ -231,8 +231,8 @@ def test_networks_of_sparse_training_are_exported_and_imported_bare(write, make_
     assert {"layer1.0.shortcut.0.weight", "classifier.weight"} < set(state)
     assert not [name for name in state if name.startswith("normalize") or name.endswith(("_mask", "fc.bias"))]
     command(tmp_path / "ticket.pth", tmp_path / "back", "--mask=nonzero")
-    back = store.restore_ticket(paths.ticket(paths.level(tmp_path / "back", 0, 0)), ticket.variables)
-    same(back.variables, ticket.variables)
+    back = store.restore_ticket(paths.ticket(paths.level(tmp_path / "back", 0, 0)), ticket.params)
+    same(back.params, ticket.params)
 
 
 def test_mistakes_are_answered_in_one_line(write, make_ticket, tmp_path, refused):
