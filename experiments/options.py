@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, NoReturn
 from ml_collections import ConfigDict
 
 from lpjax.run import default_config
+from lpjax.run.config import with_new_names
 from lpjax.store import paths
 
 ROOT = Path(__file__).parents[1]
@@ -166,7 +167,7 @@ def config_of(panel: Panel, *argument: str) -> ConfigDict:
     """
     if panel.source.is_dir():
         config = default_config()
-        config.update(_as_tuples(json.loads(paths.config(panel.source).read_text())))
+        config.update(_as_tuples(with_new_names(json.loads(paths.config(panel.source).read_text()))))
         return config
     spec: Any = importlib.util.spec_from_file_location(panel.source.stem, panel.source)
     module = importlib.util.module_from_spec(spec)

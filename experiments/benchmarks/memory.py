@@ -104,7 +104,7 @@ def short_run(options: argparse.Namespace) -> dict[str, float]:
     config.validation, config.eval_batch_size = options.images // 2, options.images // 2
     config.train.batch_size, config.train.duration, config.train.milestones = options.images // 2, "1ep", ()
     config.imp.levels, config.imp.rewind, config.imp.prune_fraction = options.run, "1it", 0.2
-    config.pool.methods, config.pool.newcomers, config.pool.coefficients = ("interpolation",), 2, (0.25, 0.75)
+    config.pool.methods, config.pool.candidates, config.pool.coefficients = ("interpolation",), 2, (0.25, 0.75)
     config.pool.recalibrate = str(options.images // 2)
     seen: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as directory:
@@ -158,7 +158,7 @@ def programs(options: argparse.Namespace) -> Iterator[tuple[str, Any]]:
     module = models.build(options.model, classes=10)
     apply, key = models.bind(module), jax.eval_shape(lambda: jax.random.key(0))
     variables = jax.eval_shape(lambda key: models.initialize(module, key, SHAPE), key)
-    mask = jax.eval_shape(lambda: jax.tree.map(jnp.asarray, sparsity.full_mask(variables.params)))
+    mask = jax.eval_shape(lambda: sparsity.full_mask(variables))
     preprocess = data.preprocessor((0.5,) * 3, (0.25,) * 3)
     augment = data.augmenter((0.5,) * 3, (0.25,) * 3)
     optimizer = train.sgd(lambda step: 0.1, 0.9, 1e-4)
@@ -177,8 +177,8 @@ def programs(options: argparse.Namespace) -> Iterator[tuple[str, Any]]:
     anchor = jax.eval_shape(start, Ticket(variables, mask), key)
     for chunk in options.chunks:
 
-        def search(evaluate: Any, recalibrate: Any, anchor: Any, newcomer: Any, chunk: int = chunk) -> Any:
-            return pools.pool(evaluate, recalibrate, chunk=chunk).step(anchor, newcomer)
+        def search(evaluate: Any, recalibrate: Any, anchor: Any, candidate: Any, chunk: int = chunk) -> Any:
+            return pools.pool(evaluate, recalibrate, chunk=chunk).step(anchor, candidate)
 
         yield f"pool step, {chunk:2d}", jax.jit(search).lower(evaluate, recalibrate, anchor, variables)
 

@@ -1,4 +1,4 @@
-"""What a step of the pool search costs: one newcomer at eleven coefficients, against eleven evaluations on their own.
+"""What a step of the pool search costs: one candidate at eleven coefficients, against eleven evaluations on their own.
 
 Both sides recalibrate on the same training images and validate on the same held-out images. The search mixes and prunes
 besides. With --chunks the search is timed for every lowering of its grid; a chunk of 1 is the loop.
@@ -50,19 +50,19 @@ def main(argv: list[str]) -> None:
 
     evaluate = train.evaluator(apply, preprocess, batch, options.batch)
     recalibrate = train.recalibrator(apply, augment, batch, images=options.images, batch_size=options.batch)
-    anchor, newcomer = (models.initialize(module, key, shape) for key in keys[2:])
-    dense = sparsity.full_mask(anchor.params)
-    mask = sparsity.select(sparsity.magnitude(anchor.params), dense, sparsity.total(dense) // 5)
-    ticket = Ticket(anchor._replace(params=sparsity.apply_mask(anchor.params, mask)), mask)
+    anchor, candidate = (models.initialize(module, key, shape) for key in keys[2:])
+    dense = sparsity.full_mask(anchor)
+    mask = sparsity.select(sparsity.magnitude(anchor), dense, sparsity.total(dense) // 5)
+    ticket = Ticket(sparsity.apply_mask(anchor, mask), mask)
     single = jax.jit(lambda evaluate, recalibrate, variables: evaluate(recalibrate(variables, keys[0])))
 
     def evaluations() -> list[jax.Array]:
-        return [single(evaluate, recalibrate, newcomer) for _ in pools.INTERPOLATION]
+        return [single(evaluate, recalibrate, candidate) for _ in pools.INTERPOLATION]
 
     def search(chunk: int) -> Callable[[], jax.Array]:
         method = pools.pool(evaluate, recalibrate, chunk=chunk)
         state = method.init(ticket, keys[0])
-        return lambda: method.step(state, newcomer)[1].values
+        return lambda: method.step(state, candidate)[1].values
 
     sides = {"evaluations": evaluations} | {f"chunk {chunk}": search(chunk) for chunk in options.chunks}
     seconds = medians(sides, options.rounds)

@@ -28,7 +28,7 @@ import numpy as np
 from lpjax import models, sparsity, store, train
 from lpjax.run import default_config
 from lpjax.run.level import Training
-from lpjax.transforms import hold
+from lpjax.transforms import fixed_mask
 from lpjax.types import Batch
 
 STEP, BESIDE, STOP, WHOLE = (
@@ -88,7 +88,7 @@ def training(model: str, batch: int) -> tuple[train.TrainState, Callable[[train.
     variables = models.initialize(module, keys[0], (32, 32, 3))
     images = jax.random.randint(keys[1], (batch, 32, 32, 3), 0, 256).astype(jnp.uint8)
     data = Batch(images, jax.random.randint(keys[2], (batch,), 0, 10))
-    optimizer = hold(train.sgd(lambda step: jnp.float32(0.01)), sparsity.full_mask(variables.params))
+    optimizer = fixed_mask(train.sgd(lambda step: jnp.float32(0.01)), sparsity.full_mask(variables.params))
     single = train.train_step(models.bind(module), optimizer, lambda keys, images: images / jnp.float32(255))
     compiled = jax.jit(lambda state: single(state, data, jnp.arange(batch), keys[2])[0], donate_argnums=0)
     return train.initial_state(variables, optimizer), compiled

@@ -27,12 +27,12 @@ def main(argv: list[str]) -> None:
 
     size = options.weights // options.leaves
     scores = [jnp.abs(jax.random.normal(jax.random.key(i), (size,))) for i in range(options.leaves)]
-    mask = sparsity.full_mask(scores, sparsity.by_path(""))
-    count = sparsity.total(mask) // 3
+    mask = sparsity.full_mask(scores)
+    count = sparsity.total(mask, sparsity.all_leaves) // 3
 
     @jax.jit
     def bisect(scores: list[jax.Array]) -> list[jax.Array]:
-        return sparsity.select(scores, mask, count)
+        return sparsity.select(scores, mask, count, sparsity.all_leaves)
 
     @jax.jit
     def sort(scores: list[jax.Array]) -> jax.Array:

@@ -1,7 +1,7 @@
-"""What devices share in the pool search: the grid of candidates, the images of one after another, or nothing.
+"""What devices share in the pool search: the grid of mixes, the images of one after another, or nothing.
 
-`whole`: every device computes everything, as if it were alone. `images`: candidates come one after another, each batch
-spread over the devices. `grid`: each device computes candidates of its own. A step of the search (one newcomer at
+`whole`: every device computes everything, as if it were alone. `images`: mixes come one after another, each batch
+spread over the devices. `grid`: each device computes mixes of its own. A step of the search (one candidate at
 eleven coefficients) is timed all three ways in turn, and the work of one device is counted in the compiled program:
 FLOPs of convolutions, all-reduces and all-gathers with their bytes, loops counted as often as they run.
 
@@ -49,7 +49,7 @@ def main(argv: list[str]) -> None:
         f"{options.model}, {options.images} images of {options.side}x{options.side}, batches of {options.batch}, ",
         end="",
     )
-    print(f"{len(pools.INTERPOLATION)} candidates, {jax.devices()[0].device_kind}, jax {jax.__version__}")
+    print(f"{len(pools.INTERPOLATION)} mixes, {jax.devices()[0].device_kind}, jax {jax.__version__}")
     columns = ("devices", "way", "seconds", "of whole", "MFLOP", "of whole", "all-reduces", "kB", "all-gathers", "kB")
     print(" ".join(f"{column:>11}" for column in columns))
     for devices in options.devices:
@@ -87,17 +87,17 @@ def search(options: argparse.Namespace, devices: int, way: str) -> tuple[Any, tu
             models.bind(module), _augment, batch, images=options.images, batch_size=options.batch, mesh=on
         ),
     )
-    over: dict[str, Callable[..., Any]] = {"over": train.shard_candidates(mesh)} if way == "grid" else {}
-    anchor, newcomer = (models.initialize(module, key, shape) for key in keys[2:])
-    dense = sparsity.full_mask(anchor.params)
-    mask = sparsity.select(sparsity.magnitude(anchor.params), dense, sparsity.total(dense) // 5)
-    ticket = Ticket(anchor._replace(params=sparsity.apply_mask(anchor.params, mask)), mask)
-    state = train.replicate(pools.pool(*measures, **over).init(ticket, keys[0]), mesh)
+    choices: dict[str, Callable[..., Any]] = {"map_fn": train.shard_candidates(mesh)} if way == "grid" else {}
+    anchor, candidate = (models.initialize(module, key, shape) for key in keys[2:])
+    dense = sparsity.full_mask(anchor)
+    mask = sparsity.select(sparsity.magnitude(anchor), dense, sparsity.total(dense) // 5)
+    ticket = Ticket(sparsity.apply_mask(anchor, mask), mask)
+    state = train.replicate(pools.pool(*measures, **choices).init(ticket, keys[0]), mesh)
 
-    def step(measures: tuple[Any, Any], state: pools.PoolState, newcomer: Variables) -> jax.Array:
-        return pools.pool(*measures, **over).step(state, newcomer)[1].values
+    def step(measures: tuple[Any, Any], state: pools.PoolState, candidate: Variables) -> jax.Array:
+        return pools.pool(*measures, **choices).step(state, candidate)[1].values
 
-    return jax.jit(step), (measures, state, train.replicate(newcomer, mesh))
+    return jax.jit(step), (measures, state, train.replicate(candidate, mesh))
 
 
 def _preprocess(images: jax.Array) -> jax.Array:

@@ -20,7 +20,7 @@ import optax
 
 from experiments.benchmarks.timing import medians
 from lpjax import models, sparsity, train
-from lpjax.transforms import METHODS, EvolveState
+from lpjax.transforms import METHODS, DynamicSparseState
 from lpjax.types import Batch
 
 IMAGES = 50_000
@@ -76,7 +76,7 @@ def main(argv: list[str]) -> None:
         prepare(name, method(name, plain, options.every), {"": 0, "!": -1 if name == "snip" else options.every - 1})
 
     step, update = medians(steps, options.rounds), medians(updates, options.rounds)
-    weights = sparsity.total(sparsity.full_mask(variables.params, sparsity.kernels))
+    weights = sparsity.total(variables.params)
     print(
         f"{options.model} {options.dtype}, {weights:,} weights, batches of {options.batch}, every {options.every}, ",
         end="",
@@ -122,7 +122,7 @@ def at(state: train.TrainState, clock: int) -> train.TrainState:
     Returns:
       The state; one without a method's clock as it was.
     """
-    if not isinstance(state.opt_state, EvolveState):
+    if not isinstance(state.opt_state, DynamicSparseState):
         return state
     return state._replace(opt_state=state.opt_state._replace(step=jnp.int32(clock)))
 

@@ -195,7 +195,7 @@ def replicas(argv: Sequence[str]) -> None:
     run.join(config.distributed)
     job = run.run(config, workdir)
     ticket = load_ticket(job, paths.level(workdir, 0, 1))
-    state = initial_state(ticket.variables, job.optimizer(ticket.mask))
+    state = initial_state(ticket.params, job.optimizer(ticket.mask.params))
     *_, last = job.fit(job.step, state, SeedKeys.of(0).train, stop=3)
     leaves = jax.tree.leaves((last.state.variables, last.state.opt_state))
     held = [
@@ -249,7 +249,7 @@ def _masks_apart(one: Path, two: Path) -> tuple[int, int]:
     for ticket in sorted(one.glob("seed_0/level_*/ticket")):
         masks = [store.restore_mask(at) for at in (ticket, two / ticket.relative_to(one))]
         bits += sum(int(np.sum(a != b)) for a, b in zip(*map(jax.tree.leaves, masks), strict=True))
-        total += sparsity.total(masks[0])
+        total += sparsity.total(masks[0], sparsity.all_leaves)
     return bits, total
 
 

@@ -127,7 +127,7 @@ def as_published(run: Run, name: str) -> dict[str, Search]:
       The search, by name.
     """
     ours, published = run.job.config.pool, default_config().pool
-    fields = ("coefficients", "newcomers", "accept", "prune", "numbers")
+    fields = ("coefficients", "candidates", "accept", "prune", "recalibration_batches")
     if all(ours[field] == published[field] for field in fields):
         return {"interpolation": search(run.job, "interpolation")}
     return {name: published_search(run)}
@@ -141,8 +141,9 @@ def published_search(run: Run, **changes: Any) -> Search:
       **changes: Of the engine: `coefficients`, `accept`, `prune`.
 
     Returns:
-      The search, over all newcomers.
+      The search, over all candidates.
     """
     published = default_config().pool
-    choices = {"coefficients": published.coefficients, "accept": published.accept, "prune": published.prune}
-    return search(run.job, "interpolation", newcomers=published.newcomers, fresh=False, **(choices | changes))
+    fields = ("coefficients", "accept", "prune", "recalibration_batches")
+    choices = {field: published[field] for field in fields}
+    return search(run.job, "interpolation", candidates=published.candidates, **(choices | changes))

@@ -1,4 +1,4 @@
-"""Which newcomers the anchors took in, and at which coefficient."""
+"""Which candidates the anchors took in, and at which coefficient."""
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ _DARK = 0.5
 
 
 def coefficients(trials: pd.DataFrame) -> Figure:
-    """Draws the coefficient of every accepted newcomer, mean over the seeds that accepted it.
+    """Draws the coefficient of every accepted candidate, mean over the seeds that accepted it.
 
     Args:
       trials: One method's, as `reading.trials` gives them; at least one.
@@ -23,7 +23,7 @@ def coefficients(trials: pd.DataFrame) -> Figure:
     Returns:
       The figure: accepted in color, rejected by every seed in gray with a cross, not tried white.
     """
-    levels = range(int(trials[["anchor", "newcomer"]].max().max()) + 1)
+    levels = range(int(trials[["anchor", "candidate"]].max().max()) + 1)
     accepted = _by_pair(trials[trials["accepted"].astype(bool)], levels)
     rejected = _by_pair(trials, levels).where(accepted.isna())
     side = min(max(0.32 * len(levels), 2.2), 4.8)
@@ -32,20 +32,20 @@ def coefficients(trials: pd.DataFrame) -> Figure:
     axes = figure.subplots()
     axes.imshow(rejected * 0, cmap=_REJECTED)
     image = axes.imshow(accepted, vmin=0, vmax=1, cmap="YlGnBu")
-    for anchor, newcomer in np.argwhere(rejected.notna()):
-        _write(axes, anchor, newcomer, "×", size, _QUIET)
-    for anchor, newcomer in np.argwhere(accepted.notna()) if len(levels) <= _MOST_NUMBERS else ():
-        coefficient = accepted.to_numpy()[anchor, newcomer]
-        _write(axes, anchor, newcomer, _short(coefficient), size, "white" if coefficient > _DARK else "black")
+    for anchor, candidate in np.argwhere(rejected.notna()):
+        _write(axes, anchor, candidate, "×", size, _QUIET)
+    for anchor, candidate in np.argwhere(accepted.notna()) if len(levels) <= _MOST_NUMBERS else ():
+        coefficient = accepted.to_numpy()[anchor, candidate]
+        _write(axes, anchor, candidate, _short(coefficient), size, "white" if coefficient > _DARK else "black")
     for anchor in sorted(set(trials["anchor"])):
         _write(axes, anchor, anchor, "•", size, _QUIET)
     _frame(axes, levels)
-    figure.colorbar(image, ax=axes, shrink=0.7, pad=0.02, label="coefficient of the newcomer")
+    figure.colorbar(image, ax=axes, shrink=0.7, pad=0.02, label="coefficient of the candidate")
     return figure
 
 
 def _by_pair(trials: pd.DataFrame, levels: range) -> pd.DataFrame:
-    means = trials.groupby(["anchor", "newcomer"])["coefficient"].mean().unstack()
+    means = trials.groupby(["anchor", "candidate"])["coefficient"].mean().unstack()
     return means.reindex(index=levels, columns=levels).astype(float)
 
 
@@ -53,15 +53,15 @@ def _short(coefficient: float) -> str:
     return f"{coefficient:.2f}".removeprefix("0").removesuffix("0")
 
 
-def _write(axes: Axes, anchor: int, newcomer: int, text: str, size: float, ink: str) -> None:
-    axes.text(newcomer, anchor, text, ha="center", va="center_baseline", color=ink, size=size)
+def _write(axes: Axes, anchor: int, candidate: int, text: str, size: float, ink: str) -> None:
+    axes.text(candidate, anchor, text, ha="center", va="center_baseline", color=ink, size=size)
 
 
 def _frame(axes: Axes, levels: range) -> None:
     ticks = levels[:: -(-len(levels) // _MOST_TICKS)]
     axes.set_xticks(ticks)
     axes.set_yticks(ticks)
-    axes.set_xlabel("newcomer's level")
+    axes.set_xlabel("candidate's level")
     axes.set_ylabel("anchor's level")
     axes.spines[:].set_visible(True)
     signs = {"rejected": "x", "anchor": "."}

@@ -31,14 +31,14 @@ def trials(workdir: Path, method: str) -> pd.DataFrame:
       method: Name of the pool.
 
     Returns:
-      One row a trial: `seed`, `anchor`, `newcomer` (levels), `coefficient`, `accepted`.
+      One row a trial: `seed`, `anchor`, `candidate` (levels), `coefficient`, `accepted`.
     """
     rows = [
-        {**trial, "seed": seed, "anchor": anchor}
+        {**_with_new_words(trial), "seed": seed, "anchor": anchor}
         for seed, anchor, directory in _levels(workdir, f"seed_*/pools/{method}")
         for trial in json_or_empty(paths.trace(directory)).get("trials", ())
     ]
-    return pd.DataFrame(rows, columns=["seed", "anchor", "newcomer", "coefficient", "accepted"])
+    return pd.DataFrame(rows, columns=["seed", "anchor", "candidate", "coefficient", "accepted"])
 
 
 def epochs(workdir: Path, columns: Sequence[str] = ("validation_accuracy",)) -> pd.DataFrame:
@@ -147,6 +147,11 @@ def _reached(directory: Path, config: dict[str, Any]) -> dict[str, float | None]
         return {"epoch": newest["epoch"], "epochs": None}
     steps_per_epoch = round(newest["step"] / newest["epoch"])
     return {"epoch": newest["epoch"], "epochs": train.steps(duration, steps_per_epoch) / steps_per_epoch}
+
+
+def _with_new_words(trial: dict[str, Any]) -> dict[str, Any]:
+    """Renames what lpjax 0.1 called a newcomer."""
+    return {"candidate" if name == "newcomer" else name: value for name, value in trial.items()}
 
 
 def _levels(workdir: Path, parent: str) -> list[tuple[int, int, Path]]:

@@ -60,9 +60,10 @@ LOOKS = {
     "cima": Look("Sup-ticket (CIMA)", "#CC79A7", "X", "-"),
     "ensemble": Look("output ensemble", "#009E73", "D", ":"),
 }
-# Variants of the pool, told by a number: the full one has 18 newcomers and 11 coefficients.
+# Variants of the pool, told by a number: the full one has 18 candidates and 11 coefficients.
 FAMILIES = {
-    "newcomers": "pool of {} newcomer{}",
+    "candidates": "pool of {} candidate{}",
+    "newcomers": "pool of {} candidate{}",  # as results of lpjax 0.1 name them
     "coefficients": "pool ({} coefficient{})",
     "interpolation_of": "pool of {}",
 }
@@ -90,8 +91,8 @@ def look(method: str) -> Look:
     Example:
       >>> look('swa').name, look('learned_soup').name
       ('SWA', 'learned soup')
-      >>> look('newcomers_8').name
-      'pool of 8 newcomers'
+      >>> look('candidates_8').name
+      'pool of 8 candidates'
     """
     if method in LOOKS:
         return LOOKS[method]
@@ -112,8 +113,8 @@ def in_order(methods: Iterable[str]) -> list[str]:
       The same, sorted.
 
     Example:
-      >>> in_order(['swa', 'newcomers_18', 'newcomers_3', 'ticket'])
-      ['ticket', 'swa', 'newcomers_3', 'newcomers_18']
+      >>> in_order(['swa', 'candidates_18', 'candidates_3', 'ticket'])
+      ['ticket', 'swa', 'candidates_3', 'candidates_18']
     """
     known = list(LOOKS)
 

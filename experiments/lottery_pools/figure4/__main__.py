@@ -1,4 +1,4 @@
-"""Figure 4: pools of few newcomers and of many.
+"""Figure 4: pools of few candidates and of many.
 
 Command: python -m experiments.lottery_pools.figure4 --preset=demo
 """
@@ -11,7 +11,7 @@ from lpjax.run.pool import Search
 
 
 def counts(levels: int) -> list[int]:
-    """Chooses how many newcomers to try: a sixth and four ninths of all, as the paper's 3 and 8 of 18.
+    """Chooses how many candidates to try: a sixth and four ninths of all, as the paper's 3 and 8 of 18.
 
     Args:
       levels: Tickets there are.
@@ -34,15 +34,15 @@ def make(options: Options) -> None:
     for run, searches in zip(runs, arms, strict=True):
         run.build(searches)
     *fewer, everything = dict.fromkeys(name for searches in arms for name in searches)
-    questions, labels = [(everything, few) for few in fewer], {everything: "pool of all newcomers"}
+    questions, labels = [(everything, few) for few in fewer], {everything: "pool of all candidates"}
     comparison(options, "figure4", runs, ("ticket", *fewer, everything), questions=questions, labels=labels)
 
 
 def _arms(run: Run) -> dict[str, Search]:
-    """Gives the searches from few newcomers to all, which comes last."""
-    everything = as_published(run, f"newcomers_{run.levels - 1}")
+    """Gives the searches from few candidates to all, which comes last."""
+    everything = as_published(run, f"candidates_{run.levels - 1}")
     (published,) = everything.values()
-    return {f"newcomers_{n}": published._replace(newcomers=n) for n in counts(run.levels)} | everything
+    return {f"candidates_{n}": published._replace(candidates=n) for n in counts(run.levels)} | everything
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ def make(options: Options) -> None:
     """
     runs = [tickets(options, panel) for panel in options.panels]
     for run in runs:
-        run.build({POOL: search(run.job, "interpolation", newcomers=MEMBERS - 1)})
+        run.build({POOL: search(run.job, "interpolation", candidates=MEMBERS - 1)})
         run.analyze(partial(evaluate_ensembles, methods=ENSEMBLES, members=MEMBERS))
     questions = [(POOL, ensemble) for ensemble in ENSEMBLES]
     comparison(options, "figure7", runs, ("ticket", POOL, *ENSEMBLES), questions=questions)

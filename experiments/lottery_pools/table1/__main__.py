@@ -44,12 +44,12 @@ def _costs(options: Options, panel) -> list[dict]:
     run = tickets(options, panel)
     run.build({"interpolation": search(run.job, "interpolation")})
     anchor, seed = run.levels // 2, run.seeds[0]
-    levels = [anchor, *pools.adjacent(anchor, range(run.levels))[: MEMBERS - 1]]
+    levels = [anchor, *pools.neighbors(anchor, range(run.levels))[: MEMBERS - 1]]
     members = [load_ticket(run.job, paths.level(run.workdir, seed, level)) for level in levels]
     pool = load_ticket(run.job, paths.pool(run.workdir, seed, "interpolation", anchor))
-    alone = {"ticket": members[0].variables, "pool (interpolation)": pool.variables}
+    alone = {"ticket": members[0].params, "pool (interpolation)": pool.params}
     on_device = {name: jax.device_put(variables) for name, variables in alone.items()}
-    together = [jax.device_put(member.variables) for member in members]
+    together = [jax.device_put(member.params) for member in members]
 
     def vote() -> jax.Array:
         return pools.ensemble(jnp.stack([predict(run.job, variables, run.job.test) for variables in together]))
@@ -58,9 +58,9 @@ def _costs(options: Options, panel) -> list[dict]:
     ensemble = f"ensemble of {MEMBERS}"
     seconds = medians(calls | {ensemble: vote}, ROUNDS)
     kept = {
-        "ticket": int(sparsity.kept(members[0].mask)),
-        "pool (interpolation)": int(sparsity.kept(pool.mask)),
-        ensemble: sum(int(sparsity.kept(member.mask)) for member in members),
+        "ticket": int(sparsity.kept(members[0].mask, run.job.prunable)),
+        "pool (interpolation)": int(sparsity.kept(pool.mask, run.job.prunable)),
+        ensemble: sum(int(sparsity.kept(member.mask, run.job.prunable)) for member in members),
     }
     return [
         {

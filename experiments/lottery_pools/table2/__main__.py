@@ -42,7 +42,7 @@ def _row(panel: Panel) -> dict:
         "warmup": train.warmup,
         "weight decay": train.weight_decay,
         "ticket": config.imp.ticket,
-        "rule": config.imp.rule,
+        "count rule": config.imp.count_rule,
         "prunable": config.imp.prunable,
         "validation images": config.validation,
     }

@@ -31,13 +31,16 @@ def drawn(densities: tuple[float, ...] = (0.2, 0.1)) -> pd.DataFrame:
     module = models.build("suptickets_imagenet_resnet50", classes=CLASSES)
     shapes = jax.eval_shape(lambda key: models.initialize(module, key, IMAGE), jax.random.key(0))
     layers = network_flops(models.bind(module), shapes, IMAGE)
-    full = sparsity.full_mask(shapes.params, sparsity.kernels)
+    flags = sparsity.prunable_leaves(shapes.params, sparsity.kernels)
     dense = sum(jax.tree.leaves(layers))
     rows = []
     for density in densities:
         for name, allocate in ALLOCATE.items():
-            triples = zip(*map(jax.tree.leaves, (layers, allocate(full, density), full)), strict=True)
-            sparse = sum(flops * kept / mask.size if mask.ndim else flops for flops, kept, mask in triples)
+            leaves = map(jax.tree.leaves, (layers, allocate(shapes.params, density), shapes.params))
+            sparse = sum(
+                flops * kept / math.prod(leaf.shape) if counted else flops
+                for flops, kept, leaf, counted in zip(*leaves, flags, strict=True)
+            )
             training = {
                 title: metrics.training_flops(method, sparse, dense, every) / (3 * dense)
                 for title, (method, every) in TRAINED.items()

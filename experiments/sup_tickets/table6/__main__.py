@@ -105,7 +105,7 @@ def _dense(run: Run, members: int) -> list[dict[str, Any]]:
 def _ensemble(run: Run, directories: Sequence[Path]) -> dict[str, Any]:
     """Measures what networks say of the same test images, one by one, in pairs and together."""
     labels = run.job.test.labels
-    logits = jnp.stack([predict(run.job, load_ticket(run.job, place).variables, run.job.test) for place in directories])
+    logits = jnp.stack([predict(run.job, load_ticket(run.job, place).params, run.job.test) for place in directories])
     return {
         "members": len(directories),
         "disagreement": float(metrics.pairwise(metrics.disagreement, logits)),
