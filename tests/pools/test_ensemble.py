@@ -40,7 +40,7 @@ def test_one_loud_network_outvotes_two_by_logits_but_not_by_probabilities():
     assert int(jnp.argmax(ensemble(logits, "probabilities"))) == 1
 
 
-def test_bad_input_is_refused_in_one_line():
+def test_bad_input_is_refused_by_field():
     with pytest.raises(ValueError, match="did you mean 'logits'"):
         ensemble(jnp.zeros((2, 3, 4)), "logit")
     for shape in ((3, 4), (0, 3, 4)):
