@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lpjax.sparsity.names import leaf_name
+from lpjax.sparsity.names import leaf_name, same_structure
 from lpjax.sparsity.prunable import Prunable, Stacked, as_tree, kernels, prunable_leaves, stacked_axes
 
 PyTree = Any
@@ -100,7 +100,7 @@ def fit_mask(mask: PyTree, params: PyTree) -> PyTree:
       ValueError: If names or shapes differ, naming the first leaf that does.
     """
     ensure_fits(mask, params)
-    if jax.tree.structure(mask) == jax.tree.structure(params):
+    if same_structure(mask, params):
         return mask
     leaves = {leaf_name(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(mask)}
     names = [leaf_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]

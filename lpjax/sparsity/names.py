@@ -36,6 +36,20 @@ def named_leaves(tree: PyTree) -> dict[str, Any]:
     return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
 
 
+def same_structure(tree: PyTree, other: PyTree) -> bool:
+    """Tell whether two trees have the same containers.
+
+    Args:
+      tree: Any pytree.
+      other: Another.
+
+    Returns:
+      Whether their structures are equal.
+    """
+    ours: Any = jax.tree.structure(tree)
+    return ours == jax.tree.structure(other)
+
+
 def ensure_same_shapes(tree: PyTree, like: PyTree, what: str) -> None:
     """Refuse a tree whose leaves differ from another's in name or shape. Nothing is broadcast.
 
@@ -52,7 +66,7 @@ def ensure_same_shapes(tree: PyTree, like: PyTree, what: str) -> None:
       Traceback (most recent call last):
       ValueError: candidate: leaf 'w' has shape (1, 8), expected (8, 8)
     """
-    if jax.tree.structure(tree) == jax.tree.structure(like):
+    if same_structure(tree, like):
         pairs = zip(jax.tree_util.tree_leaves_with_path(tree), jax.tree.leaves(like), strict=True)
         for (path, leaf), wanted in pairs:
             if np.shape(leaf) != np.shape(wanted):

@@ -41,7 +41,7 @@ def summary(
     rows = [["leaf", "shape", "weights", "pruned"] + ([] if mask is None else ["kept", "density"])]
     chosen = prunable_leaves(params, prunable)
     axes = stacked_axes(params, stacked)
-    counts = [None] * len(chosen)
+    counts = [0] * len(chosen)
     if mask is not None:
         counts = [int(n) for n in jax.device_get(jax.tree.leaves(kept_per_leaf(mask, as_tree(chosen, params))))]
     total = 0
@@ -54,12 +54,12 @@ def summary(
         layers = f"yes, {int(np.prod(np.shape(leaf)[:stack]))} layers" if stack else "yes"
         row = [leaf_name(path), str(tuple(np.shape(leaf))), f"{size:,}", layers if counted else "no"]
         if mask is not None:
-            row += [f"{count:,}", f"{(count or 0) / size:.4f}"] if counted else ["", ""]
+            row += [f"{count:,}", f"{count / size:.4f}"] if counted else ["", ""]
         rows.append(row)
     lines = _aligned(rows)
     lines.append(f"prunable: {sizes:,} of {total:,} weights in {sum(chosen)} of {len(chosen)} leaves")
     if mask is not None:
-        kept = sum(count or 0 for count in counts)
+        kept = sum(counts)
         lines.append(f"kept: {kept:,}, density {kept / sizes:.4f}")
     return "\n".join(lines)
 

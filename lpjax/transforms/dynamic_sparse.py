@@ -152,6 +152,8 @@ def dynamic_sparse(
     _check_times(every, until, extra_updates)
     if average is None and (grow is by_average or redistribute is by_momentum):
         raise ValueError("average: got None, but a rule needs the average of gradients; give its decay, such as 0.9")
+    final = 1.0 if density is None else density  # not used where the mask's own density stays
+    first_density = final if initial_density is None else initial_density
     optimizer = optax.with_extra_args_support(inner)
     typed_key = key if isinstance(key, jax.Array) else jax.random.key(key)
     if not jnp.issubdtype(typed_key.dtype, jax.dtypes.prng_key):
@@ -179,12 +181,11 @@ def dynamic_sparse(
             given = sparsity.expand_mask(mask, params)
             _check_density_of(given, density if density_schedule is None else None, prunable)
             return given
-        start = density if initial_density is None else initial_density
-        if not round(density * number):
+        if not round(final * number):
             raise ValueError(
                 f"density: got {density} of {number} weights, which keeps none; give {1 / number:.2g} or more"
             )
-        counts = allocate(params, start, prunable=prunable, stacked=stacked, min_kept=min_kept)
+        counts = allocate(params, first_density, prunable=prunable, stacked=stacked, min_kept=min_kept)
         scores = sparsity.random(draw, params)
         chosen = sparsity.select_per_leaf(scores, everything, counts, prunable)
         chosen = jax.tree.map(jnp.logical_and, chosen, everything)  # varies over mapped axes as the parameters do
@@ -239,7 +240,8 @@ def dynamic_sparse(
     def change(view: MaskUpdate, count: jax.Array) -> PyTree:
         clock = count.astype(jnp.float32)  # optax's schedules mix their floats with the step
         if density_schedule is not None:
-            view = view._replace(mask=prune(view, _pruned_count(view, clock)))
+            to_go = jnp.asarray(density_schedule(clock), jnp.float32)
+            view = view._replace(mask=prune(view, _pruned_count(view, to_go)))
         if grow is None:
             return view.mask
         before = view.mask
@@ -253,15 +255,13 @@ def dynamic_sparse(
         grown = sparsity.select_per_leaf(grow(view), candidates, counts, view.prunable)
         return jax.tree.map(jnp.logical_or, view.mask, grown)
 
-    def _pruned_count(view: MaskUpdate, clock: jax.Array) -> jax.Array:
+    def _pruned_count(view: MaskUpdate, to_go: jax.Array) -> jax.Array:
         """Count integers at both ends, so that the last density is met exactly."""
         number = sparsity.total(view.mask, view.prunable)
+        most = jnp.asarray(round(first_density * number), jnp.int32)
         if mask is not None:
             most = sparsity.kept(sparsity.expand_mask(mask, view.params), view.prunable)
-        else:
-            most = jnp.asarray(round((density if initial_density is None else initial_density) * number), jnp.int32)
-        least = jnp.minimum(round(density * number), most)
-        to_go = jnp.asarray(density_schedule(clock), jnp.float32)
+        least = jnp.minimum(round(final * number), most)
         return least + jnp.round((most - least).astype(jnp.float32) * to_go).astype(jnp.int32)
 
     return optax.GradientTransformationExtraArgs(init, update)
@@ -298,7 +298,7 @@ def _check_numbers(
         raise ValueError(f"drop_fraction: got {drop_fraction}, expected a fraction in [0, 1), or a schedule")
     if mask is not None:
         return
-    if initial_density is not None and initial_density < density:
+    if density is not None and initial_density is not None and initial_density < density:
         raise ValueError(f"initial_density: got {initial_density}, below density {density}; masks are only pruned")
     if initial_density not in (None, density) and density_schedule is None:
         raise ValueError(f"density_schedule: got None, but masks go from {initial_density} to {density}; give the way")
