@@ -38,7 +38,7 @@ def test_an_experiment_has_a_readme_with_a_place_for_the_demo_and_a_line_in_the_
     assert f"({name}/README.md)" in (FOLDER / "README.md").read_text()
 
 
-def test_the_shares_of_newcomers_are_the_papers():
+def test_the_shares_of_candidates_are_the_papers():
     assert NEWCOMERS(19) == [3, 8]
     assert NEWCOMERS(10) == [2, 4]
     assert NEWCOMERS(3) == [1]
@@ -101,7 +101,7 @@ def test_all_experiments_can_be_made_of_a_run_that_is_there(finished, tmp_path):
     pairs = set(zip(statistics["method"], statistics["base"], strict=True))
     assert {("interpolation_of_3", base) for base in ("ticket", "recalibrated", "ensemble_logits")} <= pairs
     searched = {path.name for path in (workdir / "seed_0" / "pools").iterdir()}
-    assert {"coefficients_11", "newcomers_2", "prune_during"} <= searched  # the run's own interpolation is another
+    assert {"coefficients_11", "candidates_2", "prune_during"} <= searched  # the run's own interpolation is another
 
 
 @pytest.mark.slow

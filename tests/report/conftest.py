@@ -37,9 +37,9 @@ def train_level(workdir, seed, level):
 
 
 def build_pool(workdir, seed, method, anchor):
-    """Accepts the newcomer of the next level at 0.25, and rejects all others."""
+    """Accepts the candidate of the next level at 0.25, and rejects all others."""
     trials = [
-        {"newcomer": level, "coefficient": 0.25, "value": 0.5, "accepted": level == anchor + 1}
+        {"candidate": level, "coefficient": 0.25, "value": 0.5, "accepted": level == anchor + 1}
         for level in range(len(KEPT))
         if level != anchor and method != "recalibrated"
     ]

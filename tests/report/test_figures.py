@@ -92,7 +92,7 @@ def test_without_the_control_gains_have_one_panel(results):
 
 def test_the_heat_map_tells_accepted_rejected_and_untried_apart(workdir):
     trials = reading.trials(workdir, "interpolation")
-    figure = coefficients(trials[~((trials["anchor"] == 2) & (trials["newcomer"] == 0))])
+    figure = coefficients(trials[~((trials["anchor"] == 2) & (trials["candidate"] == 0))])
     rejected, accepted = (image.get_array() for image in figure.axes[0].images)
     assert texts(figure) == {
         (0, 0): "•", (0, 1): ".25", (0, 2): "×",
@@ -105,8 +105,8 @@ def test_the_heat_map_tells_accepted_rejected_and_untried_apart(workdir):
 
 def test_a_coefficient_is_the_mean_over_the_seeds_that_accepted(workdir):
     trials = reading.trials(workdir, "interpolation").query("anchor == 0")
-    trials.loc[trials["seed"] == 1, "accepted"] = trials["newcomer"] == 2
-    trials.loc[(trials["seed"] == 0) & (trials["newcomer"] == 1), "coefficient"] = 0.5
+    trials.loc[trials["seed"] == 1, "accepted"] = trials["candidate"] == 2
+    trials.loc[(trials["seed"] == 0) & (trials["candidate"] == 1), "coefficient"] = 0.5
     assert texts(coefficients(trials)) == {(0, 0): "•", (0, 1): ".5", (0, 2): ".25"}
 
 

@@ -87,7 +87,7 @@ def test_every_picture_says_what_it_shows(path):
 
 
 def test_words_config_and_environment_are_there(page):
-    for word in ("Ticket", "Level", "Pool", "Anchor, newcomer, coefficient", "Recalibration", "Validation selects"):
+    for word in ("Ticket", "Level", "Pool", "Anchor, candidate, coefficient", "Recalibration", "Validation selects"):
         assert word in page.text
     assert '"prune_fraction": 0.2' in page.text
     assert ["jax", "0.0.1"] in page.table

@@ -7,9 +7,9 @@ from lpjax.report import panels, style
 pytestmark = pytest.mark.slow  # draws
 
 VARIANTS = (
-    "newcomers_3",
-    "newcomers_8",
-    "newcomers_18",
+    "candidates_3",
+    "candidates_8",
+    "candidates_18",
     "coefficients_3",
     "coefficients_7",
     "prune_after",
@@ -21,7 +21,7 @@ GAIN = {"ticket": 0.0, "interpolation": 0.02, "swa": -0.03}
 FIGURES = {
     "3a": ("ticket", "recalibrated", "interpolation", "average"),
     "3b": ("ticket", "interpolation", "swa", "ema_decay", "ema_newest", "best_single", "uniform"),
-    "4": ("ticket", "newcomers_3", "newcomers_8", "newcomers_18"),
+    "4": ("ticket", "candidates_3", "candidates_8", "candidates_18"),
     "5": ("ticket", "average", "coefficients_3", "coefficients_7", "interpolation"),
     "6": ("ticket", "interpolation", "prune_after"),
     "7": ("ticket", "interpolation_of_3", "ensemble_logits", "ensemble_probabilities"),
@@ -118,11 +118,11 @@ def test_every_variant_of_a_figure_is_told_apart_twice():
 @pytest.mark.parametrize(
     ("method", "name"),
     [
-        ("newcomers_1", "pool of 1 newcomer"),
-        ("newcomers_4", "pool of 4 newcomers"),
+        ("candidates_1", "pool of 1 candidate"),
+        ("candidates_4", "pool of 4 candidates"),
         ("coefficients_7", "pool (7 coefficients)"),
         ("interpolation_of_3", "pool of 3"),
-        ("newcomers_many", "newcomers many"),
+        ("candidates_many", "candidates many"),
     ],
 )
 def test_variants_are_named_by_their_number(method, name):
@@ -130,8 +130,8 @@ def test_variants_are_named_by_their_number(method, name):
 
 
 def test_variants_are_sorted_by_their_number():
-    assert style.in_order(["newcomers_18", "newcomers_3", "newcomers_8"]) == [
-        "newcomers_3",
-        "newcomers_8",
-        "newcomers_18",
+    assert style.in_order(["candidates_18", "candidates_3", "candidates_8"]) == [
+        "candidates_3",
+        "candidates_8",
+        "candidates_18",
     ]

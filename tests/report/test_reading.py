@@ -14,7 +14,7 @@ def test_trials_are_read_seed_by_seed_and_anchor_by_anchor(tmp_path, build):
     trials = reading.trials(build(tmp_path), "interpolation")
     assert len(trials) == 2 * 3 * 2
     accepted = trials[trials["accepted"]]
-    assert accepted[["seed", "anchor", "newcomer"]].to_numpy().tolist() == [[0, 0, 1], [0, 1, 2], [1, 0, 1], [1, 1, 2]]
+    assert accepted[["seed", "anchor", "candidate"]].to_numpy().tolist() == [[0, 0, 1], [0, 1, 2], [1, 0, 1], [1, 1, 2]]
 
 
 def test_the_epoch_of_the_ticket_is_marked_once_the_level_is_done(tmp_path, build):

@@ -47,10 +47,10 @@ def mixed(first, second, coefficient):
 def pruned(params, like):
     """Keeps as many of the weights that may be pruned as a mask does, the largest, ties by index."""
     leaves, structure = jax.tree.flatten(params)
-    prunable = [np.ndim(leaf) > 0 for leaf in jax.tree.leaves(like)]
+    prunable = [np.ndim(leaf) == 4 for leaf in jax.tree.leaves(like)]
     sizes = np.concatenate([np.abs(leaf).ravel() for leaf, may in zip(leaves, prunable, strict=True) if may])
     living = np.zeros(sizes.size, bool)
-    kept = sum(int(leaf.sum()) for leaf in jax.tree.leaves(like) if np.ndim(leaf))
+    kept = sum(int(leaf.sum()) for leaf in jax.tree.leaves(like) if np.ndim(leaf) == 4)
     living[np.argsort(-sizes, kind="stable")[:kept]] = True
     parts = iter(np.split(living, np.cumsum([leaf.size for leaf, may in zip(leaves, prunable, strict=True) if may])))
     masked = [
@@ -81,8 +81,8 @@ def test_a_ticket_paired_with_itself_is_the_ticket_and_pairs_have_the_sparser_on
 def test_an_averaged_pair_is_halved_pruned_to_the_sparser_one_s_count_and_recalibrated(job, workdir, tickets):
     rows = {(r["first"], r["second"]): r for r in analyze.averaged_pairs(job, workdir, 0)}
     for first, second in ((0, 1), (0, 2), (1, 2)):
-        mix = mixed(tickets[second].variables, tickets[first].variables, 0.5)
-        variables = Variables(pruned(mix.params, tickets[second].mask), mix.stats)
+        mix = mixed(tickets[second].params, tickets[first].params, 0.5)
+        variables = Variables(pruned(mix.params, tickets[second].mask.params), mix.stats)
         variables = call(job.recalibrate, variables, jax.random.fold_in(SeedKeys.of(0).pool, second))
         _, error = loss_and_error(predict(job, variables, job.test), job.test.labels)
         assert rows[first, second]["accuracy"] == pytest.approx(1 - error, abs=1e-6)
@@ -105,7 +105,7 @@ def test_points_of_a_path_are_mixed_and_recalibrated_on_the_same_images(job, wor
         for r in analyze.linear_paths(job, workdir, 0)
         if (r["pair"], r["coefficient"], r["recalibrated"]) == (pair, coefficient, True)
     )
-    mix = mixed(tickets[pair].variables, tickets[pair + 1].variables, coefficient)
+    mix = mixed(tickets[pair].params, tickets[pair + 1].params, coefficient)
     variables = call(job.recalibrate, mix, SeedKeys.of(0).pool)
     loss, error = loss_and_error(predict(job, variables, job.test), job.test.labels)
     assert row["loss"] == pytest.approx(loss, rel=1e-4)
@@ -137,7 +137,7 @@ def test_an_ensemble_is_the_mean_of_what_its_members_say(job, workdir, tickets, 
     for anchor, chosen in enumerate(([0, 1, 2], [1, 0, 2], [2, 1, 0])):
         evaluation = store.read_json(paths.evaluation(paths.pool(workdir, 0, name, anchor)))
         for split, batch in (("validation", job.validation), ("test", job.test)):
-            logits = [np.asarray(predict(job, tickets[m].variables, batch), np.float64) for m in chosen[:members]]
+            logits = [np.asarray(predict(job, tickets[m].params, batch), np.float64) for m in chosen[:members]]
             if votes == "probabilities":
                 raised = [np.exp(each - each.max(-1, keepdims=True)) for each in logits]
                 mean = np.log(np.mean([each / each.sum(-1, keepdims=True) for each in raised], axis=0))

@@ -33,7 +33,7 @@ def test_the_defaults_are_sound():
         ("imp.rewind", "nine", r"duration.*'nine'"),
         ("imp.scope", "local", "imp.scope"),
         ("imp.score", "magnitud", "'magnitud'"),
-        ("imp.rule", "keras", "rule 'keras'"),
+        ("imp.count_rule", "keras", "count_rule 'keras'"),
         ("imp.ticket", "first", "ticket 'first'"),
         ("imp.prunable", "dense", "imp.prunable"),
         ("imp.levels", 0, "imp.levels"),

@@ -58,9 +58,9 @@ def test_the_configs_have_openlth_s_rates_and_counts(depth, total, last, monkeyp
     assert (job.steps(config.train.duration), job.steps(config.imp.rewind)) == (112_680, 6260)
     steps, rates = zip(*RATES, strict=True)
     np.testing.assert_allclose([job.learning_rate(step) for step in steps], rates, rtol=1e-6)
-    kept = [sparsity.total(job.mask)]
+    kept = [sparsity.total(job.mask, job.prunable)]
     for _ in range(1, config.imp.levels):
-        kept.append(tickets.RULES[config.imp.rule](kept[-1], config.imp.prune_fraction, 0))
+        kept.append(tickets.RULES[config.imp.count_rule](kept[-1], config.imp.prune_fraction, 0))
     assert (kept[0], kept[8], len(kept)) == (total, last, 9)
     settings = (config.train.momentum, config.train.weight_decay, config.imp.ticket, config.imp.dense)
     assert settings == (0.9, 1e-4, "last", "rewound")
@@ -118,15 +118,15 @@ def test_every_level_loses_a_fifth_and_one_more_with_the_classifier_counted(job,
     assert kept[0] == sum(leaf.size for leaf in jax.tree.leaves(shapes) if leaf.ndim in (2, 4))
     for before, after in itertools.pairwise(kept):
         assert after == before - int(np.ceil(0.2 * before)) - 1
-    assert ticket_of(workdir, 2).mask["fc"]["kernel"].shape == (32, 4)
+    assert ticket_of(workdir, 2).mask.params["fc"]["kernel"].shape == (32, 4)
 
 
 def test_the_next_mask_follows_from_the_ticket_s_own_weights_as_openlth_cuts_it(job, workdir):
     del job
     for n in LEVELS[:-1]:
         here, after = ticket_of(workdir, n), ticket_of(workdir, n + 1)
-        prunable = {name: mask for name, mask in sparsity.named_leaves(here.mask).items() if mask.ndim}
-        weights = {name: np.abs(sparsity.named_leaves(here.variables.params)[name]) for name in prunable}
+        prunable = {name: mask for name, mask in sparsity.named_leaves(here.mask).items() if mask.ndim in (2, 4)}
+        weights = {name: np.abs(sparsity.named_leaves(here.params)[name]) for name in prunable}
         living = np.sort(np.concatenate([weights[name][mask] for name, mask in prunable.items()]))
         threshold = living[int(np.ceil(0.2 * living.size))]
         for name, mask in prunable.items():
@@ -137,12 +137,14 @@ def test_every_level_the_dense_one_included_trains_from_the_rewind_point_to_its_
     start, key = rewind_point(workdir), SeedKeys.of(0).train
     for n in LEVELS:
         ticket = ticket_of(workdir, n)
-        variables = start._replace(params=sparsity.apply_mask(start.params, ticket.mask))
+        variables = start._replace(params=sparsity.apply_mask(start.params, ticket.mask.params))
         state = train.initial_state(
-            jax.tree.map(jnp.asarray, variables), job.optimizer(jax.tree.map(jnp.asarray, ticket.mask)), REWIND_STEP
+            jax.tree.map(jnp.asarray, variables),
+            job.optimizer(jax.tree.map(jnp.asarray, ticket.mask.params)),
+            REWIND_STEP,
         )
         *_, last = job.fit(job.step, state, jax.random.fold_in(key, n), stop=LAST_STEP)
-        jax.tree.map(np.testing.assert_array_equal, ticket.variables, jax.device_get(last.state.variables))
+        jax.tree.map(np.testing.assert_array_equal, ticket.params, jax.device_get(last.state.variables))
 
 
 def test_the_clock_of_the_dense_level_goes_on_at_the_rewind_point(job, workdir):
@@ -163,7 +165,7 @@ def test_pools_keep_the_classifier_sparse_and_everything_is_measured(job, workdi
     for n in LEVELS:
         pool = store.restore_ticket(paths.ticket(paths.pool(workdir, 0, "interpolation", n)))
         assert int(sparsity.kept(pool.mask)) == int(sparsity.kept(ticket_of(workdir, n).mask))
-        assert pool.mask["fc"]["kernel"].shape == (32, 4)
+        assert pool.mask.params["fc"]["kernel"].shape == (32, 4)
     assert set(reading.epochs(workdir)["level"]) == set(LEVELS)
 
 

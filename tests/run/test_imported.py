@@ -205,7 +205,7 @@ def test_tickets_in_openlth_s_layout_give_the_pools_of_the_run_they_are_from(tin
 
     def changed():
         config = tiny_config()
-        config.imp.prunable, config.imp.rule, config.imp.ticket, config.imp.dense = (
+        config.imp.prunable, config.imp.count_rule, config.imp.ticket, config.imp.dense = (
             "kernels",
             "openlth",
             "last",
@@ -218,7 +218,7 @@ def test_tickets_in_openlth_s_layout_give_the_pools_of_the_run_they_are_from(tin
     run.run(changed(), trained)
     for level in LEVELS:
         ticket = store.restore_ticket(paths.ticket(directory(trained, level)))
-        masks = interop.to_state_dict(Ticket(ticket.variables._replace(params=ticket.mask), ticket.mask), form="plain")
+        masks = interop.to_state_dict(Ticket(ticket.mask, ticket.mask), form="plain")
         main = tmp_path / "lottery_0" / "replicate_1" / f"level_{level}" / "main"
         weights = interop.to_state_dict(ticket, form="plain")
         write(main / "model_ep3_it0.pth", {f"model.{name}": array for name, array in weights.items()})

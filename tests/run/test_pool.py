@@ -21,15 +21,15 @@ from lpjax.store import paths
 
 
 @given(st.integers(2, 40), st.integers(2, 40))
-def test_the_grid_is_shared_where_it_wastes_at_most_half(candidates, devices):
-    time_of_grid, ideal = -(-candidates // devices), candidates / devices
-    assert (shared_out("auto", candidates, devices) == "grid") == (time_of_grid <= 1.5 * ideal)
+def test_the_grid_is_shared_where_it_wastes_at_most_half(mixes, devices):
+    time_of_grid, ideal = -(-mixes // devices), mixes / devices
+    assert (shared_out("auto", mixes, devices) == "grid") == (time_of_grid <= 1.5 * ideal)
     for setting in ("grid", "images"):
-        assert shared_out(setting, candidates, devices) == setting
+        assert shared_out(setting, mixes, devices) == setting
 
 
 @pytest.mark.parametrize("setting", ["auto", "grid", "images"])
-def test_a_single_candidate_or_device_leaves_no_grid_to_share(setting):
+def test_a_single_mix_or_device_leaves_no_grid_to_share(setting):
     assert shared_out(setting, 1, 8) == "images"
     assert shared_out(setting, 11, 1) == "images"
 
@@ -55,13 +55,13 @@ def with_tickets(finished, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_search_holds_an_anchor_and_a_newcomer_whatever_the_levels(job, with_tickets, monkeypatch):
+def test_the_search_holds_an_anchor_and_a_candidate_whatever_the_levels(job, with_tickets, monkeypatch):
     loaded, alive = [], []
 
     def load(*args):
         ticket = load_ticket(*args)
         gc.collect()
-        loaded.append(weakref.ref(ticket.variables.params["conv1"]["kernel"]))
+        loaded.append(weakref.ref(ticket.params.params["conv1"]["kernel"]))
         alive.append(sum(array() is not None for array in loaded))
         return ticket
 
@@ -73,7 +73,7 @@ def test_the_search_holds_an_anchor_and_a_newcomer_whatever_the_levels(job, with
 
 
 @pytest.mark.slow
-def test_each_newcomer_is_read_in_its_turn_and_the_outcome_is_that_of_the_run(job, finished, with_tickets):
+def test_each_candidate_is_read_in_its_turn_and_the_outcome_is_that_of_the_run(job, finished, with_tickets):
     build_pools(job, with_tickets, 0, {"interpolation": search(job, "interpolation")})
     for anchor in range(3):
         ours, theirs = (paths.pool(place, 0, "interpolation", anchor) for place in (with_tickets, finished))
@@ -85,7 +85,7 @@ def test_each_newcomer_is_read_in_its_turn_and_the_outcome_is_that_of_the_run(jo
 @pytest.mark.slow
 @pytest.mark.parametrize("spread", ["grid", "images"])
 def test_eight_devices_build_the_pools_of_one(tiny_config, finished, with_tickets, monkeypatch, spread):
-    """From the same tickets: odd splits, three candidates on eight devices, methods of one candidate."""
+    """From the same tickets: odd splits, three mixes on eight devices, methods of one mix."""
     mesh = Mesh(jax.devices(), (train.AXIS,))
     monkeypatch.setattr(train, "mesh_of", lambda: mesh)
     config = tiny_config()
@@ -101,6 +101,4 @@ def test_eight_devices_build_the_pools_of_one(tiny_config, finished, with_ticket
                 np.testing.assert_allclose(trial["values"], other["values"], rtol=1e-6)
             mine, other = (store.restore_ticket(paths.ticket(place)) for place in (ours, theirs))
             jax.tree.map(np.testing.assert_array_equal, mine.mask, other.mask)
-            jax.tree.map(
-                lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), mine.variables, other.variables
-            )
+            jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), mine.params, other.params)

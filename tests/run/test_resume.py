@@ -101,7 +101,8 @@ def trained(job, directory, number):
     """Trains a level; tells all that comes of it."""
     start, mask = job.initialize(KEYS.initial), job.mask
     if number:
-        mask = jax.tree.map(lambda m: np.arange(m.size).reshape(m.shape) % 4 < 3, mask)
+        flags = sparsity.as_tree(sparsity.prunable_leaves(mask, job.prunable), mask)
+        mask = jax.tree.map(lambda m, counted: np.arange(m.size).reshape(m.shape) % 4 < 4 - counted, mask, flags)
     variables = start._replace(params=sparsity.apply_mask(start.params, mask))
     with Progress("level", level.epochs(job, number), "epoch") as progress:
         result = level.train_level(job, directory, number, variables, mask, KEYS.train, progress)
@@ -296,7 +297,7 @@ def sparse_job(tiny_config, _all_on_one_device, _one_convolution):
         "sparse__method": "rigl",
         "sparse__density": 0.2,
         "sparse__every": "2it",
-        "sparse__thin_until": "2ep",
+        "sparse__prune_until": "2ep",
         "superpose__share": 0.5,
         "superpose__cycle": "4it",  # epochs, masks and cycles end at different steps
         "superpose__low": 0.01,

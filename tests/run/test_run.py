@@ -26,9 +26,10 @@ def test_tickets_and_pools_are_zero_outside_their_masks_and_masks_nest(finished)
     for level in range(3):
         ticket = store.restore_ticket(paths.ticket(paths.level(finished, 0, level)))
         pool = store.restore_ticket(paths.ticket(paths.pool(finished, 0, "interpolation", level)))
-        assert int(sparsity.kept(pool.mask)) == int(sparsity.kept(ticket.mask))
+        counts = [int(sparsity.kept(sparse.mask, sparsity.convolution_kernels)) for sparse in (ticket, pool)]
+        assert counts == [store.read_json(paths.summary(paths.level(finished, 0, level)))["kept"]] * 2
         for sparse in (ticket, pool):
-            outside = jax.tree.map(lambda m, p: np.where(m, 0, p), sparse.mask, sparse.variables.params)
+            outside = jax.tree.map(lambda m, p: np.where(m, 0, p), sparse.mask, sparse.params)
             assert not any(leaf.any() for leaf in jax.tree.leaves(outside))
         masks.append(ticket.mask)
     for denser, sparser in itertools.pairwise(masks):
@@ -38,7 +39,7 @@ def test_tickets_and_pools_are_zero_outside_their_masks_and_masks_nest(finished)
 def test_a_trace_tells_every_trial_and_acceptance_never_lowers_validation(finished):
     for anchor in range(3):
         trace = store.read_json(paths.trace(paths.pool(finished, 0, "interpolation", anchor)))
-        assert [t["newcomer"] for t in trace["trials"]] == [[1, 2], [0, 2], [1, 0]][anchor]
+        assert [t["candidate"] for t in trace["trials"]] == [[1, 2], [0, 2], [1, 0]][anchor]
         value = trace["start"]
         for trial in trace["trials"]:
             assert trial["coefficients"] == [0.25, 0.75]
@@ -143,7 +144,7 @@ def test_learning_rate_rewinding_resumes_too(tmp_path, tiny_config):
     config.imp.score = "random"
     config.pool.methods = ("average",)
     config.pool.prune = "after"
-    config.pool.numbers = "fresh"
+    config.pool.recalibration_batches = "fresh"
     whole, resumed = tmp_path / "whole", tmp_path / "resumed"
     run.run(config, whole)
     shutil.copytree(whole, resumed)

@@ -29,7 +29,7 @@ def sparse_config(tiny_config):
         config.sparse.method = "rigl"
         config.sparse.density = 0.2
         config.sparse.every = "2it"
-        config.sparse.thin_until = "2ep"
+        config.sparse.prune_until = "2ep"
         config.superpose.share = 0.5
         config.superpose.cycle = "1ep"
         config.superpose.low, config.superpose.high = 0.01, 0.05
@@ -73,17 +73,16 @@ def test_both_arms_are_there_at_their_exact_density_and_zero_outside_their_masks
     for level in (0, *LEVELS):
         directory = paths.level(trained, 0, level)
         ticket, summary = ticket_of(directory), summary_of(directory)
-        assert summary["kept"] == int(sparsity.kept(ticket.mask)) == round(0.2 * summary["total"])
-        outside = jax.tree.map(lambda m, p: np.where(m, 0, p), ticket.mask, ticket.variables.params)
+        assert summary["kept"] == int(sparsity.kept(ticket.mask, sparsity.kernels)) == round(0.2 * summary["total"])
+        outside = jax.tree.map(lambda m, p: np.where(m, 0, p), ticket.mask, ticket.params)
         assert not any(leaf.any() for leaf in jax.tree.leaves(outside))
 
 
 @pytest.mark.slow
 def test_kernels_are_sparse_the_classifiers_too_whatever_iterative_pruning_would_prune(trained):
-    mask = ticket_of(paths.level(trained, 0, 0)).mask
-    sizes = jax.tree.map(np.size, mask)
-    assert summary_of(paths.level(trained, 0, 0))["total"] == sum(n for n in jax.tree.leaves(sizes) if n > 1)
-    assert np.ndim(sparsity.named_leaves(mask)["fc/kernel"]) == 2
+    stored = store.restore_mask(paths.ticket(paths.level(trained, 0, 0)))
+    assert summary_of(paths.level(trained, 0, 0))["total"] == sparsity.total(stored, sparsity.all_leaves)
+    assert np.ndim(sparsity.named_leaves(stored)["fc/kernel"]) == 2
 
 
 @pytest.mark.slow
@@ -205,9 +204,9 @@ def test_the_network_before_the_cycles_can_be_averaged_too_and_statistics_measur
     jax.tree.map(np.testing.assert_array_equal, first, ticket_of(paths.level(trained, 0, 1)))
     expected = jax.device_get(average.ticket(average.step(average.init(start), first)))
     found = ticket_of(paths.pool(workdir, 0, "cia", 1))
-    jax.tree.map(np.testing.assert_array_equal, found.variables.params, expected.variables.params)
+    jax.tree.map(np.testing.assert_array_equal, found.params.params, expected.params.params)
     with pytest.raises(AssertionError):
-        jax.tree.map(np.testing.assert_allclose, found.variables.stats, expected.variables.stats)
+        jax.tree.map(np.testing.assert_allclose, found.params.stats, expected.params.stats)
     assert not paths.level(workdir, 0, 0).exists()
     shutil.rmtree(paths.start(paths.level(workdir, 0, 1)))
     run.run(config, workdir)
@@ -279,10 +278,10 @@ def test_milestones_keep_their_share_of_ordinary_training_as_on_cifar(sparse_con
             r"sparse\.every .*'1000it'.*step 0",
         ),
         (
-            {"sparse__method": "granet", "sparse__thin_until": "4ep"},
-            r"sparse\.thin_until .*'4ep'.* step 9",
+            {"sparse__method": "granet", "sparse__prune_until": "4ep"},
+            r"sparse\.prune_until .*'4ep'.* step 9",
         ),
-        ({"sparse__method": "granet", "sparse__thin_until": "0ep"}, r"sparse\.thin_until .*'0ep'.* step 2"),
+        ({"sparse__method": "granet", "sparse__prune_until": "0ep"}, r"sparse\.prune_until .*'0ep'.* step 2"),
     ],
 )
 def test_times_that_do_not_fit_are_refused_before_training(changes, message, tmp_path, sparse_config):
@@ -304,7 +303,7 @@ def test_times_that_do_not_fit_are_refused_before_training(changes, message, tmp
         ({"sparse__allocate": "er"}, r"sparse\.allocate 'er'.*'erk'"),
         ({"sparse__every": "0it"}, r"sparse\.every .*'0it'"),
         ({"sparse__every": "100"}, r"duration.*'100'"),
-        ({"sparse__thin_until": "late"}, r"duration.*'late'"),
+        ({"sparse__prune_until": "late"}, r"duration.*'late'"),
         ({"sparse__until": 1.5}, r"sparse\.until .*1\.5"),
         ({"sparse__prunable": "dense"}, r"sparse\.prunable .*'dense'"),
         ({"sparse__method": "dense"}, r"sparse\.density .*0\.2.*1\.0"),
@@ -352,7 +351,7 @@ def test_the_recipe_is_the_papers_setting_on_cifar():
     config = suptickets("granet,0.95", dataset="cifar10", model="suptickets_vgg16")
     assert (config.train.duration, config.train.milestones) == ("250ep", ("125ep", "187ep"))
     assert (config.train.weight_decay, config.train.momentum, config.train.batch_size) == (5e-4, 0.9, 128)
-    assert (config.sparse.density, config.sparse.every, config.sparse.thin_until) == (0.05, "1000it", "110ep")
+    assert (config.sparse.density, config.sparse.every, config.sparse.prune_until) == (0.05, "1000it", "110ep")
     assert (config.superpose.share, config.superpose.cycle, config.superpose.shape) == (0.1, "8ep", "triangle")
     assert (config.superpose.low, config.superpose.high) == (0.001, 0.005)
     pads = {name: suptickets(dataset=name, model="vgg16").augment.pad for name in ("cifar10", "cifar100")}

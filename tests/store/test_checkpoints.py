@@ -16,7 +16,7 @@ import numpy as np
 import optax
 import pytest
 
-from lpjax import store
+from lpjax import sparsity, store
 from lpjax.store import whole
 from lpjax.types import Ticket, Variables
 
@@ -29,8 +29,8 @@ def ticket_of(value):
         "dense": {"kernel": jnp.arange(12.0).reshape(4, 3), "bias": jnp.full(3, value, jnp.bfloat16)},
     }
     stats = {"layer1": {"norm": {"mean": jnp.zeros(4), "var": jnp.full(4, value)}}}
-    mask = jax.tree.map(lambda p: p > 1 if p.ndim > 1 else jnp.array(True), params)
-    return Ticket(Variables(params, stats), mask)
+    mask = jax.tree.map(lambda p: p > 1 if p.ndim > 1 else jnp.ones(p.shape, bool), params)
+    return Ticket(Variables(params, stats), Variables(mask, jax.tree.map(lambda p: jnp.ones(p.shape, bool), stats)))
 
 
 def assert_equal(got, wanted):
@@ -52,21 +52,64 @@ def test_a_ticket_comes_back_bit_for_bit(saved):
     assert_equal(store.restore_ticket(saved), ticket_of(2.0))
 
 
-def test_a_scalar_true_of_a_mask_comes_back_as_a_bool_scalar(saved):
+def test_on_disk_a_leaf_that_is_never_pruned_has_a_scalar_true_for_a_mask(saved):
     leaf = store.restore_mask(saved)["dense"]["bias"]
     assert leaf.dtype == bool
     assert leaf.shape == ()
     assert leaf
 
 
+def test_the_mask_on_disk_covers_the_parameters_alone_and_counts_what_may_be_pruned(saved):
+    stored, ticket = store.restore_mask(saved), ticket_of(2.0)
+    assert stored.keys() == ticket.params.params.keys()
+    assert sparsity.total(stored, sparsity.all_leaves) == sparsity.total(ticket.mask)
+    assert int(sparsity.kept(stored, sparsity.all_leaves)) == int(sparsity.kept(ticket.mask))
+
+
+def test_a_mask_with_scalars_is_written_like_the_whole_one(saved, tmp_path):
+    ticket = ticket_of(2.0)
+    scalars = jax.tree.map(lambda m: m if m.ndim > 1 else jnp.array(True), ticket.mask)
+    store.save_ticket(tmp_path / "ticket", Ticket(ticket.params, scalars))
+    assert_equal(store.restore_ticket(tmp_path / "ticket"), ticket)
+    assert_equal(store.restore_mask(tmp_path / "ticket"), store.restore_mask(saved))
+
+
+def test_pruned_weights_are_never_lost_whatever_is_said_to_be_prunable(tmp_path):
+    params = {"w": jnp.ones((2, 2)), "bias": jnp.ones(2)}
+    ticket = Ticket(params, {"w": jnp.eye(2) > 0, "bias": jnp.array([True, False])})
+    store.save_ticket(tmp_path / "ticket", ticket, sparsity.kernels)
+    assert_equal(store.restore_ticket(tmp_path / "ticket"), ticket)
+
+
+@pytest.mark.parametrize("prunable", [sparsity.by_path("bias"), {"bias": True, "w": False}])
+def test_a_predicate_or_a_tree_tells_what_may_be_pruned(prunable, tmp_path):
+    params = {"w": jnp.ones((2, 2)), "bias": jnp.ones(2)}
+    store.save_ticket(tmp_path / "ticket", Ticket(params, sparsity.full_mask(params)), prunable)
+    stored = store.restore_mask(tmp_path / "ticket")
+    assert (stored["bias"].shape, stored["w"].shape) == ((2,), ())
+
+
+def test_a_ticket_of_any_tree_comes_back_in_its_containers(tmp_path):
+    params = [jnp.ones((2, 2)), {"bias": jnp.zeros(2)}]
+    ticket = Ticket(params, [jnp.eye(2, dtype=bool), {"bias": jnp.ones(2, bool)}])
+    store.save_ticket(tmp_path / "ticket", ticket)
+    assert_equal(store.restore_ticket(tmp_path / "ticket", like=params), ticket)
+
+
+def test_a_mask_of_another_network_is_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(ValueError, match=r"'w'.*\(3, 2\).*\(2, 2\)"):
+        store.save_ticket(tmp_path / "ticket", Ticket({"w": jnp.ones((2, 2))}, {"w": jnp.ones((3, 2), bool)}))
+    assert not list(tmp_path.iterdir())
+
+
 def test_only_what_is_asked_for_is_read(saved):
-    assert_equal(store.restore_mask(saved), ticket_of(2.0).mask)
+    assert store.restore(saved, "mask").keys() == {"mask"}
     assert store.restore(saved, "stats").keys() == {"stats"}
     assert store.restore(saved).keys() == {"params", "stats", "mask"}
 
 
 def test_a_network_without_statistics_is_stored_too(tmp_path):
-    ticket = Ticket(Variables({"w": jnp.ones((2, 2))}, {}), {"w": jnp.eye(2, dtype=bool)})
+    ticket = Ticket(Variables({"w": jnp.ones((2, 2))}, {}), Variables({"w": jnp.eye(2, dtype=bool)}, {}))
     store.save_ticket(tmp_path / "ticket", ticket)
     assert_equal(store.restore_ticket(tmp_path / "ticket"), ticket)
 
@@ -86,13 +129,14 @@ def test_a_state_comes_back_in_the_containers_of_its_like(tmp_path):
 
 
 def test_a_ticket_of_lists_comes_back_with_its_mask_in_lists(tmp_path):
-    ticket = Ticket(Variables([jnp.ones((2, 2)), (jnp.ones(2),)], {}), [jnp.eye(2, dtype=bool), (jnp.array(True),)])
+    mask = [jnp.eye(2, dtype=bool), (jnp.ones(2, bool),)]
+    ticket = Ticket(Variables([jnp.ones((2, 2)), (jnp.ones(2),)], {}), Variables(mask, {}))
     store.save_ticket(tmp_path / "ticket", ticket)
-    assert_equal(store.restore_ticket(tmp_path / "ticket", like=ticket.variables), ticket)
+    assert_equal(store.restore_ticket(tmp_path / "ticket", like=ticket.params), ticket)
 
 
 def test_a_ticket_of_another_network_is_refused_by_name(saved):
-    params, stats = ticket_of(2.0).variables
+    params, stats = ticket_of(2.0).params
     wider = Variables(params | {"dense": {"kernel": jnp.ones((4, 5)), "bias": jnp.ones(5)}}, stats)
     with pytest.raises(ValueError, match=r"'dense/bias'.*\(3,\).*\(5,\)"):
         store.restore_ticket(saved, like=wider)
@@ -335,8 +379,8 @@ directory = Path(sys.argv[3])
 for value in (1.0, 2.0):
     build = jax.jit(lambda v: {"w": jax.numpy.full((4, 4), v)}, out_shardings=replicated)
     params = build(value)
-    store.save_ticket(directory, Ticket(Variables(params, {}), {"w": np.eye(4, dtype=bool)}))
-    assert (store.restore_ticket(directory).variables.params["w"] == value).all()
+    store.save_ticket(directory, Ticket(Variables(params, {}), Variables({"w": np.eye(4, dtype=bool)}, {})))
+    assert (store.restore_ticket(directory).params.params["w"] == value).all()
 """
 
 
@@ -356,4 +400,5 @@ def test_two_processes_write_one_ticket_that_a_single_device_reads(tmp_path):
     ]
     assert [process.wait(timeout=120) for process in processes] == [0, 0]
     ticket = store.restore_ticket(tmp_path / "ticket")
-    assert_equal(ticket, Ticket(Variables({"w": np.full((4, 4), 2, np.float32)}, {}), {"w": np.eye(4, dtype=bool)}))
+    wanted = Variables({"w": np.full((4, 4), 2, np.float32)}, {})
+    assert_equal(ticket, Ticket(wanted, Variables({"w": np.eye(4, dtype=bool)}, {})))

@@ -80,3 +80,14 @@ def test_a_damaged_config_is_refused(workdir):
     paths.config(workdir).write_text("{")
     with pytest.raises(ValueError, match=r"config\.json"):
         store.claim(workdir, CONFIG)
+
+
+def test_a_config_of_an_older_version_is_translated_before_it_is_compared_and_then_rewritten(tmp_path):
+    def translate(config):
+        return {"new" if name == "old" else name: value for name, value in config.items()}
+
+    store.claim(tmp_path, {"old": 3, "seeds": [0]})
+    store.claim(tmp_path, {"new": 3, "seeds": [0]}, translate=translate)
+    assert store.read_json(paths.config(tmp_path)) == {"new": 3, "seeds": [0]}
+    with pytest.raises(ValueError, match="new is 3 there, 4 here"):
+        store.claim(tmp_path, {"new": 4, "seeds": [0]}, translate=translate)

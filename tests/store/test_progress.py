@@ -257,3 +257,13 @@ def test_two_processes_write_one_progress_that_any_reads(tmp_path):
     items = store.restore_progress(tmp_path / "progress")
     np.testing.assert_array_equal(items["spread"], 3 + np.arange(8.0, dtype=np.float32))
     assert {path.name for path in tmp_path.iterdir()} == {"progress", "ticket"}
+
+
+def test_a_scalar_mask_of_an_older_version_comes_back_in_the_shape_that_is_wanted(tmp_path):
+    old = {"mask": {"kernel": np.eye(2) > 0, "bias": np.array(True)}, "on": np.array(True)}
+    store.save_progress(tmp_path / "progress", state=old).result()
+    like = {"mask": {"kernel": jnp.zeros((2, 2), bool), "bias": jnp.zeros(3, bool)}, "on": jnp.zeros((), bool)}
+    state = store.restore_progress(tmp_path / "progress", {"state": like})["state"]
+    assert state["mask"]["bias"].tolist() == [True, True, True]
+    np.testing.assert_array_equal(state["mask"]["kernel"], np.eye(2) > 0)
+    assert state["on"].shape == ()

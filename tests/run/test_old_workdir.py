@@ -1,0 +1,163 @@
+"""Work directories of lpjax 0.1: they are read, measured and resumed by the same command and config."""
+
+import csv
+import shlex
+import shutil
+import tarfile
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from lpjax import report, run, sparsity, store
+from lpjax.report import reading
+from lpjax.run.config import RENAMED, resolve, with_new_names
+from lpjax.run.job import prepare
+from lpjax.run.pool import load_ticket
+from lpjax.store import paths
+
+OLD = Path(__file__).parents[1] / "old_workdirs"
+
+
+@pytest.fixture(scope="module")
+def unpacked(tmp_path_factory):
+    """Unpacks an archive; the copy is written to."""
+
+    def unpack(name):
+        place = tmp_path_factory.mktemp("old")
+        with tarfile.open(OLD / f"{name}.tar.xz") as archive:
+            archive.extractall(place, filter="data")
+        return place / name
+
+    return unpack
+
+
+def config_of(workdir):
+    """The config of a work directory in today's names, as a user would give it."""
+
+    def with_tuples(tree):
+        if isinstance(tree, dict):
+            return {name: with_tuples(value) for name, value in tree.items()}
+        return tuple(tree) if isinstance(tree, list) else tree
+
+    config = run.default_config()
+    config.update(ConfigDict(with_tuples(with_new_names(store.read_json(paths.config(workdir))))))
+    return config
+
+
+def rows(path):
+    with Path(path).open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def ours(row):
+    return tuple(row[name] for name in ("seed", "level", "kept", "total", "density", "method", "split", "metric"))
+
+
+def assert_same_networks(got, wanted):
+    """Accuracies are those of one kind of processor; all else is exact."""
+    assert [ours(row) for row in got] == [ours(row) for row in wanted]
+    for row, other in zip(got, wanted, strict=True):
+        assert float(row["value"]) == pytest.approx(float(other["value"]), abs=0.25 if row["metric"] != "nll" else 1.0)
+
+
+@pytest.fixture(scope="module")
+def imp(unpacked):
+    """The run of iterative pruning, before and after the same command."""
+    before = unpacked("imp")
+    after = before.with_name("after")
+    shutil.copytree(before, after)
+    job = run.run(config_of(before), after)
+    return before, after, job
+
+
+def test_the_names_of_an_old_config_are_translated(unpacked):
+    workdir = unpacked("imp")
+    old = store.read_json(paths.config(workdir))
+    new = with_new_names(old)
+    for before, after in RENAMED.items():
+        section, name = before.split(".")
+        new_section, new_name = after.split(".")
+        assert name in old[section]
+        assert name not in new[section]
+        assert new_name in new[new_section]
+    assert (new["pool"]["candidates"], new["pool"]["recalibration_batches"]) == (2, "fresh")
+    assert with_new_names(new) == new
+
+
+def test_an_old_field_on_the_command_line_is_refused_with_the_new_name():
+    for old, new in RENAMED.items():
+        with pytest.raises(ValueError, match=f"{old}.*{new}"):
+            run.ensure_known(old)
+
+
+def test_an_old_field_in_a_config_is_refused_with_the_new_name():
+    config = run.default_config()
+    config.unlock()
+    config.pool.newcomers = 3
+    with pytest.raises(ValueError, match=r"pool\.newcomers.*pool\.candidates"):
+        run.check(config)
+
+
+@pytest.mark.parametrize("name", ["imp", "rigl", "rigl_stopped"])
+def test_the_report_of_an_old_work_directory_is_written(unpacked, name):
+    workdir = unpacked(name)
+    command = shlex.join(["python", "-m", "lpjax.main"])
+    assert report.write(workdir, command).exists()
+
+
+def test_the_trials_of_an_old_pool_name_their_candidates(unpacked):
+    trials = reading.trials(unpacked("imp"), "interpolation")
+    assert set(trials["candidate"]) == {0, 1, 2}
+
+
+def test_old_tickets_come_back_with_masks_that_mirror_them(unpacked):
+    workdir = unpacked("imp")
+    job = prepare(ConfigDict(resolve(config_of(workdir))))
+    for level, kept in enumerate((1170, 936, 749)):
+        ticket = load_ticket(job, paths.level(workdir, 0, level))
+        assert jax.tree.map(np.shape, ticket.mask) == jax.tree.map(np.shape, ticket.params)
+        assert int(sparsity.kept(ticket.mask, job.prunable)) == kept
+        sparsity.assert_on_mask(ticket.params, ticket.mask)
+
+
+@pytest.mark.slow
+def test_iterative_pruning_goes_on_where_the_old_version_stopped(imp):
+    before, after, _ = imp
+    assert_same_networks(rows(paths.results(after)), rows(OLD / "imp.csv"))
+    for ticket in (before / "seed_0").rglob("seal.json"):
+        assert ticket.read_bytes() == (after / ticket.relative_to(before)).read_bytes()
+    assert set(RENAMED) & set(run.fields(ConfigDict(store.read_json(paths.config(after))))) == set()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lost", [1, 2])
+def test_a_level_is_trained_anew_from_the_mask_and_rewind_point_of_the_old_version(unpacked, imp, lost, monkeypatch):
+    _, after, job = imp
+    workdir = unpacked("imp")
+    shutil.rmtree(paths.level(workdir, 0, lost))
+    monkeypatch.setattr(run, "prepare", lambda _: job)
+    run.run(config_of(workdir), workdir)
+    one, other = (load_ticket(job, paths.level(place, 0, lost)) for place in (workdir, after))
+    jax.tree.map(np.testing.assert_array_equal, one.mask, other.mask)
+
+
+@pytest.mark.slow
+def test_sparse_training_goes_on_where_the_old_version_stopped(unpacked):
+    workdir = unpacked("rigl")
+    run.run(config_of(workdir), workdir)
+    assert_same_networks(rows(paths.results(workdir)), rows(OLD / "rigl.csv"))
+
+
+@pytest.mark.slow
+def test_training_that_the_old_version_interrupted_goes_on_at_its_step(unpacked, capsys):
+    workdir = unpacked("rigl_stopped")
+    (progress,) = (workdir / "seed_0").glob("level_*/progress")
+    lines = store.read_jsonl(paths.metrics(progress.parent))
+    run.run(config_of(workdir), workdir)
+    assert "starts again" not in capsys.readouterr().out
+    assert store.read_jsonl(paths.metrics(progress.parent))[: len(lines)] == lines
+    summary = store.read_json(paths.summary(progress.parent))
+    assert summary["kept"] == round(0.2 * summary["total"])
