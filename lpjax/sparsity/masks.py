@@ -86,7 +86,8 @@ def expand_mask(mask: PyTree, params: PyTree) -> PyTree:
 def fit_mask(mask: PyTree, params: PyTree) -> PyTree:
     """Put a mask into the containers of its parameters, which may differ in kind but not in names and shapes.
 
-    The mask of `flax.nnx.Optimizer.opt_state`, say, holds optimizer variables where the parameters are `nnx.Param`.
+    The mask of `flax.nnx.Optimizer.opt_state`, say, holds optimizer variables where the parameters are `nnx.Param`. A
+    scalar may also stand for a whole subtree that is never pruned.
 
     Args:
       mask: A bool tree; a leaf may be a scalar.
@@ -104,7 +105,7 @@ def fit_mask(mask: PyTree, params: PyTree) -> PyTree:
         return mask
     leaves = {leaf_name(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(mask)}
     names = [leaf_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
-    return as_tree([leaves[name] for name in names], params)
+    return as_tree([leaves[_covering(leaves, name)] for name in names], params)
 
 
 def like_parameter(leaf: jax.Array, param: Any) -> jax.Array:
@@ -138,14 +139,25 @@ def ensure_fits(mask: PyTree, params: PyTree) -> None:
     wanted = {leaf_name(path): jnp.shape(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(params)}
     for name, leaf in given.items():
         _ensure_bool(name, leaf)
+    used = set()
     for name, shape in wanted.items():
-        if name not in given:
+        found = _covering(given, name)
+        if found not in given:
             raise ValueError(f"mask: leaf {name!r} is missing, expected shape {shape}; make one with full_mask(params)")
-        if jnp.shape(given[name]) not in ((), shape):
-            raise ValueError(f"mask: leaf {name!r} has shape {jnp.shape(given[name])}, expected {shape}")
+        if jnp.shape(given[found]) not in ((), shape):
+            raise ValueError(f"mask: leaf {name!r} has shape {jnp.shape(given[found])}, expected {shape}")
+        used.add(found)
     for name in given:
-        if name not in wanted:
+        if name not in used:
             raise ValueError(f"mask: got a leaf {name!r} that the parameters do not have")
+
+
+def _covering(mask: dict[str, Any], name: str) -> str:
+    """Find the leaf of a mask for a parameter: its own, or a scalar that stands for a subtree that holds it."""
+    path = name
+    while path and path not in mask:
+        path = path.rpartition("/")[0]
+    return path if path == name or (path in mask and not jnp.shape(mask[path])) else name
 
 
 def kept_per_leaf(mask: PyTree, prunable: Prunable = kernels, stacked: Stacked = None) -> PyTree:

@@ -142,7 +142,7 @@ def prunable_leaves(tree: PyTree, prunable: Prunable) -> list[bool]:
     """
     paths = [leaf_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(tree)]
     leaves = jax.tree.leaves(tree)
-    if callable(prunable):
+    if _is_function(prunable):
         shapes = [leaf if hasattr(leaf, "ndim") else np.asarray(leaf) for leaf in leaves]
         chosen = [bool(prunable(path, leaf)) for path, leaf in zip(paths, shapes, strict=True)]
     else:
@@ -175,7 +175,7 @@ def stacked_axes(tree: PyTree, stacked: Stacked) -> list[int]:
     paths = jax.tree_util.tree_leaves_with_path(tree)
     if stacked is None:
         return [0] * len(paths)
-    if callable(stacked):
+    if _is_function(stacked):
         axes = [int(stacked(leaf_name(path), leaf)) for path, leaf in paths]
     else:
         axes = [int(number) for number in jax.tree.leaves(stacked)]
@@ -187,6 +187,11 @@ def stacked_axes(tree: PyTree, stacked: Stacked) -> list[int]:
         if number and number > np.ndim(leaf):
             raise ValueError(f"stacked: got {number} axes for leaf {leaf_name(path)!r} of shape {np.shape(leaf)}")
     return axes
+
+
+def _is_function(given: Any) -> bool:
+    """Tell a predicate from a tree, which may be callable too: an Equinox module, say."""
+    return callable(given) and jax.tree_util.treedef_is_leaf(jax.tree.structure(given))
 
 
 def as_tree(values: list[Any], like: PyTree) -> PyTree:

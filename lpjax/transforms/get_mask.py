@@ -99,21 +99,27 @@ def _sparse_nodes(state: optax.OptState) -> list[Any]:
 
 
 def _merge(masks: list[PyTree]) -> PyTree:
-    """Combine the masks of several groups, each with `optax.MaskedNode` in place of the others' leaves."""
+    """Combine the masks of several groups, each with `optax.MaskedNode` in place of the others' leaves or subtrees."""
+    merged = masks[0]
+    for mask in masks[1:]:
+        merged = _merge_two(merged, mask)
+    return jax.tree.map(lambda node: jnp.ones((), bool) if _is_hole(node) else node, merged, is_leaf=_is_hole)
 
-    def is_hole(node: Any) -> bool:
-        return isinstance(node, optax.MaskedNode)
 
-    def leaf(*parts: Any) -> Any:
-        given = [part for part in parts if not is_hole(part)]
-        combined = given[0] if given else jnp.ones((), bool)
-        for part in given[1:]:
-            combined = jnp.logical_and(combined, part)
-        return combined
+def _merge_two(first: PyTree, second: PyTree) -> PyTree:
+    if _is_hole(first):
+        return second
+    if _is_hole(second):
+        return first
+    children, structure = jax.tree.flatten(first, is_leaf=lambda node: node is not first)
+    if jax.tree_util.treedef_is_leaf(structure):
+        return jnp.logical_and(first, second)
+    others = structure.flatten_up_to(second)
+    return structure.unflatten([_merge_two(ours, theirs) for ours, theirs in zip(children, others, strict=True)])
 
-    if not any(is_hole(node) for mask in masks for node in jax.tree.leaves(mask, is_leaf=is_hole)):
-        return masks[0] if len(masks) == 1 else jax.tree.map(leaf, *masks)
-    return jax.tree.map(leaf, *masks, is_leaf=is_hole)
+
+def _is_hole(node: Any) -> bool:
+    return isinstance(node, optax.MaskedNode)
 
 
 def _filled(mask: PyTree, params: PyTree) -> PyTree:

@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from lpjax import sparsity
-from lpjax.transforms import by_gradient, evolve, gmp, granet, mask_of, rigl, snip
+from lpjax.transforms import by_gradient, dynamic_sparse, get_mask, gmp, granet, rigl, snip
 
 
 def one_change(tx, weights, mask, grads):
@@ -15,22 +15,22 @@ def one_change(tx, weights, mask, grads):
     params = {"w": jnp.asarray([weights], jnp.float32)}
     state = tx.init(params)._replace(mask={"w": jnp.asarray([mask], bool)})
     updates, state = jax.jit(tx.update)({"w": jnp.asarray([grads], jnp.float32)}, state, params)
-    return np.asarray(mask_of(state)["w"][0]).astype(int), optax.apply_updates(params, updates)["w"][0], state
+    return np.asarray(get_mask(state)["w"][0]).astype(int), optax.apply_updates(params, updates)["w"][0], state
 
 
 def changing(drop_fraction, inner=None, **more):
     inner = optax.sgd(0.0) if inner is None else inner
-    return evolve(inner, 0.5, every=1, grow=by_gradient, drop_fraction=drop_fraction, **more)
+    return dynamic_sparse(inner, 0.5, every=1, grow=by_gradient, drop_fraction=drop_fraction, **more)
 
 
 def kept_after_every_step(tx, shape, steps):
     params = {"w": jax.random.normal(jax.random.key(0), shape)}
     state, update, counts = tx.init(params), jax.jit(tx.update), []
     for _ in range(steps):
-        counts.append(int(sparsity.kept(mask_of(state))))
+        counts.append(int(sparsity.kept(get_mask(state))))
         updates, state = update(params, state, params)
         params = optax.apply_updates(params, updates)
-    return [*counts, int(sparsity.kept(mask_of(state)))]
+    return [*counts, int(sparsity.kept(get_mask(state)))]
 
 
 def test_rigls_cosine():
@@ -46,14 +46,22 @@ def test_the_cosine_of_torch_with_its_floor():
 
 
 def test_rigl_drops_as_many_as_its_cosine_says():
-    tx = rigl(optax.sgd(0.0), 0.25, every=6, until=24, regrow=False)
+    tx = dynamic_sparse(
+        optax.sgd(0.0),
+        0.25,
+        every=6,
+        until=24,
+        drop_fraction=optax.cosine_decay_schedule(0.3, 24),
+        grow=by_gradient,
+        regrow=False,
+    )
     params = {"w": jax.random.normal(jax.random.key(1), (20, 20))}
     state, update, dropped = tx.init(params), jax.jit(tx.update), []
     for step in range(24):
-        before = mask_of(state)["w"]
+        before = get_mask(state)["w"]
         _, state = update({"w": jax.random.normal(jax.random.key(step), (20, 20))}, state, params)
         if (step + 1) % 6 == 0:
-            dropped.append(int(jnp.sum(before & ~mask_of(state)["w"])))
+            dropped.append(int(jnp.sum(before & ~get_mask(state)["w"])))
     assert dropped == [26, 15, 5, 0]  # of 100, at fractions .256066, .15, .043934, 0, rounded up
 
 
@@ -91,7 +99,7 @@ def test_a_step_of_rigl():
 
 
 def test_a_step_of_rigl_that_may_not_regrow_what_it_drops():
-    tx = rigl(optax.sgd(0.0), 0.5, every=1, until=10, drop_fraction=0.4, regrow=False)
+    tx = changing(0.4, until=10, regrow=False)
     mask, weights, _ = one_change(tx, WEIGHTS, MASK, GRADS)
     assert mask.tolist() == [1, 0, 1, 1, 0, 1, 1, 0]
     np.testing.assert_array_equal(weights, np.float32([0.9, 0, 0.5, 0, 0, 0, -0.3, 0]))
@@ -104,12 +112,10 @@ def test_the_count_to_drop_is_rounded_up_but_for_the_dust_of_floats(fraction, dr
     assert mask.sum() == 5
 
 
-@pytest.mark.parametrize(
-    ("fraction", "living", "dropped"), [(0.07, 100, 7), (0.55, 100, 55), (0.3, 10, 3), (0.1, 30, 3)]
-)
-def test_fractions_that_floats_overshoot_drop_whole_numbers(fraction, living, dropped):
+@pytest.mark.parametrize(("fraction", "kept", "dropped"), [(0.07, 100, 7), (0.55, 100, 55), (0.3, 10, 3), (0.1, 30, 3)])
+def test_fractions_that_floats_overshoot_drop_whole_numbers(fraction, kept, dropped):
     weights = np.linspace(1, 2, 200)
-    before = np.arange(200) < living
+    before = np.arange(200) < kept
     mask, _, _ = one_change(changing(fraction, regrow=False), weights, before, np.ones(200))
     assert (before & ~mask.astype(bool)).sum() == dropped
 
@@ -120,7 +126,7 @@ def test_snip_keeps_what_the_loss_would_miss_most():
     np.testing.assert_allclose(scores / scores.sum(), [0.416667, 0.166667, 0.083333, 0.333333], atol=5e-7)
     tx = snip(optax.sgd(0.1), 0.5)
     updates, state = tx.update(grads, tx.init(weights), weights)
-    assert mask_of(state)["w"][0].tolist() == [True, False, False, True]
+    assert get_mask(state)["w"][0].tolist() == [True, False, False, True]
     np.testing.assert_array_equal(optax.apply_updates(weights, updates)["w"][0], np.float32([0.5, 0, 0, 0.1]))
 
 
@@ -138,16 +144,16 @@ def test_of_ties_only_as_many_drop_as_should():
     assert mask.tolist() == [0, 0, 1, 1, 1, 1]
 
 
-def test_living_weights_that_are_exactly_zero_do_not_all_drop():
+def test_kept_weights_that_are_exactly_zero_do_not_all_drop():
     mask, _, _ = one_change(changing(0.25, regrow=False), [0.9, 0.5, 0, 0, 0, 0], [1, 1, 1, 1, 0, 0], np.ones(6))
     assert mask.tolist() == [1, 1, 0, 1, 0, 1]
 
 
-def test_where_gradients_are_zero_dead_weights_grow_all_the_same():
-    def two(view, freed, room):
+def test_where_gradients_are_zero_inactive_weights_grow_all_the_same():
+    def two(update, freed, room):
         return jax.tree.map(lambda n: n + 2, freed)
 
-    tx = changing(0.0, share=two)
+    tx = changing(0.0, redistribute=two)
     mask, _, _ = one_change(tx, [1, 1, 0, 0, 0], [1, 1, 0, 0, 0], [5, 4, 0, 0, 3])
     assert mask.tolist() == [1, 1, 0, 1, 1]
 
@@ -168,6 +174,6 @@ def test_no_weight_is_lost_where_float32_cannot_count():
     tx = rigl(optax.sgd(0.0), 0.1, every=1, until=10)
     state, update = tx.init(params), jax.jit(tx.update)
     for _ in range(2):
-        assert int(sparsity.kept(mask_of(state))) == round(0.1 * 5120 * 5121)
+        assert int(sparsity.kept(get_mask(state))) == round(0.1 * 5120 * 5121)
         _, state = update(params, state, params)
-    assert int(sparsity.kept(mask_of(state))) == round(0.1 * 5120 * 5121)
+    assert int(sparsity.kept(get_mask(state))) == round(0.1 * 5120 * 5121)

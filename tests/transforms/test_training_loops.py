@@ -1,5 +1,6 @@
 """Every transform in the training loops that people have: other libraries' containers, sharded, saved and restored."""
 
+import dataclasses
 import functools
 from typing import Any
 
@@ -351,10 +352,13 @@ def test_in_a_scanned_transformer_kernels_alone_are_pruned(name):
                 assert kept.max() - kept.min() <= 1
 
 
-@pytest.mark.parametrize("name", ["rigl", "gmp"])
-def test_two_sparse_groups_give_the_mask_of_the_whole_network(name):
-    groups = {"first": method(name, adamw()), "second": lpjax.gmp(adamw(), 0.125, every=2, end=4)}
-    labels = {"in": {"kernel": "first", "bias": "first"}, "out": {"kernel": "second"}}
+@pytest.mark.parametrize(
+    "labels",
+    [{"in": {"kernel": "first", "bias": "first"}, "out": {"kernel": "second"}}, {"in": "first", "out": "second"}],
+    ids=["labels per leaf", "labels per subtree"],
+)
+def test_two_sparse_groups_give_the_mask_of_the_whole_network(labels):
+    groups = {"first": lpjax.rigl(adamw(), 0.25, every=2, until=4), "second": lpjax.gmp(adamw(), 0.125, every=2, end=4)}
     tx = optax.partition(groups, labels)
     params = own(PARAMS)
     state = tx.init(params)
@@ -371,7 +375,7 @@ def test_two_sparse_groups_give_the_mask_of_the_whole_network(name):
 def test_the_mask_of_one_sparse_group_serves_every_function_that_takes_a_mask():
     tx = optax.partition(
         {"sparse": lpjax.rigl(adamw(), 0.25, every=2, until=4), "frozen": optax.set_to_zero()},
-        {"in": {"kernel": "sparse", "bias": "frozen"}, "out": {"kernel": "frozen"}},
+        {"in": {"kernel": "sparse", "bias": "frozen"}, "out": "frozen"},
     )
     params = own(PARAMS)
     state = tx.init(params)
@@ -393,3 +397,27 @@ def test_what_was_read_from_a_state_outlives_its_donation():
     read = lpjax.get_mask(state)
     donating(tx)(params, state)
     assert lpjax.density(given) == lpjax.density(read) == 1.0
+
+
+@functools.partial(jax.tree_util.register_dataclass, data_fields=["weight", "bias"], meta_fields=[])
+@dataclasses.dataclass
+class Callable:
+    """A layer as Equinox has it: a pytree that is callable itself."""
+
+    weight: Any
+    bias: Any
+
+    def __call__(self, x):
+        return self.weight @ x + self.bias
+
+
+def test_a_network_that_is_a_callable_pytree_trains_on_its_mask():
+    params = Callable(jnp.asarray(PARAMS["in"]["kernel"]), jnp.zeros(16))
+    tx = lpjax.rigl(adamw(), 0.25, every=2, until=4)
+    state = tx.init(params)
+    step = donating(tx, lambda layer: jnp.mean((jax.vmap(layer)(Y[:, :8]) - X) ** 2))
+    for _ in range(3):
+        params, state = step(params, state)
+    lpjax.assert_on_mask(params, lpjax.get_mask(state))
+    assert lpjax.density_per_leaf(lpjax.get_mask(state)) == {"weight": 0.25}
+    assert "weight" in lpjax.summary(params, lpjax.get_mask(state))
