@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
+import numpy as np
 import optax
 
 from lpjax import sparsity
@@ -84,6 +85,8 @@ def granet(
       Theirs never runs the last pruning, so that short runs end too dense.
     """
     _ensure_end(end, every, begin, until)
+    if initial_density is None and isinstance(density, int | float | np.number):
+        initial_density = max(0.5, density)
     return dynamic_sparse(
         inner,
         density,
@@ -99,7 +102,7 @@ def granet(
         drop=drop,
         grow=grow,
         prune=prune,
-        initial_density=max(0.5, density) if initial_density is None else initial_density,
+        initial_density=initial_density,
         density_schedule=_cubic(begin, end, every),
         key=key,
     )

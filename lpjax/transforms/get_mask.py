@@ -37,7 +37,7 @@ def get_mask(state: optax.OptState, params: PyTree | None = None) -> PyTree:
       >>> int(get_mask(tx.init({'w': jnp.ones((4, 5))}))['w'].sum())
       5
     """
-    masks = [node["mask"] if isinstance(node, dict) else node.mask for node in _sparse_nodes(state)]
+    masks = [_fields(node)["mask"] for node in _sparse_nodes(state)]
     if not masks:
         raise ValueError(
             "state: got an optimizer's state without a mask; wrap the optimizer in one of lpjax's transforms, or, if "
@@ -72,13 +72,12 @@ def get_explored(state: optax.OptState) -> PyTree:
     References:
       Liu et al., Do We Actually Need Dense Over-Parameterization?, ICML 2021: its share is the exploration rate R_s.
     """
-    nodes = [node for node in _sparse_nodes(state) if isinstance(node, DynamicSparseState)]
-    if not nodes:
+    changing = [node for node in map(_fields, _sparse_nodes(state)) if "explored" in node]
+    if not changing:
         raise ValueError(
             "state: got an optimizer's state without a mask that changes; use rigl, say, or dynamic_sparse"
         )
-    explored = [jax.tree.map(jnp.logical_or, node.explored, node.mask) for node in nodes]
-    return _merge(explored)
+    return _merge([jax.tree.map(jnp.logical_or, node["explored"], node["mask"]) for node in changing])
 
 
 def _sparse_nodes(state: optax.OptState) -> list[Any]:
@@ -93,9 +92,12 @@ def _sparse_nodes(state: optax.OptState) -> list[Any]:
     for node in jax.tree.leaves(state, is_leaf=visit):
         if visit(node):
             found.append(node)
-            inner = node["inner"] if isinstance(node, dict) else node.inner
-            found += _sparse_nodes(inner)
+            found += _sparse_nodes(_fields(node)["inner"])
     return found
+
+
+def _fields(node: Any) -> dict[str, Any]:
+    return node if isinstance(node, dict) else node._asdict()
 
 
 def _merge(masks: list[PyTree]) -> PyTree:
