@@ -38,6 +38,11 @@ class Ticket(NamedTuple):
     Attributes:
       params: Parameters, any pytree. A network with batch statistics hands over all its variables.
       mask: Bool tree that mirrors `params`, all `True` in leaves that are never pruned.
+
+    Example:
+      >>> weights = jax.numpy.array([[0.0, 2.0]])
+      >>> Ticket(params={'w': weights}, mask={'w': weights != 0}).mask['w'].tolist()
+      [[False, True]]
     """
 
     params: PyTree

@@ -78,6 +78,10 @@ def convolution_kernels(path: str, leaf: Any) -> bool:
 
     Returns:
       Whether the leaf is a kernel of three axes or more, as in `[kh, kw, in, out]`, and not of an attention layer.
+
+    Example:
+      >>> convolution_kernels('conv/kernel', np.zeros((3, 3, 4, 8))), convolution_kernels('head/kernel', np.eye(4))
+      (True, False)
     """
     attention = bool(set(path.lower().split("/")[:-1]) & _ATTENTION)
     return kernels(path, leaf) and len(np.shape(leaf)) >= 3 and not attention
@@ -92,6 +96,10 @@ def all_leaves(path: str, leaf: Any) -> bool:
 
     Returns:
       Whether the leaf has one axis or more.
+
+    Example:
+      >>> all_leaves('head/bias', np.zeros(10)), all_leaves('temperature', np.zeros(()))
+      (True, False)
     """
     del path
     return len(np.shape(leaf)) > 0
@@ -219,6 +227,10 @@ def input_axes(path: str, leaf: Any) -> tuple[int, ...] | None:
       query, key and value kernels of attention `[in, heads, size]`; `(-3, -2)` for its output kernel
       `[heads, size, out]`; the axis of inputs of a leaf called `weight`, `[out, in, ...]` as in Equinox and PyTorch.
       None if the leaf has fewer than two axes.
+
+    Example:
+      >>> input_axes('attention/query/kernel', np.zeros((64, 4, 16))), input_axes('head/kernel', np.zeros((64, 10)))
+      ((-3,), (-2,))
     """
     ndim = len(np.shape(leaf))
     if ndim < 2:
