@@ -8,7 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from lpjax.sparsity.names import leaf_name
-from lpjax.sparsity.prunable import Prunable, as_tree, input_axes, kernels, prunable_leaves
+from lpjax.sparsity.prunable import (
+    Prunable,
+    Stacked,
+    as_tree,
+    input_axes,
+    kernels,
+    prunable_leaves,
+    stacked_axes,
+)
 from lpjax.sparsity.select import ordered_bits
 
 PyTree = Any
@@ -23,6 +31,7 @@ def select_n_of_m(
     m: int = 4,
     *,
     prunable: Prunable = kernels,
+    stacked: Stacked = None,
     inputs: InputAxes = input_axes,
 ) -> PyTree:
     """Keep the `n` highest-scoring kept weights of every `m` consecutive inputs of a matrix product.
@@ -35,7 +44,9 @@ def select_n_of_m(
       n: How many to keep of a group, at least 1; a group with fewer kept weights keeps all of them.
       m: Weights per group.
       prunable: Which leaves are selected from.
-      inputs: Finds the axes of a leaf that index inputs; several are taken as one, in row-major order.
+      stacked: How many leading axes of a leaf index layers.
+      inputs: Finds the axes of a leaf (of one layer, where layers are stacked) that index inputs, counted from the
+        last; several are taken as one, in row-major order.
 
     Returns:
       A mask of the same structure. Leaves that `ungrouped` lists keep all they have.
@@ -53,22 +64,27 @@ def select_n_of_m(
     """
     if not 1 <= n <= m:
         raise ValueError(f"n, m: got {n} of {m}, expected 1 <= n <= m, such as n=2, m=4")
-    left_out = set(ungrouped(mask, m, prunable=prunable, inputs=inputs))
+    left_out = set(ungrouped(mask, m, prunable=prunable, stacked=stacked, inputs=inputs))
     selected = []
     paths = jax.tree_util.tree_leaves_with_path(mask)
-    for (path, kept), score, counted in zip(
-        paths, jax.tree.leaves(scores), prunable_leaves(mask, prunable), strict=True
+    axes = _axes_of_inputs(mask, stacked, inputs)
+    for (path, kept), score, counted, over in zip(
+        paths, jax.tree.leaves(scores), prunable_leaves(mask, prunable), axes, strict=True
     ):
-        name = leaf_name(path)
-        if counted and name not in left_out:
-            selected.append(_best_of_groups(score, kept, n, m, inputs(name, kept)))
+        if counted and leaf_name(path) not in left_out:
+            selected.append(_best_of_groups(score, kept, n, m, over))
         else:
             selected.append(kept)
     return as_tree(selected, mask)
 
 
 def ungrouped(
-    mask: PyTree, m: int = 4, *, prunable: Prunable = kernels, inputs: InputAxes = input_axes
+    mask: PyTree,
+    m: int = 4,
+    *,
+    prunable: Prunable = kernels,
+    stacked: Stacked = None,
+    inputs: InputAxes = input_axes,
 ) -> dict[str, tuple[int, ...]]:
     """List the prunable leaves whose inputs cannot be cut into groups of `m`, and which therefore stay dense.
 
@@ -76,7 +92,8 @@ def ungrouped(
       mask: A bool tree, or parameters: only shapes matter.
       m: Weights per group.
       prunable: Which leaves are looked at.
-      inputs: Finds the axes of a leaf that index inputs.
+      stacked: How many leading axes of a leaf index layers.
+      inputs: Finds the axes of a leaf (of one layer, where layers are stacked) that index inputs.
 
     Returns:
       `{path: shape}`: leaves without inputs, or whose number of inputs `m` does not divide (the three channels of an
@@ -87,14 +104,27 @@ def ungrouped(
       {'stem/kernel': (3, 3, 3, 8)}
     """
     found = {}
-    for (path, leaf), counted in zip(
-        jax.tree_util.tree_leaves_with_path(mask), prunable_leaves(mask, prunable), strict=True
-    ):
-        axes = inputs(leaf_name(path), leaf)
+    leaves = zip(
+        jax.tree_util.tree_leaves_with_path(mask),
+        prunable_leaves(mask, prunable),
+        _axes_of_inputs(mask, stacked, inputs),
+        strict=True,
+    )
+    for (path, leaf), counted, axes in leaves:
         size = 0 if axes is None else int(np.prod([np.shape(leaf)[axis] for axis in axes]))
         if counted and (not size or size % m):
             found[leaf_name(path)] = np.shape(leaf)
     return found
+
+
+def _axes_of_inputs(tree: PyTree, stacked: Stacked, inputs: InputAxes) -> list[tuple[int, ...] | None]:
+    """Find for every leaf the axes that index inputs, looking at the shape of one layer."""
+    axes = []
+    paths = jax.tree_util.tree_leaves_with_path(tree)
+    for (path, leaf), stack in zip(paths, stacked_axes(tree, stacked), strict=True):
+        layer = jax.ShapeDtypeStruct(np.shape(leaf)[stack:], getattr(leaf, "dtype", bool))
+        axes.append(inputs(leaf_name(path), layer))
+    return axes
 
 
 def _best_of_groups(score: jax.Array, kept: jax.Array, n: int, m: int, axes: tuple[int, ...] | None) -> jax.Array:

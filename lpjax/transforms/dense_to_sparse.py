@@ -196,6 +196,7 @@ def n_of_m(
     inputs: sparsity.InputAxes = sparsity.input_axes,
     mask: PyTree | None = None,
     prunable: sparsity.Prunable = sparsity.kernels,
+    stacked: sparsity.Stacked = None,
     extra_updates: Sequence[int] = (),
     drop: Drop = drops.smallest,
     drop_fraction: float | optax.Schedule = 0.3,
@@ -215,6 +216,7 @@ def n_of_m(
       inputs: Finds the axes of a leaf that index inputs; by default for the layers of Flax and Equinox.
       mask: Bool tree to start from; by default all weights.
       prunable: Which leaves are sparse.
+      stacked: How many leading axes of a leaf index layers.
       extra_updates: Further steps after which the mask is updated once.
       drop: Drop rule for `extra_updates`.
       drop_fraction: Share of the kept weights to drop at an extra update.
@@ -241,13 +243,17 @@ def n_of_m(
     def prune(update: MaskUpdate, count: jax.Array) -> PyTree:
         del count
         scores = sparsity.magnitude(update.params)
-        return sparsity.select_n_of_m(scores, update.mask, n, m, prunable=update.prunable, inputs=inputs)
+        layers = update.stacked
+        return sparsity.select_n_of_m(
+            scores, update.mask, n, m, prunable=update.prunable, stacked=layers, inputs=inputs
+        )
 
     engine = dynamic_sparse(
         inner,
         n / m,
         mask=mask,
         prunable=prunable,
+        stacked=stacked,
         every=end,
         until=end,
         extra_updates=extra_updates,
@@ -262,7 +268,7 @@ def n_of_m(
 
     def init(params: PyTree) -> optax.OptState:
         if jax.tree.leaves(params):
-            dense = sparsity.ungrouped(params, m, prunable=prunable, inputs=inputs)
+            dense = sparsity.ungrouped(params, m, prunable=prunable, stacked=stacked, inputs=inputs)
             if dense:
                 names = ", ".join(f"{name} {shape}" for name, shape in dense.items())
                 warnings.warn(f"n_of_m: {m} does not divide the inputs of {names}; they stay dense", stacklevel=2)
