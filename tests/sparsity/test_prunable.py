@@ -4,6 +4,7 @@ import dataclasses
 import functools
 from typing import Any, NamedTuple
 
+import equinox
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -197,15 +198,15 @@ class Linear:
 
 @functools.partial(jax.tree_util.register_dataclass, data_fields=["embedding", "norm", "layers"], meta_fields=[])
 @dataclasses.dataclass
-class Equinox:
+class Network:
     embedding: Any
     norm: Any
     layers: Any
 
 
-def test_of_equinox_weights_are_pruned_and_neither_biases_nor_norms_nor_embeddings():
+def test_of_dataclasses_weights_are_pruned_and_neither_biases_nor_norms_nor_embeddings():
     array = np.zeros
-    module = Equinox(
+    module = Network(
         embedding=Linear(array((50, 8)), None, "embedding"),
         norm=Linear(array((8, 8)), array((8, 8)), "layer norm"),
         layers=[
@@ -214,6 +215,26 @@ def test_of_equinox_weights_are_pruned_and_neither_biases_nor_norms_nor_embeddin
         ],
     )
     assert pruned_names(module) == ["layers/0/weight", "layers/1/weight"]
+
+
+def equinox_modules():
+    key = jax.random.key(0)
+    return {
+        "attention": equinox.nn.MultiheadAttention(4, 16, use_query_bias=True, key=key),
+        "blocks": equinox.filter_vmap(lambda key: equinox.nn.Linear(8, 8, key=key))(jax.random.split(key, 3)),
+        "conv": equinox.nn.Conv2d(3, 8, 3, key=key),
+        "embedding": equinox.nn.Embedding(50, 16, key=key),
+        "gru": equinox.nn.GRUCell(16, 8, key=key),
+        "norm": equinox.nn.LayerNorm((3, 16)),
+        "group": equinox.nn.GroupNorm(4, 16),
+    }
+
+
+def test_of_equinox_weights_are_pruned_and_neither_biases_nor_norms_nor_embeddings():
+    modules = equinox.filter(equinox.filter_eval_shape(equinox_modules), lambda leaf: hasattr(leaf, "shape"))
+    attention = [f"attention/{name}_proj/weight" for name in ("query", "key", "value", "output")]
+    expected = [*attention, "blocks/weight", "conv/weight", "gru/weight_ih", "gru/weight_hh"]
+    assert pruned_names(modules) == expected
 
 
 def test_both_factors_of_an_adapter_are_pruned_alike():

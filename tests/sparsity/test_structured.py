@@ -149,6 +149,19 @@ def test_attention_of_linen_and_nnx_is_grouped_along_inputs_and_what_is_not_is_l
         assert ungrouped(params, 2) == {}
 
 
+@pytest.mark.parametrize("path", ["value/kernel", "out/kernel", "dense/kernel", "linear/weight"])
+def test_layers_stacked_in_one_leaf_are_grouped_along_their_own_inputs(path):
+    inputs_first = path.endswith("kernel")
+    shape = (4, 8, 3) if inputs_first else (4, 3, 8)  # four layers of eight inputs
+    layer, name = path.split("/")
+    scores = {layer: {name: np.random.default_rng(5).normal(size=shape).astype(np.float32)}}
+    mask = {layer: {name: np.ones(shape, bool)}}
+    (answer,) = jax.tree.leaves(select_n_of_m(scores, mask, stacked=lambda path, leaf: 1))
+    groups = np.asarray(answer if inputs_first else answer.swapaxes(1, 2)).reshape(4, 2, 4, 3)
+    assert (groups.sum(2) == 2).all()
+    assert ungrouped(mask, stacked=lambda path, leaf: 1) == {}
+
+
 def test_inputs_may_be_said():
     scores = {"w": jnp.array([[3.0, 1.0, 2.0, 4.0]])}
     mask = {"w": jnp.ones((1, 4), bool)}

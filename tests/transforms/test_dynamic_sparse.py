@@ -217,3 +217,19 @@ def test_a_layer_left_without_weights_is_warned_of_by_name_when_its_mask_is_read
         get_mask(state)
     with pytest.warns(UserWarning, match="small/kernel"):
         rigl(optax.sgd(0.1), 0.02, until=100, allocate=sparsity.uniform).init(small)
+
+
+def test_two_of_four_are_kept_along_the_inputs_of_every_layer_of_a_stack():
+    stack = {"value": {"kernel": jnp.linspace(-1.0, 1.0, 96).reshape(4, 8, 3)}}
+    tx = n_of_m(optax.sgd(0.0), end=1, stacked=lambda path, leaf: 1)
+    _, state = tx.update(stack, tx.init(stack), stack)
+    assert (np.asarray(get_mask(state)["value"]["kernel"]).reshape(4, 2, 4, 3).sum(2) == 2).all()
+
+
+def test_leaves_that_cannot_be_grouped_are_warned_of_by_name_and_stay_dense():
+    params = {"stem": {"kernel": jnp.ones((3, 3, 3, 2))}, "head": {"kernel": jnp.ones((8, 2))}}
+    tx = n_of_m(optax.sgd(0.0), end=1)
+    with pytest.warns(UserWarning, match="stem/kernel"):
+        state = tx.init(params)
+    _, state = tx.update(params, state, params)
+    assert sparsity.density_per_leaf(get_mask(state)) == {"head/kernel": 0.5, "stem/kernel": 1.0}
