@@ -5,18 +5,23 @@ import shlex
 import shutil
 import tarfile
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from lpjax import report, run, sparsity, store
+from lpjax import report, run, sparsity, store, train
 from lpjax.report import reading
 from lpjax.run.config import RENAMED, resolve, with_new_names
 from lpjax.run.job import prepare
 from lpjax.run.pool import load_ticket
+from lpjax.run.saving import Saver
 from lpjax.store import paths
+from lpjax.types import Variables
 
 OLD = Path(__file__).parents[1] / "old_workdirs"
 
@@ -161,3 +166,39 @@ def test_training_that_the_old_version_interrupted_goes_on_at_its_step(unpacked,
     assert store.read_jsonl(paths.metrics(progress.parent))[: len(lines)] == lines
     summary = store.read_json(paths.summary(progress.parent))
     assert summary["kept"] == round(0.2 * summary["total"])
+
+
+class Loop(NamedTuple):
+    """What a loop of training carries, small."""
+
+    state: Any
+    lines: int
+
+
+def loop(step, mask, **more):
+    state = train.TrainState(jnp.int32(step), Variables({"w": jnp.ones(3)}, {}), {"mask": mask, **more})
+    return Loop(state, step)
+
+
+@pytest.fixture
+def saver(tmp_path):
+    job = SimpleNamespace(
+        steps=lambda duration: 10, config=ConfigDict({"save_every": "10it", "train": {"batch_size": 4}})
+    )
+    return Saver(job, tmp_path / "progress", "level 3")
+
+
+def test_progress_whose_masks_are_scalars_goes_on_with_masks_that_mirror_the_parameters(saver, capsys):
+    store.save_progress(saver.directory, **loop(7, {"w": jnp.array(True)})._asdict()).result()
+    resumed = saver.resume(loop(0, {"w": jnp.zeros(3, bool)}))
+    assert (int(resumed.state.step), resumed.lines) == (7, 7)
+    assert resumed.state.opt_state["mask"]["w"].tolist() == [True, True, True]
+    assert not capsys.readouterr().out
+
+
+def test_progress_of_another_structure_is_said_in_one_line_and_the_level_starts_again(saver, capsys):
+    store.save_progress(saver.directory, **loop(7, {"w": jnp.ones(3, bool)}, moment=jnp.ones(3))._asdict()).result()
+    begun = loop(0, {"w": jnp.ones(3, bool)})
+    assert saver.resume(begun) is begun
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("lpjax: level 3 starts again: ")
