@@ -106,7 +106,8 @@ def test_integers_that_float32_cannot_hold_average_to_themselves():
 
 @pytest.mark.parametrize("shape", [(1, 8), (8, 1), (1,), (), (8,)])
 def test_shapes_that_would_broadcast_are_refused_by_name(shape):
-    anchor, other = {"layer": {"kernel": jnp.zeros((8, 8))}}, {"layer": {"kernel": jnp.zeros(shape)}}
+    anchor = {"layer": {"kernel": jnp.zeros((8, 8))}}
+    other = {"layer": {"kernel": jnp.zeros(shape)}}
     with pytest.raises(ValueError, match=r"candidate: .*layer/kernel"):
         lerp(anchor, other, 0.5)
     with pytest.raises(ValueError, match=r"trees: .*layer/kernel"):

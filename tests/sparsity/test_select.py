@@ -311,7 +311,8 @@ in_place_per_leaf = in_place(select_per_leaf)
 
 
 def test_leaves_in_place_are_cut_by_another_program_than_packed_ones():
-    scores, mask = [jnp.ones((3, 5)), jnp.ones((4, 2))], [jnp.ones((3, 5), bool), jnp.ones((4, 2), bool)]
+    scores = [jnp.ones((3, 5)), jnp.ones((4, 2))]
+    mask = [jnp.ones((3, 5), bool), jnp.ones((4, 2), bool)]
     for function, budget in ((select, 9), (select_per_leaf, [4, 5])):
         packed = jax.jit(function).lower(scores, mask, budget).as_text()
         apart = in_place(function).lower(scores, mask, budget).as_text()

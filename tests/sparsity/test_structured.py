@@ -124,9 +124,11 @@ LAYERS = {  # path: shape, axes of inputs
 def test_groups_lie_along_the_inputs_of_every_kind_of_layer(path):
     shape, axes = LAYERS[path]
     scores = np.random.default_rng(4).permutation(np.prod(shape)).reshape(shape).astype(np.float32)
-    tree, mask = scores, np.ones(shape, bool)
+    tree = scores
+    mask = np.ones(shape, bool)
     for key in reversed(path.split("/")):
-        tree, mask = {key: tree}, {key: mask}
+        tree = {key: tree}
+        mask = {key: mask}
     (answer,) = jax.tree.leaves(select_n_of_m(tree, mask, 2, 4))
 
     def groups(array):

@@ -282,8 +282,8 @@ def test_a_step_leaves_the_state_and_the_trained_weights_alone():
     pruning = imp()
     state = pruning.init(params)
     trained = moved(params, -3.0)
-    after, again = pruning.step(state, trained), pruning.step(state, trained)
-    assert_equal(after, again)
+    after = pruning.step(state, trained)
+    assert_equal(after, pruning.step(state, trained))
     assert state.level == 0
     assert_equal(trained, moved(toy_network(), -3.0))
 

@@ -185,7 +185,8 @@ def test_every_layer_of_a_stack_keeps_its_own_budget(allocate):
     state = tx.init(STACK)
     budgets = jax.tree.map(jnp.array, sparsity.kept_per_leaf(get_mask(state), stacked=axes))
     assert len(set(budgets["stack"].tolist())) == 1
-    params, update = STACK, jax.jit(tx.update)
+    params = STACK
+    update = jax.jit(tx.update)
     for step in range(3):
         before = get_mask(state)
         grads = jax.tree.map(lambda p, step=step: jax.random.normal(jax.random.key(step), p.shape), STACK)

@@ -91,7 +91,8 @@ def test_without_a_density_the_masks_own_stays(name):
 @pytest.mark.parametrize("name", ["granet", "gmp"])
 def test_pruning_starts_from_the_masks_density_and_only_goes_down(name):
     tx = method(name, 0.05, mask=TENTH)
-    params, state = TRAINED, tx.init(TRAINED)
+    params = TRAINED
+    state = tx.init(TRAINED)
     counts = [int(kept(get_mask(state)))]
     for step in range(8):
         params, state = trained(tx, 1, params, state, step)
@@ -287,7 +288,7 @@ def test_a_mask_that_was_read_outlives_the_state():
     assert int(kept(mask)) == 40
 
 
-def test_reading_the_mask_of_a_healthy_network_warns_of_nothing():
+def test_reading_a_mask_whose_leaves_all_keep_weights_warns_of_nothing():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         state = rigl(optax.sgd(0.1), 0.1, until=100).init(PARAMS)
