@@ -89,7 +89,7 @@ def default_config() -> ConfigDict:
                 "density": 0.05,  # at the end, of the prunable weights
                 "every": "1000it",  # between changes of the mask
                 "until": 1.0,  # share of ordinary training (of a base network: of all) in which masks change
-                "drop_fraction": 0.5,  # of the living weights, at every change
+                "drop_fraction": 0.5,  # of the kept weights, at every change
                 "drop_schedule": "constant",  # or 'cosine': down to 0 where masks no longer change
                 "initial_density": 0.5,  # of 'granet'
                 "prune_until": "110ep",  # when 'granet', 'gmp' and '2:4' reach the final density
@@ -104,7 +104,7 @@ def default_config() -> ConfigDict:
                 "high": 0.005,
                 "shape": "triangle",  # 'triangle', 'fge', 'swa'
                 "explore": "method",  # as the method does, 'gradient' where masks else stay, or 'none'
-                "drop_fraction": 0.5,  # of the living weights, once at the start of every cycle
+                "drop_fraction": 0.5,  # of the kept weights, once at the start of every cycle
                 "decay": 0.8,  # of 'cima': the weight of the average so far
                 "prune": "step",  # after every ticket, or at the 'end'
                 "scope": "global",  # 'global', 'layerwise'

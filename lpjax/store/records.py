@@ -26,7 +26,7 @@ class Result(NamedTuple):
       seed: The replicate.
       level: Number of prunings done; of a pool, its anchor's.
       kept: Prunable weights that live.
-      total: Prunable weights, living or not.
+      total: Prunable weights, kept or not.
       density: `kept / total`, a fraction.
       method: `ticket`, `recalibrated`, or the name of the pool.
       split: `validation` or `test`.

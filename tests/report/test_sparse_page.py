@@ -193,7 +193,7 @@ def test_a_run_without_cycles_shows_its_base_network(tmp_path, build_sparse, wri
     ("section", "field", "value", "words"),
     [
         ("sparse", "method", "dense", "A network is trained with all of its weights (method dense )"),
-        ("sparse", "method", "granet", "with 5 % of its weights, to which it is thinned on the way (method granet )"),
+        ("sparse", "method", "granet", "with 5 % of its weights, to which it is pruned on the way (method granet )"),
         ("superpose", "explore", "none", "the mask stays as it is"),
         ("sparse", "method", "erk", "the mask stays as it is"),
         ("superpose", "prune", "end", "pruned at the end"),
