@@ -173,7 +173,8 @@ def pool(
         zero = jnp.zeros((), jnp.int32)
         kept = sparsity.kept(mask, prunable)
         key = jax.random.key(0) if key is None else key
-        return PoolState(ticket.params, mask, kept, measured, key, zero, zero)
+        params = jax.tree.map(jnp.copy, ticket.params)  # donating the state leaves the ticket alone
+        return PoolState(params, mask, kept, measured, key, zero, jnp.copy(zero))
 
     def step(state: PoolState, candidate: PyTree) -> tuple[PoolState, Trial]:
         sparsity.ensure_same_shapes(candidate, state.params, "candidate")

@@ -119,7 +119,7 @@ def superpose(
         raise ValueError(f"decay: got {decay}, expected the weight of the average so far, in [0, 1]")
 
     def init(ticket: Ticket) -> SuperposeState:
-        params = jax.tree.map(jnp.asarray, ticket.params)
+        params = jax.tree.map(jnp.array, ticket.params)  # copies: donating the state leaves the ticket alone
         mask = sparsity.expand_mask(ticket.mask, params)
         counts = jax.tree.map(lambda m: m.astype(jnp.int32), _averaged(mask, kind))
         kept = sparsity.kept_per_leaf(mask, prunable)

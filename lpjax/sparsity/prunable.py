@@ -29,8 +29,8 @@ _KERNEL_NAMES = {"weight", "weights"}
 _COLLECTIONS = {"batch_stats", "stats", "cache", "intermediates", "losses"}  # of a linen variables dict, or of lpjax's
 _NEVER = {"norm", "layernorm", "batchnorm", "groupnorm", "rmsnorm", "instancenorm", "ln", "bn", "gn"}
 _NEVER |= {"embed", "embeds", "embedding", "embeddings", "embedder", "emb", "wte", "wpe"}
-_NEVER |= {"pos", "position", "positions", "positional", "cls", "token", "tokens", "register", "registers"}
 _NO_KERNEL = {"b", "bias", "biases", "scale", "scales", "gain", "gamma", "beta", "offset", "shift", "alpha"}
+_NO_KERNEL |= {"pos", "position", "positions", "positional", "cls", "token", "tokens", "register", "registers"}
 _NO_KERNEL |= {"mean", "var", "variance", "std", "running_mean", "running_var", "temperature", "logit_scale"}
 _ATTENTION = {"query", "key", "value", "out", "qkv"}
 

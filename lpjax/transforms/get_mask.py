@@ -113,7 +113,8 @@ def _merge_two(first: PyTree, second: PyTree) -> PyTree:
         return second
     if _is_hole(second):
         return first
-    children, structure = jax.tree.flatten(first, is_leaf=lambda node: node is not first)
+    flattened: tuple[list[Any], Any] = jax.tree.flatten(first, is_leaf=lambda node: node is not first)
+    children, structure = flattened
     if jax.tree_util.treedef_is_leaf(structure):
         return jnp.logical_and(first, second)
     others = structure.flatten_up_to(second)

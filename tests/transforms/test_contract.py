@@ -117,7 +117,9 @@ SETTINGS = {
     "if finite": Setting(wrap=lambda tx: optax.apply_if_finite(tx, 3)),
     "linen": Setting(params=linen()),
     "nnx": Setting(params=nnx.state(Nnx(), nnx.Param)),
-    "dataclass": Setting(params=[Layer(CONV, None, None, "conv"), Layer(DENSE, BIAS, None, "dense")]),
+    "dataclass": Setting(
+        params=[Layer(CONV.transpose(3, 2, 0, 1), None, None, "conv"), Layer(DENSE.T, BIAS, None, "dense")]
+    ),
     "sequences": Setting(params=([CONV, (DENSE,)], (BIAS, None))),
 }
 PROMOTING = {
