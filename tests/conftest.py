@@ -16,7 +16,10 @@ from hypothesis import settings
 # JAX reads these when it is imported, and programs that tests start inherit them.
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lpjax" / "tests"
 os.environ["JAX_PLATFORMS"] = "cpu"
-os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8".strip()
+FLAGS = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+if "xla_backend_optimization_level" not in FLAGS:  # these programs run once: compiling them is what takes the time
+    FLAGS += " --xla_backend_optimization_level=0"
+os.environ["XLA_FLAGS"] = FLAGS.strip()
 os.environ["JAX_NUMPY_DTYPE_PROMOTION"] = "strict"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
@@ -25,6 +28,7 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 settings.register_profile("lpjax", deadline=None, max_examples=25, derandomize="CI" in os.environ, print_blob=True)
 settings.load_profile("lpjax")
 
+TESTS_DONE = pytest.StashKey[int]()
 MAX_MAPS = 20_000
 MAX_RESIDENT_BYTES = 3 * 2**30
 
@@ -60,6 +64,18 @@ def bounded_memory():
         pytest.fail(f"this test process has {maps:,} memory maps, at most {MAX_MAPS:,} are allowed; split the module")
     if resident > MAX_RESIDENT_BYTES:
         pytest.fail(f"this test process has {resident / 2**30:.1f} GiB resident, more than 3; split the module")
+
+
+@pytest.fixture(autouse=True)
+def freed_in_long_modules(request):
+    """Frees programs within a module of many tests too, every fifty tests, once half of what is allowed is in use."""
+    yield
+    tests_done = request.session.stash.get(TESTS_DONE, 0) + 1
+    request.session.stash[TESTS_DONE] = tests_done
+    if tests_done % 50 == 0:
+        maps, resident = memory_use()
+        if maps > MAX_MAPS // 2 or resident > MAX_RESIDENT_BYTES // 2:
+            free_memory()
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.tree_util import Partial
 
@@ -230,6 +231,8 @@ def _step(
     map_fn: MapFn,
     chosen: tuple[bool, ...],
 ) -> tuple[PoolState, Trial]:
+    changed = _changed_by(recalibrate, state)
+
     def mix(state: PoolState, candidate: PyTree, coefficient: jax.Array) -> tuple[PyTree, PyTree]:
         mixed = sparsity.lerp(state.params, candidate, coefficient)
         return _pruned(mixed, state, chosen) if prune == "during" else (mixed, state.mask)
@@ -239,16 +242,18 @@ def _step(
         coefficient, draw = proposal
         key = jax.random.fold_in(state.key, draw) if fresh else state.key
         mixed = recalibrate(mix(state, candidate, coefficient)[0], key)
-        return evaluate(mixed), _without(mixed, chosen)
+        return evaluate(mixed), [leaf for leaf, new in zip(jax.tree.leaves(mixed), changed, strict=True) if new]
 
     proposals = coefficients, state.tried * coefficients.size + jnp.arange(coefficients.size, dtype=jnp.int32)
     grid = Partial(trial, (evaluate, recalibrate, state, candidate))
-    values, others = map_fn(grid, proposals, batch_size=chunk if chunk > 1 else None)
+    values, recalibrated = map_fn(grid, proposals, batch_size=chunk if chunk > 1 else None)
     best = jnp.argmax(jnp.where(jnp.isnan(values), -jnp.inf, values))
     old_value = state.value.astype(values.dtype)
     accepted = jnp.stack([accept(values[best], old_value) for accept in ACCEPT.values()])[rule]
     mixed, mask = mix(state, candidate, coefficients[best])
-    mixed = _with(mixed, [other[best] for other in others], chosen)
+    new_leaves = iter([leaf[best] for leaf in recalibrated])
+    leaves = [next(new_leaves) if new else leaf for leaf, new in zip(jax.tree.leaves(mixed), changed, strict=True)]
+    mixed = sparsity.as_tree(leaves, mixed)
     params, mask, value = jax.tree.map(
         lambda new, old: jnp.where(accepted, new, old),
         (mixed, mask, values[best]),
@@ -272,18 +277,15 @@ def _pruned(params: PyTree, state: PoolState, chosen: tuple[bool, ...]) -> tuple
     everything = jax.tree.map(jnp.ones_like, state.mask)
     prunable = sparsity.as_tree(list(chosen), everything)
     mask = sparsity.select(sparsity.magnitude(params), everything, state.kept, prunable)
-    return sparsity.apply_mask(params, mask), mask
+    where_pruned = jax.tree.map(lambda kept, used: kept if used else np.True_, mask, prunable)
+    return sparsity.apply_mask(params, where_pruned), mask
 
 
-def _without(params: PyTree, chosen: tuple[bool, ...]) -> list[jax.Array]:
-    """List the leaves that are not prunable: what recalibration may have changed."""
-    return [leaf for leaf, pruned in zip(jax.tree.leaves(params), chosen, strict=True) if not pruned]
-
-
-def _with(params: PyTree, others: list[jax.Array], chosen: tuple[bool, ...]) -> PyTree:
-    rest = iter(others)
-    leaves = [leaf if pruned else next(rest) for leaf, pruned in zip(jax.tree.leaves(params), chosen, strict=True)]
-    return sparsity.as_tree(leaves, params)
+def _changed_by(recalibrate: Recalibrate, state: PoolState) -> list[bool]:
+    """Tell which leaves recalibration computes; the others it returns as they are, and the grid need not hold them."""
+    program = jax.make_jaxpr(recalibrate)(state.params, state.key).jaxpr
+    given = program.invars[: len(program.outvars)]
+    return [result is not leaf for result, leaf in zip(program.outvars, given, strict=True)]
 
 
 def _keep_statistics(params: PyTree, key: jax.Array) -> PyTree:

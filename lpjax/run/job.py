@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 import optax
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
@@ -116,9 +117,12 @@ def prepare(config: ConfigDict) -> Job:
         check_rewind(config, steps_per_epoch)
         _check_levels(config, sparsity.total(like.params, predicate))
     learning_rate = _learning_rate(config, steps_per_epoch)
+    pruned = sparsity.as_tree(sparsity.prunable_leaves(like.params, predicate), like.params)
 
     def optimizer(mask: PyTree) -> optax.GradientTransformation:
-        return fixed_mask(train.sgd(learning_rate, config.train.momentum, config.train.weight_decay), mask)
+        # Scalars leave the arithmetic of biases and norms alone: their bits are those of earlier versions.
+        where_pruned = jax.tree.map(lambda kept, used: kept if used else np.True_, mask, pruned)
+        return fixed_mask(train.sgd(learning_rate, config.train.momentum, config.train.weight_decay), where_pruned)
 
     apply, augment, preprocess = models.bind(module), images.augment, images.preprocess
 

@@ -33,8 +33,9 @@ def fixed_mask(inner: optax.GradientTransformation, mask: PyTree) -> optax.Gradi
 
     Args:
       inner: The optimizer, learning rate and gradient clipping included: nothing may follow in the chain.
-      mask: Bool tree with the structure of the parameters; a leaf may be a scalar `True`. It is copied into the state
-        at `init`; `update` reads the state alone.
+      mask: Bool tree with the structure of the parameters. It is copied into the state at `init`; `update` reads the
+        state alone. A leaf may be a scalar `True`: it is then never masked, so that its arithmetic is the inner
+        optimizer's to the bit.
 
     Returns:
       A transform; `update` needs `params`.
@@ -65,11 +66,21 @@ def fixed_mask(inner: optax.GradientTransformation, mask: PyTree) -> optax.Gradi
         updates: PyTree, state: FixedMaskState, params: PyTree | None = None, **extra: Any
     ) -> tuple[Any, FixedMaskState]:
         params = require_params(params, updates)
-        masked_updates = apply_mask(updates, state.mask)
-        masked_params = apply_mask(params, state.mask)
+        effective = _without_scalars(state.mask)
+        masked_updates = apply_mask(updates, effective)
+        masked_params = apply_mask(params, effective)
         updates, moments = inner.update(masked_updates, state.inner, masked_params, **extra)
-        moments = reset_moments(inner, moments, state.mask, masked_params)
-        return project(updates, params, state.mask), FixedMaskState(state.mask, moments)
+        moments = reset_moments(inner, moments, effective, masked_params)
+        return project(updates, params, effective), FixedMaskState(state.mask, moments)
+
+    def _without_scalars(own: PyTree) -> PyTree:
+        """Put scalars where the caller gave scalars."""
+        scalar = {leaf_name(path) for path, leaf in jax.tree_util.tree_leaves_with_path(mask) if not jnp.ndim(leaf)}
+
+        def leaf(path: Any, kept: jax.Array) -> Any:
+            return np.True_ if leaf_name(path) in scalar else kept
+
+        return jax.tree_util.tree_map_with_path(leaf, own) if scalar else own
 
     return optax.GradientTransformationExtraArgs(init, update)
 
@@ -115,7 +126,8 @@ def reset_moments(
     def mark(moment: Any, mask: Any) -> Any:
         if isinstance(moment, optax.MaskedNode):
             return moment
-        per_weight = jnp.shape(moment) == jnp.shape(mask) and jnp.issubdtype(moment.dtype, jnp.floating)
+        per_weight = jnp.shape(mask) and jnp.shape(moment) == jnp.shape(mask)
+        per_weight = per_weight and jnp.issubdtype(moment.dtype, jnp.floating)
         return mask if per_weight else _UNCHANGED
 
     def reset(moment: Any, start: Any, mask: Any) -> Any:
