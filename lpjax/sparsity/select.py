@@ -169,10 +169,18 @@ def _keep_best_each(leaves: list[_Leaf], counts: list[Any]) -> list[jax.Array]:
 
 def _stay_apart(leaves: list[_Leaf]) -> bool:
     large = sum(leaf.rank.size for leaf in leaves) > _LARGE
-    return large or any(_explicitly_split(part) for leaf in leaves for part in leaf)
+    return large or any(explicitly_split(part) for leaf in leaves for part in leaf)
 
 
-def _explicitly_split(leaf: jax.Array) -> bool:
+def explicitly_split(leaf: jax.Array) -> bool:
+    """Tell whether an array is split over the explicit axes of a mesh.
+
+    Args:
+      leaf: An array.
+
+    Returns:
+      Whether its type says so.
+    """
     sharding = jax.typeof(leaf).sharding
     return any(axes is not None for axes in sharding.spec)
 

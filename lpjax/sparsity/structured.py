@@ -17,7 +17,7 @@ from lpjax.sparsity.prunable import (
     prunable_leaves,
     stacked_axes,
 )
-from lpjax.sparsity.select import ordered_bits
+from lpjax.sparsity.select import explicitly_split, ordered_bits
 
 PyTree = Any
 InputAxes = Callable[[str, Any], tuple[int, ...] | None]
@@ -132,10 +132,16 @@ def _best_of_groups(score: jax.Array, kept: jax.Array, n: int, m: int, axes: tup
     bits = ordered_bits(score.astype(dtype))
     rank = jnp.where(kept, bits, jnp.zeros((), bits.dtype))
     last = tuple(range(-len(axes or ()), 0))
-    moved = jnp.moveaxis(rank, axes or (), last)
-    groups = moved.reshape(*moved.shape[: moved.ndim - len(last)], -1, m)
-    mine = groups[..., :, None]
-    other = groups[..., None, :]
-    later = jnp.arange(m)[None, :] > jnp.arange(m)[:, None]
-    better = jnp.sum((other > mine) | ((other == mine) & later), axis=-1, dtype=jnp.int32)
-    return kept & jnp.moveaxis((better < n).reshape(moved.shape), last, axes or ())
+
+    def best(rank: jax.Array) -> jax.Array:
+        moved = jnp.moveaxis(rank, axes or (), last)
+        groups = moved.reshape(*moved.shape[: moved.ndim - len(last)], -1, m)
+        mine = groups[..., :, None]
+        other = groups[..., None, :]
+        later = jnp.arange(m)[None, :] > jnp.arange(m)[:, None]
+        better = jnp.sum((other > mine) | ((other == mine) & later), axis=-1, dtype=jnp.int32)
+        return jnp.moveaxis((better < n).reshape(moved.shape), last, axes or ())
+
+    if explicitly_split(rank):  # groups may lie across devices: the compiler moves what it must
+        return kept & jax.sharding.auto_axes(best, out_sharding=jax.typeof(rank).sharding)(rank)
+    return kept & best(rank)
