@@ -1,4 +1,4 @@
-"""The few records that cross rooms."""
+"""Record types shared by the subpackages."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol

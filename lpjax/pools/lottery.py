@@ -167,10 +167,14 @@ def pool(
     fresh = recalibration_batches == "fresh"
 
     def init(ticket: Ticket, key: jax.Array | None = None, value: jax.Array | float | None = None) -> PoolState:
+        if not isinstance(ticket, Ticket):
+            raise TypeError(f"ticket: got a {type(ticket).__name__}, expected lpjax.Ticket(params, mask)")
         if needs_key and key is None:
             raise ValueError("key: got None, but recalibrate draws images; pass a PRNG key to init")
         mask = sparsity.expand_mask(ticket.mask, ticket.params)
         measured = call(evaluate, ticket.params) if value is None else jnp.asarray(value, float)
+        if measured.shape:
+            raise ValueError(f"evaluate: returned an array of shape {measured.shape}, expected a scalar")
         zero = jnp.zeros((), jnp.int32)
         kept = sparsity.kept(mask, prunable)
         key = jax.random.key(0) if key is None else key
@@ -178,6 +182,8 @@ def pool(
         return PoolState(params, mask, kept, measured, key, zero, jnp.copy(zero))
 
     def step(state: PoolState, candidate: PyTree) -> tuple[PoolState, Trial]:
+        if isinstance(candidate, Ticket):
+            raise TypeError("candidate: got a Ticket, expected parameters; pass ticket.params")
         sparsity.ensure_same_shapes(candidate, state.params, "candidate")
         chosen = tuple(sparsity.prunable_leaves(state.mask, prunable))
         grid = propose(state.tried)
@@ -247,6 +253,8 @@ def _step(
     proposals = coefficients, state.tried * coefficients.size + jnp.arange(coefficients.size, dtype=jnp.int32)
     grid = Partial(trial, (evaluate, recalibrate, state, candidate))
     values, recalibrated = map_fn(grid, proposals, batch_size=chunk if chunk > 1 else None)
+    if values.ndim != 1:
+        raise ValueError(f"evaluate: returned an array of shape {values.shape[1:]}, expected a scalar")
     best = jnp.argmax(jnp.where(jnp.isnan(values), -jnp.inf, values))
     old_value = state.value.astype(values.dtype)
     accepted = jnp.stack([accept(values[best], old_value) for accept in ACCEPT.values()])[rule]
@@ -294,6 +302,8 @@ def _keep_statistics(params: PyTree, key: jax.Array) -> PyTree:
 
 
 def _constant(coefficients: Sequence[float]) -> Callable[[jax.Array], jax.Array]:
+    if isinstance(coefficients, int | float):
+        raise TypeError(f"coefficients: got {coefficients}, expected a sequence of weights in [0, 1]")
     if not len(coefficients):
         raise ValueError("coefficients: got none, expected one or more in [0, 1]")
     for c in coefficients:

@@ -108,7 +108,7 @@ def superpose(
       form of CIA prunes once (`prune='end'`), its Algorithm 1 every step (`prune='step'`).
 
     Departs from the authors' code:
-      It averages the weights at the end of ordinary training too, unasked: who wants that hands them to `init`. Its CAA
+      It averages the weights at the end of ordinary training too, too; to do so, pass that ticket to `init`. Its CAA
       is the running mean, here `'cia'`; its CIMA weighs the newest ticket by the decay, and crashes when called. It
       takes for tickets all files of a folder that are called models; here they are arguments. It prunes by a threshold,
       so that ties exceed the count and an average of too few weights gets a mask of all; here counts are exact.

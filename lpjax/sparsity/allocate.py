@@ -23,7 +23,7 @@ def uniform(
       density: In [0, 1].
       prunable: Which leaves share the budget.
       stacked: How many leading axes of a leaf index layers; every layer has a count of its own.
-      min_kept: Weights that every leaf (or layer) keeps at least, as far as it has them; the others pay for them.
+      min_kept: Weights that every leaf (or layer) keeps at least, capped at its size; taken from the other leaves.
 
     Returns:
       A tree of integers, or arrays `[layers]` for stacked leaves, adding up to `round(density * total)`; 0 where a leaf
@@ -59,7 +59,7 @@ def erk(
       power: Exponent of the raw probability; 0 is uniform.
       prunable: Which leaves share the budget.
       stacked: How many leading axes of a leaf index layers; every layer has a count of its own.
-      min_kept: Weights that every leaf (or layer) keeps at least, as far as it has them; the others pay for them.
+      min_kept: Weights that every leaf (or layer) keeps at least, capped at its size; taken from the other leaves.
 
     Returns:
       A tree of integers, or arrays `[layers]` for stacked leaves, adding up to `round(density * total)`; 0 where a leaf

@@ -135,6 +135,8 @@ def ensure_fits(mask: PyTree, params: PyTree) -> None:
       TypeError: If a leaf of the mask is not bool.
       ValueError: If structures or shapes differ, naming the first leaf that does.
     """
+    if isinstance(mask, tuple) and getattr(mask, "_fields", ()) == ("params", "mask"):
+        raise TypeError("mask: got a Ticket, expected a mask; pass ticket.mask")
     given = {leaf_name(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(mask)}
     wanted = {leaf_name(path): jnp.shape(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(params)}
     for name, leaf in given.items():
@@ -157,7 +159,8 @@ def _covering(mask: dict[str, Any], name: str) -> str:
     path = name
     while path and path not in mask:
         path = path.rpartition("/")[0]
-    return path if path == name or (path in mask and not jnp.shape(mask[path])) else name
+    is_scalar = path in mask and not jnp.shape(mask[path])
+    return path if is_scalar else name
 
 
 def kept_per_leaf(mask: PyTree, prunable: Prunable = kernels, stacked: Stacked = None) -> PyTree:
@@ -182,12 +185,12 @@ def kept_per_leaf(mask: PyTree, prunable: Prunable = kernels, stacked: Stacked =
     """
     for path, leaf in jax.tree_util.tree_leaves_with_path(mask):
         _ensure_bool(leaf_name(path), leaf)
-        if np.prod(np.shape(leaf), dtype=float) >= _INT32:
-            raise ValueError(f"mask: leaf {leaf_name(path)!r} has 2**31 weights or more, which int32 cannot count")
     counts = []
     flags = zip(prunable_leaves(mask, prunable), stacked_axes(mask, stacked), jax.tree.leaves(mask), strict=True)
     for counted, axes, leaf in flags:
         if counted:
+            if math.prod(np.shape(leaf)) >= _INT32:
+                raise ValueError("mask: a prunable leaf has 2**31 weights or more, which int32 cannot count")
             counts.append(jnp.sum(leaf, axis=tuple(range(axes, jnp.ndim(leaf))), dtype=jnp.int32))
         else:
             counts.append(jnp.zeros((), jnp.int32))
@@ -257,6 +260,8 @@ def density(mask: PyTree, prunable: Prunable = kernels) -> float:
       >>> density({'w': jnp.eye(2, dtype=bool), 'bias': jnp.ones(2, bool)})
       0.5
     """
+    if not jax.tree.leaves(mask):
+        raise ValueError("mask: got a tree without leaves")
     counts = jax.device_get(jax.tree.leaves(kept_per_leaf(mask, prunable)))
     return sum(int(count) for count in counts) / total(mask, prunable)
 

@@ -20,8 +20,7 @@ def lerp(anchor: PyTree, candidate: PyTree, coefficient: jax.Array | float) -> P
       coefficient: The candidate's weight `c`, in [0, 1]; 0 and 1 give the two ends exactly.
 
     Returns:
-      The mix in the anchor's dtypes, computed in float32 or better. Leaves that are not floating point are the
-      anchor's.
+      The mix in the anchor's dtypes, computed in float32 or better. Integers and bools are the anchor's.
 
     Raises:
       ValueError: If structures or shapes differ, naming the first leaf; nothing is broadcast.
@@ -37,7 +36,7 @@ def lerp(anchor: PyTree, candidate: PyTree, coefficient: jax.Array | float) -> P
 
     def leaf(a: jax.Array, b: jax.Array) -> jax.Array:
         a = jnp.asarray(a)
-        if not jnp.issubdtype(a.dtype, jnp.floating):
+        if not jnp.issubdtype(a.dtype, jnp.inexact):
             return a
         dtype = accumulator(a.dtype)
         c = jnp.asarray(coefficient, dtype)
@@ -91,6 +90,7 @@ def accumulator(dtype: Any) -> Any:
       dtype: Of a leaf.
 
     Returns:
-      float64 for float64, float32 for all others.
+      The dtype itself if it is complex or float64, float32 for all others.
     """
-    return jnp.float64 if dtype == jnp.float64 else jnp.float32
+    own = jnp.issubdtype(dtype, jnp.complexfloating) or dtype == jnp.float64
+    return dtype if own else jnp.float32

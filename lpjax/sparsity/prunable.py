@@ -154,11 +154,8 @@ def prunable_leaves(tree: PyTree, prunable: Prunable) -> list[bool]:
         shapes = [leaf if hasattr(leaf, "ndim") else np.asarray(leaf) for leaf in leaves]
         chosen = [bool(prunable(path, leaf)) for path, leaf in zip(paths, shapes, strict=True)]
     else:
+        _ensure_same_paths(prunable, paths, "prunable")
         chosen = [bool(flag) for flag in jax.tree.leaves(prunable)]
-        if len(chosen) != len(leaves):
-            raise ValueError(
-                f"prunable: got a tree of {len(chosen)} leaves, expected one bool for each of {len(leaves)}"
-            )
     if leaves and not any(chosen):
         some = ", ".join(f"{path} {np.shape(leaf)}" for path, leaf in list(zip(paths, leaves, strict=True))[:4])
         raise ValueError(
@@ -186,15 +183,19 @@ def stacked_axes(tree: PyTree, stacked: Stacked) -> list[int]:
     if _is_function(stacked):
         axes = [int(stacked(leaf_name(path), leaf)) for path, leaf in paths]
     else:
+        _ensure_same_paths(stacked, [leaf_name(path) for path, _ in paths], "stacked")
         axes = [int(number) for number in jax.tree.leaves(stacked)]
-        if len(axes) != len(paths):
-            raise ValueError(
-                f"stacked: got a tree of {len(axes)} leaves, expected one integer for each of {len(paths)}"
-            )
     for (path, leaf), number in zip(paths, axes, strict=True):
         if number and number > np.ndim(leaf):
             raise ValueError(f"stacked: got {number} axes for leaf {leaf_name(path)!r} of shape {np.shape(leaf)}")
     return axes
+
+
+def _ensure_same_paths(tree: PyTree, paths: list[str], what: str) -> None:
+    given = [leaf_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(tree)]
+    if given != paths:
+        extra = sorted(set(given) ^ set(paths))
+        raise ValueError(f"{what}: the tree's leaves differ from the parameters' in {', '.join(extra[:4]) or 'order'}")
 
 
 def _is_function(given: Any) -> bool:

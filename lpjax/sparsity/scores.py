@@ -1,4 +1,4 @@
-"""Scores: how much a weight matters. The higher, the longer it lives."""
+"""Scores: how much a weight matters. Weights with the lowest scores are pruned."""
 
 from typing import Any
 
@@ -52,7 +52,8 @@ def gradient(grads: PyTree) -> PyTree:
     """Scores a weight by the size of its gradient, `|g|`.
 
     Args:
-      grads: Gradients with respect to already masked parameters, so that dead weights have theirs.
+      grads: Gradients with respect to already masked parameters, so that they are dense: weights outside
+        the mask have one too.
 
     Returns:
       A tree of non-negative scores.

@@ -18,6 +18,7 @@ import numpy as np
 from jax import lax
 
 from lpjax.sparsity.masks import kept_per_leaf
+from lpjax.sparsity.names import leaf_name
 from lpjax.sparsity.prunable import Prunable, Stacked, as_tree, kernels, prunable_leaves
 
 PyTree = Any
@@ -53,13 +54,16 @@ def select(
       A mask with exactly `min(count, kept(mask))` kept prunable weights; other leaves unchanged.
 
     Raises:
-      ValueError: If there are 2**31 prunable weights or more, or none.
+      ValueError: If scores do not fit the mask, the count is not an integer of 0 or more, or there are 2**31 prunable
+        weights or more, or none.
 
     Example:
       >>> scores = {'w': jnp.array([[0.5, 0.3], [0.3, 0.9]])}
       >>> select(scores, {'w': jnp.ones((2, 2), bool)}, 3)['w'].tolist()
       [[True, False], [True, True]]
     """
+    if isinstance(count, int | float) and (count < 0 or count != int(count)):
+        raise ValueError(f"count: got {count}, expected a number of weights, an integer of 0 or more")
     chosen = prunable_leaves(mask, prunable)
     leaves = _candidates(scores, mask, chosen)
     if sum(leaf.rank.size for leaf in leaves) >= 2**31:
@@ -111,6 +115,14 @@ class _Leaf(NamedTuple):
 
 
 def _candidates(scores: PyTree, mask: PyTree, chosen: list[bool]) -> list[_Leaf]:
+    if len(jax.tree.leaves(scores)) != len(chosen):
+        raise ValueError(f"scores: got {len(jax.tree.leaves(scores))} leaves, expected the mask's {len(chosen)}")
+    for (path, kept), score, counted in zip(
+        jax.tree_util.tree_leaves_with_path(mask), jax.tree.leaves(scores), chosen, strict=True
+    ):
+        if counted and jnp.shape(score) != jnp.shape(kept):
+            name = leaf_name(path)
+            raise ValueError(f"scores: leaf {name!r} has shape {jnp.shape(score)}, expected {jnp.shape(kept)}")
     pairs = zip(jax.tree.leaves(scores), jax.tree.leaves(mask), chosen, strict=True)
     used = [(jnp.asarray(score), jnp.asarray(kept)) for score, kept, counted in pairs if counted]
     dtype = jnp.float64 if any(score.dtype == jnp.float64 for score, _ in used) else jnp.float32
@@ -187,7 +199,9 @@ def explicitly_split(leaf: jax.Array) -> bool:
 
 def _keep_packed(leaves: list[_Leaf], first_group: list[int], layers: list[int], wanted: jax.Array) -> list[jax.Array]:
     """Keep `wanted[g]` weights of every group, all leaves in one matrix; leaf `i` has groups for so many layers."""
-    packed = _Leaf(*(_pack([leaf[part] for leaf in leaves], layers) for part in range(2)))
+    ranks = _pack([leaf.rank for leaf in leaves], layers)
+    kept = _pack([leaf.kept for leaf in leaves], layers)
+    packed = _Leaf(ranks, kept)
     groups: list[int] = []  # of every row
     for leaf, first, number_of_layers in zip(leaves, first_group, layers, strict=True):
         for layer in range(number_of_layers):
@@ -248,8 +262,9 @@ def _bisect(
         pairs = zip(leaves, spread(cut), strict=True)
         return number([leaf.rank >= limit for leaf, limit in pairs])
 
-    # Counts less themselves: zeros that vary over mapped axes, and are laid out, as the leaves are.
-    zeros = [count - count for count in at_least([jnp.zeros_like(n, dtype=leaves[0].rank.dtype) for n in wanted])]
+    lowest = [jnp.zeros_like(n, dtype=leaves[0].rank.dtype) for n in wanted]
+    everything = at_least(lowest)
+    zeros = [count - count for count in everything]  # varying over mapped axes and split over devices as the leaves are
     unsigned = [zero.astype(leaves[0].rank.dtype) for zero in zeros]
 
     def enough(cut: list[jax.Array]) -> list[jax.Array]:

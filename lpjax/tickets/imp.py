@@ -11,6 +11,7 @@ import numpy as np
 from lpjax import sparsity
 from lpjax.choices import one_of
 from lpjax.tickets.counts import CountRule, torch_rule
+from lpjax.types import Ticket
 
 PyTree = Any
 Score = Callable[[PyTree, int], PyTree]
@@ -99,7 +100,7 @@ def imp(
       score: What decides, `(params, level) -> scores`: `by_magnitude`, or `random_score(key)`.
       scope: `'global'` ranks all weights together, `'layerwise'` those of each leaf (or layer).
       count_rule: How many weights a level keeps: `torch_rule`, `openlth_rule`.
-      never_pruned: Weights that `count_rule` counts but nothing prunes; of the whole network, so for scope `'global'`.
+      never_pruned: Number of unpruned weights that `openlth_rule` includes in its count; for scope `'global'` only.
       min_kept: Weights that every leaf (or layer) keeps at least, even where `count_rule` would leave fewer.
       rewind: Whether the next level restarts from the rewind point. False is learning-rate rewinding.
       prunable: Which leaves are pruned: a predicate or a tree of bools.
@@ -111,6 +112,7 @@ def imp(
       was given.
 
     Raises:
+      TypeError: If `rewind` is not a bool; by `step`, if it is given a ticket in place of its parameters.
       ValueError: If a setting is out of range; by `step`, if trained parameters do not fit, a rewind point is given
         where none is used, or pruning leaves no weight.
 
@@ -126,6 +128,8 @@ def imp(
       Lottery Ticket Hypothesis, ICML 2020 (rewinding); Renda et al., Comparing Rewinding and Fine-tuning in Neural
       Network Pruning, ICLR 2020 (LRR); Yin et al., Lottery Pools, AAAI 2023, section 4.
     """
+    if not isinstance(rewind, bool):
+        raise TypeError(f"rewind: got {rewind!r}, expected True or False (False is learning-rate rewinding)")
     if not 0 < prune_fraction < 1:
         raise ValueError(f"prune_fraction: got {prune_fraction}, expected a fraction in (0, 1)")
     one_of("scope", scope, SCOPES)
@@ -155,11 +159,13 @@ def imp(
         return IMPState(0, _copy(start), full, _copy(params) if rewind else ())
 
     def step(state: IMPState, trained: PyTree, rewind_point: PyTree | None = None) -> IMPState:
+        if isinstance(trained, Ticket):
+            raise TypeError("trained: got a Ticket, expected parameters; pass ticket.params")
         sparsity.ensure_same_shapes(trained, state.mask, "trained")
         if rewind_point is not None:
             _check_rewind_point(state, rewind, rewind_point)
         scores = score(trained, state.level)
-        mask = prune(state.mask, scores)
+        mask = jax.tree.map(sparsity.like_parameter, prune(state.mask, scores), state.mask)
         if not int(sparsity.kept(mask, prunable)):
             raise ValueError(f"prune_fraction: pruning leaves level {state.level + 1} without weights; stop before")
         sparsity.warn_empty_leaves(mask, prunable, stacked)

@@ -41,7 +41,8 @@ def granet(
 ) -> optax.GradientTransformationExtraArgs:
     """GraNet: prune the whole tree step by step, and regrow inside every leaf where gradients are largest.
 
-    `d(step) = d_f + (d_i - d_f) (1 - x)³`, with `x` from 0 at `begin` to 1 at `end`, both cut down to updates.
+    `d(step) = d_f + (d_i - d_f) (1 - x)³`, with `x` from 0 at `begin` to 1 at `end`,
+    both rounded down to multiples of `every`.
 
     Args:
       inner: The optimizer, learning rate and gradient clipping included.
@@ -103,7 +104,7 @@ def granet(
         grow=grow,
         prune=prune,
         initial_density=initial_density,
-        density_schedule=_cubic(begin, end, every),
+        pruning_schedule=_cubic(begin, end, every),
         key=key,
     )
 
@@ -130,7 +131,8 @@ def gmp(
 ) -> optax.GradientTransformationExtraArgs:
     """Gradual magnitude pruning: prune the dense network step by step, and grow nothing.
 
-    `d(step) = d_f + (1 - d_f) (1 - x)³`, with `x` from 0 at `begin` to 1 at `end`, both cut down to updates.
+    `d(step) = d_f + (1 - d_f) (1 - x)³`, with `x` from 0 at `begin` to 1 at `end`,
+    both rounded down to multiples of `every`.
 
     Args:
       inner: The optimizer, learning rate and gradient clipping included.
@@ -175,13 +177,13 @@ def gmp(
         allocate=allocate,
         extra_updates=extra_updates,
         every=every,
-        until=until or end,
+        until=end if until is None else until,
         prune=prune,
         drop=drop,
         drop_fraction=drop_fraction,
         grow=grow,
         initial_density=1.0,
-        density_schedule=_cubic(begin, end, every),
+        pruning_schedule=_cubic(begin, end, every),
         key=key,
     )
 
@@ -236,6 +238,8 @@ def n_of_m(
     References:
       Mishra et al., Accelerating Sparse Deep Neural Networks, 2021.
     """
+    if not 1 <= n <= m:
+        raise ValueError(f"n, m: got {n} of {m}, expected 1 <= n <= m, such as n=2, m=4")
     _ensure_end(end)
     if density is not None and abs(density - n / m) > 1e-9:
         raise ValueError(f"density: got {density}, but {n} of {m} is {n / m}; leave it out, or choose another method")
@@ -262,7 +266,7 @@ def n_of_m(
         grow=grow,
         prune=prune,
         initial_density=1.0,
-        density_schedule=optax.constant_schedule(0.0),
+        pruning_schedule=optax.constant_schedule(0.0),
         key=key,
     )
 
@@ -284,7 +288,9 @@ def _cubic(begin: int, end: int, every: int) -> optax.Schedule:
 
 
 def _ensure_end(end: int, every: int = 1, begin: int = 0, until: int | None = None) -> None:
-    if every >= 1 and end // every <= begin // every:
+    if every < 1:
+        raise ValueError(f"every: got {every}, expected 1 step or more")
+    if end // every <= begin // every:
         raise ValueError(f"end: got {end}, but no update happens by then; give a multiple of {every} beyond {begin}")
     if until is not None and until < end:
         raise ValueError(f"until: got {until}, but the final density is reached at {end}; give {end} or more")

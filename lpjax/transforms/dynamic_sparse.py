@@ -71,15 +71,16 @@ def dynamic_sparse(
     regrow: bool = True,
     redistribute: Redistribute = as_dropped,
     initial_density: float | None = None,
-    density_schedule: optax.Schedule | None = None,
+    pruning_schedule: optax.Schedule | None = None,
     prune: Prune = prune_rules.globally,
-    average: float | None = None,
+    average_decay: float | None = None,
     key: jax.Array | int = 0,
 ) -> optax.GradientTransformationExtraArgs:
     """Wrap an optimizer so that a network trains sparse, inside a mask that is updated now and then.
 
     Every step is the inner optimizer's step on masked gradients and parameters, and ends on the mask. When a mask
-    update is due, it follows the step: the mask is pruned to `n_f + round((n_i - n_f) density_schedule(step))` weights,
+    update is due, it follows the step: the mask is pruned to `n_f + round((n_i - n_f) pruning_schedule(step))` weights
+    (`n_i` the initial and `n_f` the final number),
     `drop` removes some of them, `grow` scores the inactive ones, `redistribute` says how many grow in which leaf. What
     grows starts at 0 with the optimizer's initial state; what is dropped and grown in the same update keeps its value
     and its moments.
@@ -114,10 +115,11 @@ def dynamic_sparse(
       regrow: Whether what was dropped in the same update may grow.
       redistribute: Counts what each leaf grows.
       initial_density: The density that pruning starts from; `density`, or that of `mask`, by default.
-      density_schedule: Share of the way from the initial to the final density still to go, by step: 1 at first, 0 at
+      pruning_schedule: Share of the way from the initial to the final density still to go, by step: 1 at first, 0 at
         the end.
       prune: Prunes by magnitude.
-      average: Decay of the average of dense gradients that `by_average` and `by_momentum` need; None to keep none.
+      average_decay: Decay of the average of dense gradients that `by_average` and `by_momentum` need; None to keep
+        none.
       key: A PRNG key or an integer seed. It enters the state at `init`, so that `vmap` over keys trains replicates.
 
     Returns:
@@ -145,13 +147,14 @@ def dynamic_sparse(
       growth where gradients are zero. RigL's own code skips the optimizer's step when the mask is updated; here, as in
       the code of ITOP, GraNet and Sup-tickets, the update follows the step.
     """
-    _check_numbers(density, mask, initial_density, density_schedule, drop_fraction)
+    _check_numbers(density, mask, initial_density, pruning_schedule, drop_fraction)
+    _check_rules(min_kept, allocate=allocate, drop=drop, grow=grow, redistribute=redistribute, prune=prune)
     changing = every is not None or bool(extra_updates)
-    if changing and grow is None and density_schedule is None:
-        raise ValueError("grow: got None, and no density_schedule; an update of the mask needs one of them")
+    if changing and grow is None and pruning_schedule is None:
+        raise ValueError("grow: got None, and no pruning_schedule; an update of the mask needs one of them")
     _check_times(every, until, extra_updates)
-    if average is None and (grow is by_average or redistribute is by_momentum):
-        raise ValueError("average: got None, but a rule needs the average of gradients; give its decay, such as 0.9")
+    if average_decay is None and (grow is by_average or redistribute is by_momentum):
+        raise ValueError("average_decay: got None, but a rule needs the average of gradients; give a decay such as 0.9")
     final = 1.0 if density is None else density  # not used where the mask's own density stays
     first_density = final if initial_density is None else initial_density
     optimizer = optax.with_extra_args_support(inner)
@@ -170,7 +173,7 @@ def dynamic_sparse(
             first = _initial_mask(params, draw)
             before = jax.tree.map(jnp.zeros_like, first)
             masked = sparsity.apply_mask(params, first)
-        gradients = () if average is None else jax.tree.map(jnp.zeros_like, masked)
+        gradients = () if average_decay is None else jax.tree.map(jnp.zeros_like, masked)
         step = jnp.zeros((), jnp.int32)
         return DynamicSparseState(step, jax.random.key_data(later), first, before, gradients, optimizer.init(masked))
 
@@ -179,7 +182,7 @@ def dynamic_sparse(
         number = sparsity.total(everything, prunable)
         if mask is not None:
             given = sparsity.expand_mask(mask, params)
-            _check_density_of(given, density if density_schedule is None else None, prunable)
+            _check_density_of(given, density if pruning_schedule is None else None, prunable)
             return given
         if not round(final * number):
             raise ValueError(
@@ -198,7 +201,7 @@ def dynamic_sparse(
     ) -> tuple[Any, DynamicSparseState]:
         params = require_params(params, grads)
         step = optax.safe_increment(state.step)
-        memory = () if average is None else optax.tree.update_moment(grads, state.average, average, 1)
+        memory = () if average_decay is None else optax.tree.update_moment(grads, state.average, average_decay, 1)
         masked_params = sparsity.apply_mask(params, state.mask)
 
         def stepped() -> tuple[PyTree, optax.OptState]:
@@ -239,8 +242,8 @@ def dynamic_sparse(
 
     def change(view: MaskUpdate, count: jax.Array) -> PyTree:
         clock = count.astype(jnp.float32)  # optax's schedules mix their floats with the step
-        if density_schedule is not None:
-            to_go = jnp.asarray(density_schedule(clock), jnp.float32)
+        if pruning_schedule is not None:
+            to_go = jnp.asarray(pruning_schedule(clock), jnp.float32)
             view = view._replace(mask=prune(view, _pruned_count(view, to_go)))
         if grow is None:
             return view.mask
@@ -279,10 +282,10 @@ def _check_numbers(
     density: float | None,
     mask: PyTree | None,
     initial_density: float | None,
-    density_schedule: optax.Schedule | None,
+    pruning_schedule: optax.Schedule | None,
     drop_fraction: float | optax.Schedule,
 ) -> None:
-    if density is None and (mask is None or density_schedule is not None):
+    if density is None and (mask is None or pruning_schedule is not None):
         raise ValueError("density: got None; give a fraction in (0, 1], or a mask whose density stays")
     for name, value in {"density": density, "initial_density": initial_density}.items():
         if value is None:
@@ -300,8 +303,16 @@ def _check_numbers(
         return
     if density is not None and initial_density is not None and initial_density < density:
         raise ValueError(f"initial_density: got {initial_density}, below density {density}; masks are only pruned")
-    if initial_density not in (None, density) and density_schedule is None:
-        raise ValueError(f"density_schedule: got None, but masks go from {initial_density} to {density}; give the way")
+    if initial_density not in (None, density) and pruning_schedule is None:
+        raise ValueError(f"pruning_schedule: got None, but masks go from {initial_density} to {density}; give the way")
+
+
+def _check_rules(min_kept: int, **rules: Any) -> None:
+    if min_kept < 0 or min_kept != int(min_kept):
+        raise ValueError(f"min_kept: got {min_kept}, expected an integer of 0 or more")
+    for name, rule in rules.items():
+        if rule is not None and not callable(rule):
+            raise TypeError(f"{name}: got {rule!r}, expected a function, such as those of lpjax.transforms")
 
 
 def _check_times(every: int | None, until: int | None, extra_updates: Sequence[int]) -> None:

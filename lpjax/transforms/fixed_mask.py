@@ -162,7 +162,7 @@ def ensure_resettable(optimizer: optax.GradientTransformation, params: PyTree) -
         optax.tree.map_params(optimizer, lambda moment, _: moment, state, params, is_leaf=_is_masked_node)
     except Exception as error:  # whatever the optimizer's init raises for a placeholder
         raise TypeError(
-            f"inner: got an optimizer with the state {_kinds(state)}, in which moments cannot be told from other "
+            f"inner: this optimizer is not supported: in its state ({_kinds(state)}) moments cannot be told from other "
             "arrays; use one whose state optax.tree.map_params can read, such as optax.adamw or optax.sgd"
         ) from error
 
@@ -198,7 +198,10 @@ def ensure_arrays(params: PyTree) -> None:
     for path, leaf in jax.tree_util.tree_leaves_with_path(params):
         if not isinstance(leaf, jax.Array | np.ndarray | jax.ShapeDtypeStruct):
             name = leaf_name(path)
-            raise TypeError(f"params: leaf {name!r} is a {type(leaf).__name__}, expected an array; use jnp.asarray")
+            raise TypeError(
+                f"params: leaf {name!r} is a {type(leaf).__name__}, expected an array; use jnp.asarray, or, for "
+                "a module that holds functions too, pass its arrays alone (equinox.filter, flax.nnx.state)"
+            )
 
 
 def is_placeholder(params: PyTree) -> bool:

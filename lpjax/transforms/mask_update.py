@@ -13,7 +13,8 @@ class MaskUpdate(NamedTuple):
     Attributes:
       params: Parameters after the optimizer's step, zero outside the mask.
       grads: Dense gradients of the same step, with respect to the parameters before it.
-      average: Exponential average of dense gradients; `()` unless `dynamic_sparse` was given `average`.
+      average: Exponential average of dense gradients; `()` unless `dynamic_sparse` was given
+        `average_decay`.
       mask: What is kept; after the drop, what survived it.
       explored: What has ever been kept.
       key: A PRNG key for this update alone.

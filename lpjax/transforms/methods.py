@@ -44,10 +44,12 @@ METHODS: dict[str, Method] = {
     "set": Method(
         sparse_evolution,
         _PERIODIC,
-        "Small weights make room for random ones.",
+        "Drops the smallest weights, grows random ones.",
         "Mocanu et al., Nature Communications 2018",
     ),
-    "rigl": Method(rigl, _PERIODIC, "Small weights make room where gradients are large.", "Evci et al., ICML 2020"),
+    "rigl": Method(
+        rigl, _PERIODIC, "Drops the smallest weights, grows where gradients are largest.", "Evci et al., ICML 2020"
+    ),
     "itop": Method(itop, _PERIODIC, "RigL with long pauses and no end.", "Liu et al., ICML 2021"),
     "granet": Method(
         granet,
@@ -65,8 +67,8 @@ METHODS: dict[str, Method] = {
     "dsr": Method(
         dsr,
         _PERIODIC,
-        "Small weights of the whole make room where many survive.",
+        "Drops the smallest weights of the network, grows where many survive.",
         "Mostafa and Wang, ICML 2019",
     ),
-    "2:4": Method(n_of_m, ("end",), "Dense at first, then two of every four weights.", "Mishra et al., 2021"),
+    "2:4": Method(n_of_m, ("end",), "Trains dense, then keeps two of every four inputs.", "Mishra et al., 2021"),
 }

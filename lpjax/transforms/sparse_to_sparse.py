@@ -1,4 +1,4 @@
-"""Sparse to sparse: methods whose density stays, from a mask on."""
+"""Sparse to sparse: methods that train at a constant density."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -199,6 +199,8 @@ def rigl(
     Departs from the authors' code:
       Theirs updates the mask instead of taking the optimizer's step, first at step 0, and truncates counts.
     """
+    if drop_fraction is None:
+        drop_fraction = optax.cosine_decay_schedule(0.3, max(until, 1))
     return dynamic_sparse(
         inner,
         density,
@@ -210,7 +212,7 @@ def rigl(
         extra_updates=extra_updates,
         every=every,
         until=until,
-        drop_fraction=optax.cosine_decay_schedule(0.3, max(until, 1)) if drop_fraction is None else drop_fraction,
+        drop_fraction=drop_fraction,
         drop=drop,
         grow=grow,
         key=key,
@@ -296,7 +298,7 @@ def snfs(
     drop: Drop = drops.smallest,
     grow: Grow = grows.by_average,
     redistribute: Redistribute = redistributions.by_momentum,
-    average: float = 0.9,
+    average_decay: float = 0.9,
     mask: PyTree | None = None,
     prunable: sparsity.Prunable = sparsity.kernels,
     stacked: sparsity.Stacked = None,
@@ -316,7 +318,7 @@ def snfs(
       drop: Drop rule of `lpjax.transforms`.
       grow: Grow rule of `lpjax.transforms`.
       redistribute: Redistribution rule of `lpjax.transforms`.
-      average: Decay of the average of dense gradients.
+      average_decay: Decay of the average of dense gradients.
       mask: Bool tree to start from, such as a ticket's; with `density=None` its density stays.
       prunable: Which leaves are sparse; by default the kernels of matrix products and convolutions.
       stacked: How many leading axes of a leaf index layers; every layer has its own budget.
@@ -356,7 +358,7 @@ def snfs(
         drop=drop,
         grow=grow,
         redistribute=redistribute,
-        average=average,
+        average_decay=average_decay,
         key=key,
     )
 
