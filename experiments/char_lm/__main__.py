@@ -36,6 +36,9 @@ DENSITIES = (0.5, 0.2, 0.1)
 PRUNE_FRACTIONS = (0.5, 0.6, 0.5)
 """Of the weights that the level before has kept: these lead to the densities above."""
 
+METHODS = ("dense", "dense, rewound", "dense, continued", "RigL", "GMP", "IMP", "LRR", "pool of IMP")
+"""The lines of the table."""
+
 
 class Problem:
     """A text and a network, as pure functions of its parameters; these are an `nnx.State`, a pytree like any other."""
@@ -167,11 +170,17 @@ def gmp(problem: Problem, seed: int) -> Iterator[Result]:
 
 
 def tickets(problem: Problem, seed: int) -> Iterator[Result]:
-    """Prune between trainings (IMP, LRR), and pool the tickets of IMP; the dense network is level 0 of both."""
+    """Prune between trainings (IMP, LRR), and pool the tickets of IMP; the dense network is level 0 of both.
+
+    Two controls train the dense network again where IMP and LRR do, without pruning it.
+    """
     params = problem.init(seed)
     optimizer = lpjax.fixed_mask(problem.optimizer(), lpjax.full_mask(params))
     dense, early = problem.train(optimizer, params, seed, "fixed mask")
     yield Result("dense", 1.0, 1, dense)
+    for method, start in {"dense, rewound": early, "dense, continued": dense.params}.items():
+        ticket, _ = problem.train(optimizer, jax.tree.map(jnp.copy, start), seed, "fixed mask")
+        yield Result(method, 1.0, 2, ticket)
     sequences = {
         "IMP": iterative(problem, seed, dense, early, rewind=True),
         "LRR": iterative(problem, seed, dense, early, rewind=False),
@@ -330,7 +339,7 @@ def table(rows: list[Row]) -> str:
         "| method | trainings | " + " | ".join(f"density {density:g}" for density in densities) + " |",
         "|---|---|" + "---|" * len(densities),
     ]
-    for method in dict.fromkeys(["dense", *(row.method for row in rows)]):
+    for method in METHODS:
         trainings = dict.fromkeys(str(row.trainings) for row in rows if row.method == method)
         cells = [method, ", ".join(trainings)]
         for density in densities:

@@ -72,7 +72,7 @@ def test_every_method_keeps_exactly_the_weights_asked_for(results):
         assert int(lpjax.kept(result.ticket.mask)) == wanted, result.method
         lpjax.assert_on_mask(result.ticket.params, result.ticket.mask)
     methods = [(result.method, result.density) for result in results]
-    assert len(set(methods)) == len(methods) == 2 + 1 + 3 + 3 + 4
+    assert len(set(methods)) == len(methods) == 2 + 3 + 3 + 3 + 4
 
 
 def test_training_donates_its_start_and_lowers_the_loss(problem):
@@ -109,10 +109,9 @@ def test_results_that_exist_are_not_computed_again(problem, results, tmp_path, m
 def test_the_table_has_mean_and_deviation_of_each_method_and_density():
     rows = [char_lm.Row(seed, "dense", 1.0, 9, 9, 20, 1, bits) for seed, bits in enumerate((2.0, 2.5, 3.0))]
     rows += [char_lm.Row(0, "IMP", density, 9, 9, 20, level, 4.0) for level, density in enumerate((0.5, 0.2), 2)]
-    assert char_lm.table(rows).splitlines()[2:] == [
-        "| dense | 1 | 2.500 ± 0.500 |  |  |  |",
-        "| IMP | 2, 3 |  | 4.000 | 4.000 |  |",
-    ]
+    lines = char_lm.table(rows).splitlines()
+    assert "| dense | 1 | 2.500 ± 0.500 |  |  |  |" in lines
+    assert "| IMP | 2, 3 |  | 4.000 | 4.000 |  |" in lines
 
 
 @pytest.mark.parametrize("argv", [["--steps", "3"], ["--seeds", "one"], ["--out"]])
