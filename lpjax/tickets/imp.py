@@ -170,6 +170,8 @@ def imp(
             raise ValueError(f"prune_fraction: pruning leaves level {state.level + 1} without weights; stop before")
         sparsity.warn_empty_leaves(mask, prunable, stacked)
         point = state.rewind_point if rewind_point is None else _copy(rewind_point)
+        if rewind and not jax.tree.leaves(point):
+            raise ValueError("rewind: got True, but the state has no rewind point: it was made with rewind=False")
         start = point if rewind else trained
         return IMPState(state.level + 1, _copy(sparsity.apply_mask(start, mask)), mask, point)
 
