@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 from jax.tree_util import Partial
 
@@ -285,8 +284,7 @@ def _pruned(params: PyTree, state: PoolState, chosen: tuple[bool, ...]) -> tuple
     everything = jax.tree.map(jnp.ones_like, state.mask)
     prunable = sparsity.as_tree(list(chosen), everything)
     mask = sparsity.select(sparsity.magnitude(params), everything, state.kept, prunable)
-    where_pruned = jax.tree.map(lambda kept, used: kept if used else np.True_, mask, prunable)
-    return sparsity.apply_mask(params, where_pruned), mask
+    return sparsity.apply_mask(params, sparsity.with_scalars(mask, prunable)), mask
 
 
 def _changed_by(recalibrate: Recalibrate, state: PoolState) -> list[bool]:

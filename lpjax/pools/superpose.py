@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from lpjax import sparsity
 from lpjax.choices import one_of
@@ -180,5 +179,5 @@ def _pruned(state: SuperposeState, scope: str, chosen: tuple[bool, ...]) -> Supe
         mask = sparsity.select(scores, state.mask, sum(jax.tree.leaves(state.kept)), prunable)
     else:
         mask = sparsity.select_per_leaf(scores, state.mask, state.kept, prunable)
-    where_pruned = jax.tree.map(lambda kept, used: kept if used else np.True_, mask, prunable)
-    return state._replace(params=sparsity.apply_mask(state.params, where_pruned), mask=mask)
+    params = sparsity.apply_mask(state.params, sparsity.with_scalars(mask, prunable))
+    return state._replace(params=params, mask=mask)

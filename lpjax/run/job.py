@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 import optax
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
@@ -117,11 +116,10 @@ def prepare(config: ConfigDict) -> Job:
         check_rewind(config, steps_per_epoch)
         _check_levels(config, sparsity.total(like.params, predicate))
     learning_rate = _learning_rate(config, steps_per_epoch)
-    pruned = sparsity.as_tree(sparsity.prunable_leaves(like.params, predicate), like.params)
 
     def optimizer(mask: PyTree) -> optax.GradientTransformation:
         # Scalars leave the arithmetic of biases and norms alone: their bits are those of earlier versions.
-        where_pruned = jax.tree.map(lambda kept, used: kept if used else np.True_, mask, pruned)
+        where_pruned = sparsity.with_scalars(mask, predicate)
         return fixed_mask(train.sgd(learning_rate, config.train.momentum, config.train.weight_decay), where_pruned)
 
     apply, augment, preprocess = models.bind(module), images.augment, images.preprocess

@@ -15,6 +15,7 @@ from lpjax.sparsity.masks import (
     like_parameter,
     total,
     warn_empty_leaves,
+    with_scalars,
 )
 from lpjax.sparsity.mix import accumulator, lerp, mean
 from lpjax.sparsity.names import ensure_same_shapes, ensure_same_structure, leaf_name, named_leaves, rebuild
@@ -82,4 +83,5 @@ __all__ = [
     "ungrouped",
     "uniform",
     "warn_empty_leaves",
+    "with_scalars",
 ]

@@ -108,6 +108,20 @@ def fit_mask(mask: PyTree, params: PyTree) -> PyTree:
     return as_tree([leaves[_covering(leaves, name)] for name in names], params)
 
 
+def with_scalars(mask: PyTree, prunable: Prunable = kernels) -> PyTree:
+    """Put a scalar `True` in place of every leaf that is not prunable, so that nothing masks it in compiled programs.
+
+    Args:
+      mask: A bool tree, all `True` in leaves that are not prunable.
+      prunable: Which leaves stay arrays.
+
+    Returns:
+      A mask that means the same.
+    """
+    pairs = zip(jax.tree.leaves(mask), prunable_leaves(mask, prunable), strict=True)
+    return as_tree([leaf if counted else np.True_ for leaf, counted in pairs], mask)
+
+
 def like_parameter(leaf: jax.Array, param: Any) -> jax.Array:
     """Give an array the sharding of a parameter, where the parameter is a concrete array that is split over devices.
 
