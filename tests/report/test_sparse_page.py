@@ -4,6 +4,7 @@ import pytest
 
 from lpjax import report, store
 from lpjax.store import paths
+from lpjax.transforms import METHODS
 
 pytestmark = pytest.mark.slow  # draws
 
@@ -107,7 +108,8 @@ def test_each_thing_is_explained(page):
         "Cycle, cheap ticket",
     ):
         assert word in page.text
-    assert "Small weights make room where gradients are large. (Evci et al., ICML 2020)" in page.text
+    method = METHODS["rigl"]
+    assert f"{method.about} ({method.reference})" in page.text
     assert "the first 14 epochs, its milestones moved accordingly, and 3 cycles of 2ep follow" in page.text
     assert "it drops 50 % of the weights" in page.text
     assert "with 5 % of its weights from the start (method rigl )" in page.text
