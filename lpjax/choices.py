@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+from lpjax.errors import UserError
+
 
 def one_of(what: str, got: str, known: Iterable[str], hint: str = "") -> str:
     """Returns a name if it is known, and suggests the nearest if not.
@@ -17,12 +19,12 @@ def one_of(what: str, got: str, known: Iterable[str], hint: str = "") -> str:
       `got`.
 
     Raises:
-      ValueError: If it is unknown, in one line.
+      UserError: If it is unknown, in one line.
 
     Example:
       >>> one_of('model', 'resnet81', ('resnet18', 'vgg16'))
       Traceback (most recent call last):
-      ValueError: unknown model 'resnet81'; did you mean 'resnet18'? (known: resnet18, vgg16)
+      lpjax.errors.UserError: unknown model 'resnet81'; did you mean 'resnet18'? (known: resnet18, vgg16)
     """
     names = list(known)
     if got in names:
@@ -30,4 +32,4 @@ def one_of(what: str, got: str, known: Iterable[str], hint: str = "") -> str:
     near = difflib.get_close_matches(str(got), names, n=1)
     listed = ", ".join(names)
     advice = f"did you mean {near[0]!r}? (known: {listed})" if near else f"choose one of {listed}"
-    raise ValueError(f"unknown {what} {got!r}; {advice}{hint}")
+    raise UserError(f"unknown {what} {got!r}; {advice}{hint}")
