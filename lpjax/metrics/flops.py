@@ -12,9 +12,6 @@ from lpjax.metrics.program import multiplications
 
 PyTree = Any
 
-_WITHIN_MASKS = ("2:4", "dsr", "erk", "gmp", "set", "snip", "static", "uniform")
-_DENSE_GRADIENT_AT_UPDATES = ("granet", "itop", "rigl")
-
 
 def layer_flops(function: Callable[..., Any], params: PyTree, *inputs: Any) -> PyTree:
     """Counts the forward FLOPs per image of every parameter, from the traced program.
@@ -74,20 +71,19 @@ def inference_flops(flops: PyTree, mask: PyTree) -> float:
     return float(sum(jax.tree.leaves(jax.tree.map(lambda f, m, k: f * int(k) / jnp.size(m), flops, mask, kept))))
 
 
-def training_flops(method: str, sparse: float, dense: float, every: float = math.inf) -> float:
+def training_flops(dense_gradient: str, sparse: float, dense: float, every: float = math.inf) -> float:
     """Computes the FLOPs of a training step per image; the backward pass has twice the FLOPs of the forward pass.
 
-    With `f_S`, `f_D` and `T` for `sparse`, `dense` and `every`:
+    With `f_S`, `f_D` and `T` for `sparse`, `dense` and `every`, by when growth needs the dense gradient:
 
-    - `dense`: `3 f_D`
-    - static masks, `set`, `dsr`, `gmp`, `2:4`: `3 f_S`
-    - `rigl`, `itop`, `granet`, which need the dense gradient at mask updates: `(3 f_S T + 2 f_S + f_D) / (T + 1)`
-    - `snfs`, which needs the dense gradient at every step: `2 f_S + f_D`
+    - never (static masks, `set`, `dsr`, `gmp`, `2:4`): `3 f_S`
+    - at updates of the mask (`rigl`, `itop`, `granet`): `(3 f_S T + 2 f_S + f_D) / (T + 1)`
+    - always (`snfs`): `2 f_S + f_D`
 
     Where layer densities change, average over the run. The ratio to dense training is the result divided by `3 f_D`.
 
     Args:
-      method: A name of `lpjax.transforms.METHODS`, `'static'` or `'dense'`.
+      dense_gradient: `'never'`, `'at updates'` or `'always'`; `lpjax.transforms.METHODS` has it for every method.
       sparse: Forward FLOPs of the masked network, from `inference_flops`.
       dense: Forward FLOPs of the dense network.
       every: Steps between mask updates; infinite after the last one.
@@ -96,10 +92,10 @@ def training_flops(method: str, sparse: float, dense: float, every: float = math
       FLOPs per step and image.
 
     Raises:
-      ValueError: If the method is unknown.
+      ValueError: If `dense_gradient` is none of the three.
 
     Example:
-      >>> round(training_flops('rigl', 0.24, 1.0, every=100) / 3, 5)
+      >>> round(training_flops('at updates', 0.24, 1.0, every=100) / 3, 5)
       0.24251
 
     References:
@@ -108,10 +104,18 @@ def training_flops(method: str, sparse: float, dense: float, every: float = math
     Departs from the paper:
       None; like the paper, this does not count the dense batch of SNIP and the accumulation of gradients at updates.
     """
-    one_of("method", method, ("dense", "snfs", *_DENSE_GRADIENT_AT_UPDATES, *_WITHIN_MASKS))
-    if method == "dense":
+    if dense_gradient == "dense":  # the earlier form, by a method's name
         return 3 * dense
-    if method in _WITHIN_MASKS:
+    kind = _KIND_BY_METHOD.get(dense_gradient, dense_gradient)
+    one_of("dense_gradient", kind, ("never", "at updates", "always"))
+    if kind == "never":
         return 3 * sparse
-    between = 0 if method == "snfs" else every
-    return 3 * sparse + (dense - sparse) / (between + 1)
+    sparse_steps = 0 if kind == "always" else every
+    return 3 * sparse + (dense - sparse) / (sparse_steps + 1)
+
+
+_KIND_BY_METHOD = {
+    **dict.fromkeys(("2:4", "dsr", "erk", "gmp", "set", "snip", "static", "uniform"), "never"),
+    **dict.fromkeys(("granet", "itop", "rigl"), "at updates"),
+    "snfs": "always",
+}

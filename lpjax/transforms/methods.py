@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import optax
 
@@ -21,54 +21,95 @@ class Method(NamedTuple):
         `prunable`, `extra_updates`.
       about: One sentence for people.
       reference: Where it comes from.
+      changes: How often training changes the mask, extra updates aside.
+      dense_gradient: When growth needs the gradient of pruned weights, as `lpjax.metrics.training_flops` takes it.
+      first_step_selects: Whether the first step chooses the mask and leaves the weights where they are.
     """
 
     build: Callable[..., optax.GradientTransformationExtraArgs]
     choices: tuple[str, ...]
     about: str
     reference: str
+    changes: Literal["never", "once", "periodically"] = "periodically"
+    dense_gradient: Literal["never", "at updates", "always"] = "never"
+    first_step_selects: bool = False
 
 
 _PERIODIC = ("every", "until", "drop_fraction")
 METHODS: dict[str, Method] = {
     "uniform": Method(
-        partial(static_sparse, allocate=sparsity.uniform), (), "A random mask, every layer equally dense.", "folklore"
+        build=partial(static_sparse, allocate=sparsity.uniform),
+        choices=(),
+        about="A random mask, every layer equally dense.",
+        reference="folklore",
+        changes="never",
     ),
     "erk": Method(
-        partial(static_sparse, allocate=sparsity.erk),
-        (),
-        "A random mask, small layers denser.",
-        "Evci et al., ICML 2020",
+        build=partial(static_sparse, allocate=sparsity.erk),
+        choices=(),
+        about="A random mask, small layers denser.",
+        reference="Evci et al., ICML 2020",
+        changes="never",
     ),
-    "snip": Method(snip, (), "The first gradient chooses the mask.", "Lee et al., ICLR 2019"),
+    "snip": Method(
+        build=snip,
+        choices=(),
+        about="The first gradient chooses the mask.",
+        reference="Lee et al., ICLR 2019",
+        changes="once",
+        first_step_selects=True,
+    ),
     "set": Method(
-        sparse_evolution,
-        _PERIODIC,
-        "Drops the smallest weights, grows random ones.",
-        "Mocanu et al., Nature Communications 2018",
+        build=sparse_evolution,
+        choices=_PERIODIC,
+        about="Drops the smallest weights, grows random ones.",
+        reference="Mocanu et al., Nature Communications 2018",
     ),
     "rigl": Method(
-        rigl, _PERIODIC, "Drops the smallest weights, grows where gradients are largest.", "Evci et al., ICML 2020"
+        build=rigl,
+        choices=_PERIODIC,
+        about="Drops the smallest weights, grows where gradients are largest.",
+        reference="Evci et al., ICML 2020",
+        dense_gradient="at updates",
     ),
-    "itop": Method(itop, _PERIODIC, "RigL with long pauses and no end.", "Liu et al., ICML 2021"),
+    "itop": Method(
+        build=itop,
+        choices=_PERIODIC,
+        about="RigL with long pauses and no end.",
+        reference="Liu et al., ICML 2021",
+        dense_gradient="at updates",
+    ),
     "granet": Method(
-        granet,
-        (*_PERIODIC, "end", "initial_density"),
-        "Gradual pruning of the whole, regrowth inside every layer.",
-        "Liu et al., NeurIPS 2021",
+        build=granet,
+        choices=(*_PERIODIC, "end", "initial_density"),
+        about="Gradual pruning of the whole, regrowth inside every layer.",
+        reference="Liu et al., NeurIPS 2021",
+        dense_gradient="at updates",
     ),
-    "gmp": Method(gmp, ("every", "until", "end"), "Gradual pruning alone, from dense.", "Zhu and Gupta, 2017"),
+    "gmp": Method(
+        build=gmp,
+        choices=("every", "until", "end"),
+        about="Gradual pruning alone, from dense.",
+        reference="Zhu and Gupta, 2017",
+    ),
     "snfs": Method(
-        snfs,
-        _PERIODIC,
-        "Regrowth by averaged gradients, most where layers learn most.",
-        "Dettmers and Zettlemoyer, 2019",
+        build=snfs,
+        choices=_PERIODIC,
+        about="Regrowth by averaged gradients, most where layers learn most.",
+        reference="Dettmers and Zettlemoyer, 2019",
+        dense_gradient="always",
     ),
     "dsr": Method(
-        dsr,
-        _PERIODIC,
-        "Drops the smallest weights of the network, grows where many survive.",
-        "Mostafa and Wang, ICML 2019",
+        build=dsr,
+        choices=_PERIODIC,
+        about="Drops the smallest weights of the network, grows where many survive.",
+        reference="Mostafa and Wang, ICML 2019",
     ),
-    "2:4": Method(n_of_m, ("end",), "Trains dense, then keeps two of every four inputs.", "Mishra et al., 2021"),
+    "2:4": Method(
+        build=n_of_m,
+        choices=("end",),
+        about="Trains dense, then keeps two of every four inputs.",
+        reference="Mishra et al., 2021",
+        changes="once",
+    ),
 }

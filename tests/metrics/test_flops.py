@@ -70,32 +70,35 @@ def test_training_costs_the_same_forward():
 
 
 @pytest.mark.parametrize(("every", "share"), [(100, 0.24251), (4000, 0.24006)])
-def test_the_gradient_s_methods_pay_for_dense_gradients_at_updates(every, share):
-    for method in ("rigl", "itop", "granet"):
-        got = training_flops(method, 0.24, 1.0, every)
-        assert got / 3 == pytest.approx(share, abs=5e-6)
-        assert got == pytest.approx((3 * 0.24 * every + 2 * 0.24 + 1) / (every + 1))
-        assert training_flops(method, 0.24, 1.0) == pytest.approx(3 * 0.24)
+def test_growth_by_gradient_pays_for_dense_gradients_at_updates(every, share):
+    got = training_flops("at updates", 0.24, 1.0, every)
+    assert got / 3 == pytest.approx(share, abs=5e-6)
+    assert got == pytest.approx((3 * 0.24 * every + 2 * 0.24 + 1) / (every + 1))
+    assert training_flops("at updates", 0.24, 1.0) == pytest.approx(3 * 0.24)
 
 
 @pytest.mark.parametrize(("sparse", "share"), [(0.42, 0.613), (0.24, 0.493)])
-def test_momentum_s_method_pays_in_every_step(sparse, share):
-    assert training_flops("snfs", sparse, 1.0, every=400) / 3 == pytest.approx(share, abs=5e-4)
+def test_an_average_of_dense_gradients_is_paid_for_in_every_step(sparse, share):
+    assert training_flops("always", sparse, 1.0, every=400) / 3 == pytest.approx(share, abs=5e-4)
 
 
-def test_methods_that_stay_within_masks_pay_for_masks_alone():
-    for method in ("2:4", "dsr", "erk", "gmp", "set", "snip", "static", "uniform"):
-        assert training_flops(method, 0.3, 1.0, every=100) == pytest.approx(0.9)
-    assert training_flops("dense", 0.3, 1.0) == 3
-    assert all(0.3 <= training_flops(name, 0.3, 1.0) / 3 < 1 for name in transforms.METHODS)
-    with pytest.raises(ValueError, match=r"method .*'rigl'"):
-        training_flops("rgl", 0.3, 1.0)
+def test_training_that_stays_within_the_mask_pays_for_the_mask_alone():
+    assert training_flops("never", 0.3, 1.0, every=100) == pytest.approx(0.9)
+    with pytest.raises(ValueError, match=r"dense_gradient .*'never'"):
+        training_flops("nver", 0.3, 1.0)
 
 
-@given(st.sampled_from(["rigl", "snfs", "set", "gmp"]), st.floats(0, 1), st.integers(1, 10_000))
-def test_sparse_training_never_costs_more_than_dense(method, sparse, every):
-    within = training_flops("set", sparse, 1.0)
-    assert within - 1e-9 <= training_flops(method, sparse, 1.0, every) <= training_flops("dense", sparse, 1.0) + 1e-9
+def test_every_method_says_when_it_needs_the_dense_gradient():
+    kinds = {name: method.dense_gradient for name, method in transforms.METHODS.items()}
+    assert {name for name, kind in kinds.items() if kind == "always"} == {"snfs"}
+    assert {name for name, kind in kinds.items() if kind == "at updates"} == {"rigl", "itop", "granet"}
+    assert all(0.3 <= training_flops(kind, 0.3, 1.0) / 3 < 1 for kind in kinds.values())
+
+
+@given(st.sampled_from(["never", "at updates", "always"]), st.floats(0, 1), st.integers(1, 10_000))
+def test_sparse_training_never_costs_more_than_dense(kind, sparse, every):
+    within = training_flops("never", sparse, 1.0)
+    assert within - 1e-9 <= training_flops(kind, sparse, 1.0, every) <= training_flops("never", 1.0, 1.0) + 1e-9
 
 
 def test_masks_scale_each_leaf_and_scalars_are_dense():

@@ -416,6 +416,8 @@ def test_a_row_of_the_table_explains_itself(name):
     assert set(row.choices) <= set(CHOICES) | {"allocate"}
     assert row.about.endswith(".")
     assert row.reference
+    assert ("every" in row.choices) == (row.changes == "periodically")
+    assert not row.first_step_selects or row.changes == "once"
 
 
 def test_the_names_of_the_table_are_pinned():
