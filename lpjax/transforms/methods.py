@@ -24,6 +24,7 @@ class Method(NamedTuple):
       changes: How often training changes the mask, extra updates aside.
       dense_gradient: When growth needs the gradient of pruned weights, as `lpjax.metrics.training_flops` takes it.
       first_step_selects: Whether the first step chooses the mask and leaves the weights where they are.
+      only_density: The one density that it reaches, if it is fixed.
     """
 
     build: Callable[..., optax.GradientTransformationExtraArgs]
@@ -33,6 +34,7 @@ class Method(NamedTuple):
     changes: Literal["never", "once", "periodically"] = "periodically"
     dense_gradient: Literal["never", "at updates", "always"] = "never"
     first_step_selects: bool = False
+    only_density: float | None = None
 
 
 _PERIODIC = ("every", "until", "drop_fraction")
@@ -111,5 +113,6 @@ METHODS: dict[str, Method] = {
         about="Trains dense, then keeps two of every four inputs.",
         reference="Mishra et al., 2021",
         changes="once",
+        only_density=0.5,
     ),
 }
