@@ -66,7 +66,7 @@ def test_the_demo_shortened_leaves_a_report_and_resumes_at_once(tmp_path):
     ("raised", "code", "said"),
     [
         (ValueError("seeds are (); give one"), 2, "lpjax: seeds are (); give one"),
-        (store.CannotWrite(Path("runs/x"), "No space left on device"), 2, "lpjax: cannot write runs/x: No space left"),
+        (store.StorageError("cannot write runs/x: No space left"), 2, "lpjax: cannot write runs/x: No space left"),
         (OSError(28, "No space left on device", "runs/x"), 2, "lpjax: runs/x: No space left on device; mend that"),
         (PermissionError(13, "Permission denied", "data"), 2, "lpjax: data: Permission denied; mend that"),
         (KeyboardInterrupt(), 130, "lpjax: stopped; the same command goes on where this one was"),

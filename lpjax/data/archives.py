@@ -81,12 +81,12 @@ def prepare_archive(name: str, data_dir: str | Path = "", archive: str | Path = 
 
     Raises:
       DataError: If the archive cannot be downloaded, differs from the official one, or cannot be read.
-      ValueError: If the name is unknown.
+      UserError: If the name is unknown.
 
     Example:
       >>> prepare_archive('cifar11')
       Traceback (most recent call last):
-      ValueError: unknown archive 'cifar11'; did you mean 'cifar10'? (known: cifar10, cifar100)
+      lpjax.errors.UserError: unknown archive 'cifar11'; did you mean 'cifar10'? (known: cifar10, cifar100)
     """
     known = ARCHIVES[one_of("archive", name, ARCHIVES)]
     home = data_home(data_dir)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lpjax.choices import one_of
+from lpjax.errors import UserError
 from lpjax.types import Augment, Preprocess
 
 PADS = {"zero": "constant", "reflect": "reflect"}
@@ -57,7 +58,7 @@ def augmenter(
       is `preprocessor(mean, std)` and ignores the keys.
 
     Raises:
-      ValueError: If `crop` is negative, or `pad` is unknown.
+      UserError: If `crop` is negative, or `pad` is unknown.
 
     Example:
       >>> augment = augmenter((0.5,), (0.25,), crop=1, flip=False)
@@ -65,7 +66,7 @@ def augmenter(
       (2, 8, 8, 1)
     """
     if crop < 0:
-        raise ValueError(f"crop: got {crop}, expected at least 0 pixels")
+        raise UserError(f"crop: got {crop}, expected at least 0 pixels")
     mode = PADS[one_of("pad", pad, PADS)]
     preprocess = preprocessor(mean, std)
     if not crop and not flip:

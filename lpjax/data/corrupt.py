@@ -8,6 +8,7 @@ import numpy as np
 from lpjax.choices import one_of
 from lpjax.data.effects.draws import draws
 from lpjax.data.effects.table import SEVERITIES, TABLE
+from lpjax.errors import UserError
 
 _PIXELS = 1 << 16  # number of pixels that a thread corrupts at a time
 
@@ -49,7 +50,7 @@ def corrupt(images: np.ndarray, name: str, severity: int, *, seed: int = 0) -> n
     if images.ndim != 4 or images.dtype != np.uint8 or images.shape[-1] not in (1, 3) or 0 in images.shape[1:]:
         raise ValueError(f"images: got {images.dtype} {list(images.shape)}, expected uint8 [N, H, W, C] with C 1 or 3")
     if name == "frost":
-        raise ValueError(
+        raise UserError(
             "corruption: 'frost' needs third-party images and cannot be made; use the published files instead"
         )
     effect, parameters = TABLE[one_of("corruption", name, TABLE)]

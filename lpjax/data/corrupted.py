@@ -11,6 +11,7 @@ from lpjax.data.corrupt import corrupt
 from lpjax.data.directory import DataError, data_home, prepared
 from lpjax.data.effects.table import BENCHMARK, EXTRA, SEVERITIES, TABLE
 from lpjax.data.stored import open_split
+from lpjax.errors import UserError
 from lpjax.types import Batch
 
 _ALL = (*BENCHMARK, *EXTRA)
@@ -49,7 +50,7 @@ def corruptions(name: str, test: Batch, *, directory: str = "", data_dir: str = 
 
     Raises:
       DataError: If files are missing, corrupt, or belong to another test set.
-      ValueError: If `images` is out of range.
+      UserError: If `images` is out of range.
 
     Example:
       >>> test = Batch(np.zeros((4, 8, 8, 1), np.uint8), np.arange(4, dtype=np.int32))
@@ -61,7 +62,7 @@ def corruptions(name: str, test: Batch, *, directory: str = "", data_dir: str = 
       Hendrycks and Dietterich, ICLR 2019; CIFAR-10-C is record 2535967 of Zenodo, CIFAR-100-C record 3555552.
     """
     if not 0 <= images <= len(test.labels):
-        raise ValueError(f"images: got {images}, expected 0 (all) to {len(test.labels)}")
+        raise UserError(f"images: got {images}, expected 0 (all) to {len(test.labels)}")
     kind = name.partition(":")[0]
     count = images or len(test.labels)
     if directory:

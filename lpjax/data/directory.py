@@ -11,10 +11,12 @@ from typing import Any
 
 from tqdm import tqdm
 
+from lpjax.errors import UserError
+
 _IMAGES_PER_FILE = 100_000
 
 
-class DataError(ValueError):
+class DataError(UserError):
     """Data are missing or corrupt; the message is one line that says what to do."""
 
 

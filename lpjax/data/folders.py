@@ -11,6 +11,7 @@ from PIL import Image, UnidentifiedImageError
 from lpjax.data.archives import ARCHIVES
 from lpjax.data.directory import DataError, data_home, pinned_order, prepared, write_directory
 from lpjax.data.png import encode_png
+from lpjax.errors import UserError
 
 _SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 _TAKEN = {"digits", *ARCHIVES}
@@ -36,7 +37,7 @@ def prepare_folder(name: str, source: str | Path, data_dir: str | Path = "", *, 
 
     Raises:
       DataError: If there are no images, their sizes or the classes of the splits differ, or one cannot be read.
-      ValueError: If the name is invalid, or the data set exists.
+      UserError: If the name is invalid, or the data set exists.
 
     Example:
       >>> prepare_folder('cats', '/nowhere')
@@ -44,7 +45,7 @@ def prepare_folder(name: str, source: str | Path, data_dir: str | Path = "", *, 
       lpjax.data.directory.DataError: no images in /nowhere/train; expected train/<class>/*.png and test/<class>/*.png
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in _TAKEN:
-        raise ValueError(
+        raise UserError(
             f"name: got {name!r}, expected lower-case letters, digits and underscores, and none of "
             f"{', '.join(sorted(_TAKEN))}"
         )
@@ -52,7 +53,7 @@ def prepare_folder(name: str, source: str | Path, data_dir: str | Path = "", *, 
     root = Path(source).expanduser()
     directory = prepared(home).get(name)
     if directory is not None:
-        raise ValueError(f"name: {directory} exists; give another name, or delete it first")
+        raise UserError(f"name: {directory} exists; give another name, or delete it first")
     files = {split: _files(root, split) for split in ("train", "test")}
     classes = sorted({path.parent.name for path in files["train"]})
     unknown = sorted({path.parent.name for path in files["test"]} - set(classes))

@@ -13,6 +13,7 @@ from lpjax.data.directory import DataError
 from lpjax.data.png import open_image
 from lpjax.data.sources import find_directory
 from lpjax.data.stored import open_builder, test_split
+from lpjax.errors import UserError
 
 _CHUNK = 500  # labels read at a time
 
@@ -47,15 +48,15 @@ def open_image_splits(name: str, data_dir: str = "") -> tuple[ImageSplit, ImageS
 
     Raises:
       DataError: If the data are missing and cannot be downloaded, or are not labeled images.
-      ValueError: If the name is unknown, or the data set is always in memory.
+      UserError: If the name is unknown, or the data set is always in memory.
 
     Example:
       >>> open_image_splits('digits')
       Traceback (most recent call last):
-      ValueError: dataset: 'digits' is always in memory and cannot be streamed; set stream.size to 0
+      lpjax.errors.UserError: dataset: 'digits' is always in memory and cannot be streamed; set stream.size to 0
     """
     if name == "digits":
-        raise ValueError("dataset: 'digits' is always in memory and cannot be streamed; set stream.size to 0")
+        raise UserError("dataset: 'digits' is always in memory and cannot be streamed; set stream.size to 0")
     directory = find_directory(name, data_dir)
     builder, keys, classes = open_builder(directory)
     channels = builder.info.features[keys[0]].shape[-1] or 3

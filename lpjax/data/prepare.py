@@ -7,6 +7,7 @@ from lpjax.choices import one_of
 from lpjax.command import OneLineParser
 from lpjax.data.archives import ARCHIVES, prepare_archive
 from lpjax.data.folders import prepare_folder
+from lpjax.errors import UserError
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -34,11 +35,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         one_of("data set", given.what, (*ARCHIVES, "folder"))
         if given.what == "folder":
             if not given.name or not given.source:
-                raise ValueError("folder requires --name=NAME and --source=DIR")
+                raise UserError("folder requires --name=NAME and --source=DIR")
             directory = prepare_folder(given.name, given.source, given.data_dir, any_size=given.any_size)
         else:
             directory = prepare_archive(given.what, given.data_dir, given.archive)
-    except ValueError as error:
+    except UserError as error:
         parser.error(str(error))
     sys.stdout.write(f"{directory}\n")
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from lpjax.data.directory import DataError
 from lpjax.data.sources import open_source
+from lpjax.errors import UserError
 from lpjax.types import Batch
 
 PUBLISHED = {
@@ -56,7 +57,7 @@ def load(name: str, *, data_dir: str = "", validation: int = 5000, train_images:
       for other data sets.
 
     Raises:
-      ValueError: If the name is unknown, the data are missing, or there are too few images.
+      UserError: If the name is unknown, the data are missing, or there are too few images.
 
     Example:
       >>> digits = load('digits', validation=200)
@@ -93,7 +94,7 @@ def divide(name: str, size: int, validation: int, train_images: int) -> tuple[ra
       Rows to train on, and rows held out.
 
     Raises:
-      ValueError: If `validation` or `train_images` is out of range.
+      UserError: If `validation` or `train_images` is out of range.
 
     Example:
       >>> divide('digits', 1000, 200, 100)
@@ -101,9 +102,9 @@ def divide(name: str, size: int, validation: int, train_images: int) -> tuple[ra
     """
     rest = size - validation
     if validation < 0 or rest < 1:
-        raise ValueError(f"validation: got {validation}, expected 0 to {size - 1}, as {name} has {size} images")
+        raise UserError(f"validation: got {validation}, expected 0 to {size - 1}, as {name} has {size} images")
     if not 0 <= train_images <= rest:
-        raise ValueError(
+        raise UserError(
             f"train_images: got {train_images}, expected 0 to {rest}, as {name} has {rest} besides those held out"
         )
     return range(train_images or rest), range(rest, size)

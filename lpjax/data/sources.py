@@ -27,7 +27,7 @@ def open_source(name: str, data_dir: str = "") -> Source:
 
     Raises:
       DataError: If the data are missing and cannot be downloaded, or are not labeled images.
-      ValueError: If the name is unknown.
+      UserError: If the name is unknown.
 
     Example:
       >>> source = open_source('digits')
@@ -51,7 +51,7 @@ def find_directory(name: str, data_dir: str = "") -> Path:
 
     Raises:
       DataError: If the data are missing and cannot be downloaded.
-      ValueError: If the name is unknown.
+      UserError: If the name is unknown.
 
     Example:
       >>> find_directory('imagenet2012', '/nowhere')  # doctest: +ELLIPSIS

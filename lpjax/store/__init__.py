@@ -1,5 +1,6 @@
 """Disk: the work directory, its tickets and its records. The only room that knows Orbax."""
 
+from lpjax.errors import StorageError
 from lpjax.store import paths
 from lpjax.store.checkpoints import (
     compact_mask,
@@ -34,6 +35,7 @@ __all__ = [
     "DamagedProgress",
     "DamagedTicket",
     "Result",
+    "StorageError",
     "append_jsonl",
     "append_metrics",
     "claim",

@@ -25,7 +25,7 @@ def save(directory: Path, **items: PyTree) -> None:
       **items: Trees of arrays or numbers; replicated arrays are fetched from their devices.
 
     Raises:
-      CannotWrite: If the disk is full or refuses; what was there before is whole then.
+      StorageError: If the disk is full or refuses; what was there before is whole then.
       ValueError: If a leaf is no array of numbers: a string, an empty array, a typed key (save its `key_data`).
 
     Example:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from lpjax.errors import UserError
 from lpjax.store import paths
 from lpjax.store.records import read_json, write_json
 
@@ -34,7 +35,7 @@ def claim(
       translate: Gives a config that an older version wrote the names of this version.
 
     Raises:
-      ValueError: If the directory holds another config, naming the fields that differ, or anything but a run.
+      UserError: If the directory holds another config, naming the fields that differ, or anything but a run.
 
     Example:
       >>> import tempfile
@@ -54,7 +55,7 @@ def claim(
     differing = _differences(theirs, ours, {*growing, *free})
     if differing:
         more = f" and {len(differing) - _SHOWN} more" if len(differing) > _SHOWN else ""
-        raise ValueError(
+        raise UserError(
             f"{workdir} holds another config: {'; '.join(differing[:_SHOWN])}{more}; "
             "choose another work directory or restore these fields"
         )
@@ -74,9 +75,9 @@ def _ensure_empty(workdir: Path) -> None:
         # Hidden files may be an interrupted claim's, or the file browser's.
         strangers = sorted(path.name for path in workdir.iterdir() if not path.name.startswith("."))
     except OSError as error:
-        raise ValueError(f"cannot use {workdir} as work directory: {error.strerror}; choose another") from error
+        raise UserError(f"cannot use {workdir} as work directory: {error.strerror}; choose another") from error
     if strangers:
-        raise ValueError(
+        raise UserError(
             f"{workdir} is not empty ({strangers[0]!r}, ...) and holds no config.json; choose another, or {_BACK}"
         )
 
@@ -85,7 +86,7 @@ def _read(workdir: Path) -> dict[str, Any]:
     try:
         return dict(read_json(paths.config(workdir)))
     except (ValueError, TypeError) as error:
-        raise ValueError(f"{paths.config(workdir)} is damaged; {_BACK}, or choose another work directory") from error
+        raise UserError(f"{paths.config(workdir)} is damaged; {_BACK}, or choose another work directory") from error
 
 
 def _differences(old: Any, new: Any, ignored: Collection[str]) -> list[str]:

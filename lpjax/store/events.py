@@ -16,6 +16,7 @@ from typing import Any
 
 import jax
 
+from lpjax.errors import UserError
 from lpjax.store.records import append_jsonl
 from lpjax.store.trouble import writing
 
@@ -27,10 +28,10 @@ def ensure_tensorboard() -> None:
     """Refuses event files where the package that writes them is missing.
 
     Raises:
-      ValueError: If tensorboardX is not installed.
+      UserError: If tensorboardX is not installed.
     """
     if importlib.util.find_spec("tensorboardX") is None:
-        raise ValueError(
+        raise UserError(
             "tensorboard is True, but tensorboardX, which writes event files, is not installed; "
             "run: pip install 'lpjax[tensorboard]', or leave tensorboard False"
         )
@@ -48,7 +49,7 @@ def append_metrics(path: Path, line: Mapping[str, Any], events: bool) -> None:
       events: Whether to write an event file too; its tags are the names of the metrics.
 
     Raises:
-      CannotWrite: If the disk is full or refuses; the lines before are whole then.
+      StorageError: If the disk is full or refuses; the lines before are whole then.
 
     Example:
       >>> import tempfile

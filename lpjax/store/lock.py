@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
+from lpjax.errors import UserError
 from lpjax.store import paths
 
 _UNKNOWN = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
@@ -29,7 +30,7 @@ def lock(workdir: Path) -> Iterator[None]:
       Nothing.
 
     Raises:
-      ValueError: If another run holds it, or if nothing can be written there.
+      UserError: If another run holds it, or if nothing can be written there.
 
     Example:
       >>> import tempfile
@@ -44,7 +45,7 @@ def lock(workdir: Path) -> Iterator[None]:
         workdir.mkdir(parents=True, exist_ok=True)
         held = _taken(paths.lock(workdir), workdir)
     except OSError as error:
-        raise ValueError(f"cannot use {workdir} as work directory: {error.strerror}; choose another") from error
+        raise UserError(f"cannot use {workdir} as work directory: {error.strerror}; choose another") from error
     with held:
         yield
 
@@ -57,7 +58,7 @@ def _taken(path: Path, workdir: Path) -> ExitStack:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise ValueError(
+                raise UserError(
                     f"{workdir} is in use by {_holder(file)}; wait for it or stop it, or choose another work directory"
                 ) from error
             except OSError as error:

@@ -34,10 +34,10 @@ def save_progress(directory: Path, **items: PyTree) -> Future[None]:
 
     Returns:
       Done once this process's part is written and, on the first, all of it sealed and in its place. Its `result()`
-      raises `CannotWrite` if the disk is full or refuses; what was there before is whole then.
+      raises `StorageError` if the disk is full or refuses; what was there before is whole then.
 
     Raises:
-      CannotWrite: If that shows at once.
+      StorageError: If that shows at once.
 
     Example:
       >>> import tempfile

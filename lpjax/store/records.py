@@ -16,6 +16,7 @@ from typing import IO, Any, NamedTuple
 import jax
 import numpy as np
 
+from lpjax.errors import UserError
 from lpjax.store.trouble import writing
 
 
@@ -53,7 +54,7 @@ def write_text(path: Path, text: str) -> None:
       text: As the file is to hold it.
 
     Raises:
-      CannotWrite: If the disk is full or refuses; the old text is whole then.
+      StorageError: If the disk is full or refuses; the old text is whole then.
     """
     if jax.process_index():
         return
@@ -78,7 +79,7 @@ def write_json(path: Path, record: Any) -> None:
       record: Nested dicts, sequences, strings and numbers; arrays become lists.
 
     Raises:
-      CannotWrite: If the disk is full or refuses; the old record is whole then.
+      StorageError: If the disk is full or refuses; the old record is whole then.
 
     Example:
       >>> import tempfile
@@ -100,12 +101,12 @@ def read_json(path: Path) -> Any:
       Nested dicts and lists.
 
     Raises:
-      ValueError: If the file is missing or no JSON.
+      UserError: If the file is missing or no JSON.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ValueError(
+        raise UserError(
             f"cannot read {path} ({error}); mend it, or delete it and run the same command again"
         ) from error
 
@@ -120,7 +121,7 @@ def append_jsonl(path: Path, record: Any) -> None:
       record: As for `write_json`.
 
     Raises:
-      CannotWrite: If the disk is full or refuses; the lines before are whole then.
+      StorageError: If the disk is full or refuses; the lines before are whole then.
     """
     if jax.process_index():
         return
@@ -140,7 +141,7 @@ def write_jsonl(path: Path, records: Iterable[Any]) -> None:
       records: As for `write_json`, one a line.
 
     Raises:
-      CannotWrite: If the disk is full or refuses; the old file is whole then.
+      StorageError: If the disk is full or refuses; the old file is whole then.
     """
     write_text(path, "".join(json.dumps(record, default=_plain) + "\n" for record in records))
 
@@ -155,7 +156,7 @@ def read_jsonl(path: Path) -> list[Any]:
       One record a line.
 
     Raises:
-      ValueError: If a whole line is no JSON.
+      UserError: If a whole line is no JSON.
 
     Example:
       >>> import tempfile
@@ -170,7 +171,7 @@ def read_jsonl(path: Path) -> list[Any]:
     try:
         return [json.loads(line) for line in lines]
     except ValueError as error:
-        raise ValueError(f"{path} holds a line that is no JSON ({error}); mend or delete it") from error
+        raise UserError(f"{path} holds a line that is no JSON ({error}); mend or delete it") from error
 
 
 def write_results(path: Path, rows: Iterable[Result | Mapping[str, Any]]) -> None:
@@ -182,7 +183,7 @@ def write_results(path: Path, rows: Iterable[Result | Mapping[str, Any]]) -> Non
 
     Raises:
       ValueError: If two rows measure the same thing.
-      CannotWrite: If the disk is full or refuses; the old table is whole then.
+      StorageError: If the disk is full or refuses; the old table is whole then.
 
     Example:
       >>> import tempfile
@@ -213,7 +214,7 @@ def read_results(path: Path) -> list[Result]:
       The rows; `pandas.DataFrame(rows)` has the columns by name.
 
     Raises:
-      ValueError: If the file is missing or another table.
+      UserError: If the file is missing or another table.
     """
     try:
         header, *rows = csv.reader(io.StringIO(path.read_text(encoding="utf-8")))
@@ -221,7 +222,7 @@ def read_results(path: Path) -> list[Result]:
             raise ValueError(f"its columns are {','.join(header)}, wanted {','.join(Result._fields)}")
         return [_typed(row) for row in rows]
     except (OSError, ValueError, TypeError) as error:
-        raise ValueError(f"cannot read results from {path}: {error}") from error
+        raise UserError(f"cannot read results from {path}: {error}") from error
 
 
 def _subject(row: Result) -> tuple[int, int, str, str, str]:

@@ -4,21 +4,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from lpjax.errors import StorageError
 
-class CannotWrite(ValueError):  # noqa: N818 (a sentence's beginning; "Error" would add nothing)
-    """The disk took no more: it is full, read-only or failing."""
+CannotWrite = StorageError
 
-    def __init__(self, path: Path, reason: str) -> None:
-        """Words the one line that is shown.
 
-        Args:
-          path: What could not be written.
-          reason: Why, in the system's words.
-        """
-        super().__init__(
-            f"cannot write {path}: {reason}; free some space (or choose another work directory) and run the same "
-            "command again: what was saved is whole"
-        )
+def cannot_write(path: Path, reason: str) -> StorageError:
+    """Words the one line that is shown of what could not be written, and why."""
+    return StorageError(
+        f"cannot write {path}: {reason}; free some space (or choose another work directory) and run the same "
+        "command again: what was saved is whole"
+    )
 
 
 @contextmanager
@@ -32,17 +28,19 @@ def writing(path: Path) -> Iterator[None]:
       Nothing.
 
     Raises:
-      CannotWrite: Where the system refused.
+      StorageError: Where the system refused.
 
     Example:
       >>> try:
       ...     with writing(Path('runs/results.csv')):
       ...         raise OSError(28, 'No space left on device')
-      ... except CannotWrite as refusal:
+      ... except StorageError as refusal:
       ...     print(str(refusal).partition(';')[0])
       cannot write runs/results.csv: No space left on device
     """
     try:
         yield
+    except StorageError:
+        raise
     except OSError as error:
-        raise CannotWrite(path, error.strerror or str(error)) from error
+        raise cannot_write(path, error.strerror or str(error)) from error

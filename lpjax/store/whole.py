@@ -20,7 +20,8 @@ from typing import Any
 
 import jax
 
-from lpjax.store.trouble import CannotWrite, writing
+from lpjax.errors import StorageError, UserError
+from lpjax.store.trouble import cannot_write, writing
 
 COMMIT = "commit_success.txt"
 _SEAL = "seal.json"
@@ -28,7 +29,7 @@ _PATIENCE, _PAUSE = 10.0, 0.2  # seconds
 _SYSTEM_ERROR = re.compile(r"os_error_code='(\d+)'")
 
 
-class DamagedTicket(ValueError):  # noqa: N818 (the word says what is wrong; "Error" would add nothing)
+class DamagedTicket(UserError):  # noqa: N818 (the word says what is wrong; "Error" would add nothing)
     """A ticket's directory is missing, incomplete or holds other bytes than were written."""
 
     what, lost = "ticket", "only this ticket is recomputed"
@@ -138,16 +139,17 @@ def written(directory: Path) -> Iterator[None]:
     """Cleans up after a failed write, and turns what the system and Orbax say of it into one line.
 
     Raises:
-      CannotWrite: Where the system refused.
+      StorageError: Where the system refused.
     """
     _hush()
     try:
         yield
     except Exception as error:  # Orbax's storage has errors of many kinds for what the system refused
         clean(directory)
-        if (reason := _refusal(error)) is None:
+        reason = _refusal(error)
+        if reason is None or isinstance(error, StorageError):
             raise
-        raise CannotWrite(directory, reason) from error
+        raise cannot_write(directory, reason) from error
 
 
 def _refusal(error: BaseException | None) -> str | None:

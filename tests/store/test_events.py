@@ -104,7 +104,7 @@ def test_other_processes_write_nothing(tmp_path, monkeypatch):
 def test_a_disk_that_refuses_is_one_clear_line(tmp_path):
     (tmp_path / "metrics.jsonl").touch()
     (tmp_path / "events.out.tfevents.0000000001.host").mkdir()
-    with pytest.raises(store.CannotWrite, match=r"events\.out\.tfevents: Is a directory"):
+    with pytest.raises(store.StorageError, match=r"events\.out\.tfevents: Is a directory"):
         append(tmp_path, 100, loss=0.5)
 
 

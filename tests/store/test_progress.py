@@ -78,9 +78,9 @@ def test_a_full_disk_is_one_line_and_the_old_progress_is_whole(tmp_path, monkeyp
     with monkeypatch.context() as patch:
         patch.setattr(whole, "_write_seal", refuse)
         saving = store.save_progress(tmp_path / "p", state=state_of(2.0))
-        with pytest.raises(store.CannotWrite, match=r"/p: No space left on device"):
+        with pytest.raises(store.StorageError, match=r"/p: No space left on device"):
             saving.result()
-        with pytest.raises(store.CannotWrite, match="No space left on device"):
+        with pytest.raises(store.StorageError, match="No space left on device"):
             store.save(tmp_path / "ticket", a=np.ones(3))
     assert [path.name for path in tmp_path.iterdir()] == ["p"]
     assert_equal(restored(tmp_path / "p"), state_of(1.0))
@@ -90,7 +90,7 @@ def test_a_full_disk_is_one_line_and_the_old_progress_is_whole(tmp_path, monkeyp
 
 
 def test_what_the_storage_of_orbax_says_of_a_full_disk_is_one_line_too(tmp_path):
-    with pytest.raises(store.CannotWrite, match=r"/p: No space left on device"), whole.written(tmp_path / "p"):
+    with pytest.raises(store.StorageError, match=r"/p: No space left on device"), whole.written(tmp_path / "p"):
         raise ValueError("RESOURCE_EXHAUSTED: ... Failed to write 5312512 bytes: ... [os_error_code='28']")
     with pytest.raises(KeyError), whole.written(tmp_path / "p"):
         raise KeyError("a mistake of ours stays what it is")
