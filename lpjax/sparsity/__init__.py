@@ -1,7 +1,11 @@
-"""Arithmetic on pytrees: masks, scores, selection, allocation, mixing. Knows no network, no data, no disk."""
+"""Arithmetic on pytrees: masks, scores, selection, allocation, mixing. Knows no network, no data, no disk.
 
-from lpjax.sparsity.allocate import apportion, erk, uniform
-from lpjax.sparsity.masks import (
+Read in this order: `names` (leaves by name), `prunable` (which leaves count), `masks` (counts), `scores`, `select` (the
+highest scores by exact count), `structured` (N:M), `allocate` (densities of layers), `mix` (averages), `summary`.
+"""
+
+from lpjax.sparsity.allocate import apportion, erk, uniform  # noqa: F401
+from lpjax.sparsity.masks import (  # noqa: F401
     apply_mask,
     assert_on_mask,
     density,
@@ -17,9 +21,16 @@ from lpjax.sparsity.masks import (
     warn_empty_leaves,
     with_scalars,
 )
-from lpjax.sparsity.mix import accumulator, lerp, mean
-from lpjax.sparsity.names import ensure_same_shapes, ensure_same_structure, leaf_name, named_leaves, rebuild
-from lpjax.sparsity.prunable import (
+from lpjax.sparsity.mix import accumulator, lerp, mean  # noqa: F401
+from lpjax.sparsity.names import (  # noqa: F401
+    ensure_same_shapes,
+    ensure_same_structure,
+    leaf_name,
+    leaf_names,
+    named_leaves,
+    rebuild,
+)
+from lpjax.sparsity.prunable import (  # noqa: F401
     Predicate,
     Prunable,
     Stacked,
@@ -34,54 +45,37 @@ from lpjax.sparsity.prunable import (
 )
 from lpjax.sparsity.scores import gradient, magnitude, random, saliency
 from lpjax.sparsity.select import select, select_per_leaf
-from lpjax.sparsity.structured import InputAxes, select_n_of_m, ungrouped
+from lpjax.sparsity.structured import InputAxes, select_n_of_m, ungrouped  # noqa: F401
 from lpjax.sparsity.summary import summary
 
+# What users call; the other names serve the packages above.
 __all__ = [
     "InputAxes",
     "Predicate",
     "Prunable",
     "Stacked",
-    "accumulator",
     "all_leaves",
     "apply_mask",
-    "apportion",
-    "as_tree",
     "assert_on_mask",
     "by_path",
     "convolution_kernels",
     "density",
     "density_per_leaf",
-    "ensure_fits",
-    "ensure_same_shapes",
-    "ensure_same_structure",
     "erk",
-    "expand_mask",
-    "fit_mask",
     "full_mask",
     "gradient",
-    "input_axes",
     "kept",
     "kept_per_leaf",
     "kernels",
-    "leaf_name",
     "lerp",
-    "like_parameter",
     "magnitude",
     "mean",
-    "named_leaves",
-    "prunable_leaves",
     "random",
-    "rebuild",
     "saliency",
     "select",
     "select_n_of_m",
     "select_per_leaf",
-    "stacked_axes",
     "summary",
     "total",
-    "ungrouped",
     "uniform",
-    "warn_empty_leaves",
-    "with_scalars",
 ]

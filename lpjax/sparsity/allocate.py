@@ -1,5 +1,6 @@
 """Allocation: how a budget of weights is shared among the leaves."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -78,28 +79,21 @@ def erk(
     return _counts(params, density, prunable, stacked, min_kept, lambda shapes: _erk_densities(shapes, density, power))
 
 
-def apportion(count: jax.Array | int, weights: jax.Array, room: jax.Array) -> jax.Array:
-    """Share a count in proportion to weights; what a leaf cannot hold goes to the others, in the same proportion.
+def apportion(count: jax.Array | int, weights: jax.Array, capacity: jax.Array) -> jax.Array:
+    """Share a count in proportion to weights `[L]`; what exceeds a leaf's capacity `[L]` goes to the others alike.
 
-    Leaves are served in the order in which they would fill up, each with its rounded share of what is left.
-
-    Args:
-      count: What to share, int32, traced or not; at most the sum of `room`.
-      weights: `[L]`, float32, not negative; if all are 0, `room` takes their place.
-      room: `[L]`, int32, what each leaf can hold.
-
-    Returns:
-      `[L]`, int32, with the sum `count`, nowhere above `room`.
+    Leaves are served in the order in which they would fill up, each with its rounded share of what is left. If all
+    weights are 0, the capacities take their place. The count is at most their sum.
 
     Example:
       >>> apportion(10, jnp.array([3.0, 1.0, 1.0]), jnp.array([2, 9, 9])).tolist()
       [2, 4, 4]
     """
-    weights = jnp.where(room > 0, weights, jnp.float32(0))
-    weights = jnp.where(jnp.any(weights > 0), weights, room.astype(jnp.float32))
-    order = jnp.argsort(-weights / jnp.maximum(room, 1).astype(jnp.float32), stable=True)
-    ahead = lax.cumsum(weights[order], reverse=True)
-    room_after = lax.cumsum(room[order], reverse=True) - room[order]
+    weights = jnp.where(capacity > 0, weights, jnp.float32(0))
+    weights = jnp.where(jnp.any(weights > 0), weights, capacity.astype(jnp.float32))
+    order = jnp.argsort(-weights / jnp.maximum(capacity, 1).astype(jnp.float32), stable=True)
+    weights_left = lax.cumsum(weights[order], reverse=True)
+    capacity_after = lax.cumsum(capacity[order], reverse=True) - capacity[order]
 
     def serve(left: jax.Array, leaf: tuple[jax.Array, ...]) -> tuple[jax.Array, jax.Array]:
         weight, weight_left, holds, others_hold = leaf
@@ -108,8 +102,8 @@ def apportion(count: jax.Array | int, weights: jax.Array, room: jax.Array) -> ja
         served = jnp.clip(wanted, jnp.maximum(left - others_hold, 0), jnp.minimum(holds, left))
         return left - served, served
 
-    leaves = (weights[order], ahead, room[order], room_after)
-    start = jnp.asarray(count, jnp.int32) + (room[0] - room[0])  # varies over mapped axes as room does
+    leaves = (weights[order], weights_left, capacity[order], capacity_after)
+    start = jnp.asarray(count, jnp.int32) + (capacity[0] - capacity[0])  # varies over mapped axes as capacity does
     _, served = lax.scan(serve, start, leaves)
     return jnp.zeros_like(served).at[order].set(served)
 
@@ -136,32 +130,31 @@ def _counts(
     min_kept: int,
     densities: Callable[[list[tuple[int, ...]]], np.ndarray],
 ) -> PyTree:
+    """Share the budget by what `densities` returns for the shapes of all layers; a stacked leaf has several."""
     if not 0 <= density <= 1:
         raise ValueError(f"density: got {density}, expected a fraction in [0, 1]")
+    stacks = []  # of every leaf, the shape of its axes that index layers; None where it is not prunable
+    layers: list[tuple[int, ...]] = []
     chosen = prunable_leaves(params, prunable)
-    axes = stacked_axes(params, stacked)
-    leaves = [np.shape(leaf) for leaf in jax.tree.leaves(params)]
-    shapes: list[tuple[int, ...]] = []  # of every layer: a stacked leaf has several
-    for shape, counted, stack in zip(leaves, chosen, axes, strict=True):
+    for leaf, counted, axes in zip(jax.tree.leaves(params), chosen, stacked_axes(params, stacked), strict=True):
+        shape = np.shape(leaf)
+        stacks.append(shape[:axes] if counted else None)
         if counted:
-            shapes += [shape[stack:]] * int(np.prod(shape[:stack]))
-    sizes = np.array([np.prod(shape) for shape in shapes])
+            layers += [shape[axes:]] * math.prod(shape[:axes])
+    sizes = np.array([math.prod(shape) for shape in layers])
     budget = round(density * int(sizes.sum()))
-    counts = _largest_remainder(densities(shapes) * sizes, sizes, budget)
+    counts = _largest_remainder(densities(layers) * sizes, sizes, budget)
     counts = _at_least(counts, np.minimum(sizes, min_kept), budget)
-    trees: list[Any] = []
+    values: list[Any] = []
     start = 0
-    for shape, counted, stack in zip(leaves, chosen, axes, strict=True):
-        layers = int(np.prod(shape[:stack])) if counted else 0
-        part = counts[start : start + layers]
-        start += layers
-        if not counted:
-            trees.append(0)
-        elif stack:
-            trees.append(part.reshape(shape[:stack]))
-        else:
-            trees.append(int(part[0]))
-    return as_tree(trees, params)
+    for stack in stacks:
+        if stack is None:
+            values.append(0)
+            continue
+        stop = start + math.prod(stack)
+        values.append(counts[start:stop].reshape(stack) if stack else int(counts[start]))
+        start = stop
+    return as_tree(values, params)
 
 
 def _largest_remainder(shares: np.ndarray, sizes: np.ndarray, budget: int) -> np.ndarray:

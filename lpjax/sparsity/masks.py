@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lpjax.sparsity.names import leaf_name, same_structure
+from lpjax.sparsity.names import dtype_of, leaf_names, leaves_by_name, same_structure
 from lpjax.sparsity.prunable import Prunable, Stacked, as_tree, kernels, prunable_leaves, stacked_axes
 
 PyTree = Any
@@ -55,23 +55,13 @@ def apply_mask(params: PyTree, mask: PyTree) -> PyTree:
       >>> apply_mask({'w': jnp.array([1.0, 2.0])}, {'w': jnp.array([True, False])})['w'].tolist()
       [1.0, 0.0]
     """
-    fitted = fit_mask(mask, params)
-    return jax.tree.map(lambda p, m: jnp.where(m, p, jnp.zeros((), p.dtype)), params, fitted)
+    return jax.tree.map(lambda p, m: jnp.where(m, p, jnp.zeros((), p.dtype)), params, fit_mask(mask, params))
 
 
 def expand_mask(mask: PyTree, params: PyTree) -> PyTree:
     """Copy a mask, with every leaf in the shape and sharding of its parameter.
 
-    Args:
-      mask: A bool tree; a leaf may be a scalar `True`.
-      params: Parameters.
-
-    Returns:
-      A mask in buffers of its own, so that donating it leaves the caller's mask alone.
-
-    Raises:
-      TypeError: If a leaf of the mask is not bool.
-      ValueError: If the mask does not fit the parameters.
+    The copy has buffers of its own, so that donating it leaves the caller's mask alone.
     """
 
     def leaf(p: Any, m: Any) -> jax.Array:
@@ -88,75 +78,40 @@ def fit_mask(mask: PyTree, params: PyTree) -> PyTree:
 
     The mask of `flax.nnx.Optimizer.opt_state`, say, holds optimizer variables where the parameters are `nnx.Param`. A
     scalar may also stand for a whole subtree that is never pruned.
-
-    Args:
-      mask: A bool tree; a leaf may be a scalar.
-      params: Parameters.
-
-    Returns:
-      The mask, in the structure of the parameters.
-
-    Raises:
-      TypeError: If a leaf of the mask is not bool.
-      ValueError: If names or shapes differ, naming the first leaf that does.
     """
     ensure_fits(mask, params)
     if same_structure(mask, params):
         return mask
-    leaves = {leaf_name(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(mask)}
-    names = [leaf_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
-    return as_tree([leaves[_covering(leaves, name)] for name in names], params)
+    leaves = leaves_by_name(mask)
+    return as_tree([leaves[_covering(leaves, name)] for name in leaf_names(params)], params)
 
 
 def with_scalars(mask: PyTree, prunable: Prunable = kernels) -> PyTree:
-    """Put a scalar `True` in place of every leaf that is not prunable, so that nothing masks it in compiled programs.
-
-    Args:
-      mask: A bool tree, all `True` in leaves that are not prunable.
-      prunable: Which leaves stay arrays.
-
-    Returns:
-      A mask that means the same.
-    """
-    pairs = zip(jax.tree.leaves(mask), prunable_leaves(mask, prunable), strict=True)
-    return as_tree([leaf if counted else np.True_ for leaf, counted in pairs], mask)
+    """Put a scalar `True` in place of leaves that are not prunable, so that nothing masks them in compiled programs."""
+    leaves = []
+    for leaf, counted in zip(jax.tree.leaves(mask), prunable_leaves(mask, prunable), strict=True):
+        leaves.append(leaf if counted else np.True_)
+    return as_tree(leaves, mask)
 
 
 def like_parameter(leaf: jax.Array, param: Any) -> jax.Array:
-    """Give an array the sharding of a parameter, where the parameter is a concrete array that is split over devices.
-
-    Args:
-      leaf: An array of the parameter's shape.
-      param: The parameter.
-
-    Returns:
-      The array.
-    """
-    concrete = isinstance(param, jax.Array) and not isinstance(param, jax.core.Tracer)
-    if concrete and not isinstance(leaf, jax.core.Tracer) and isinstance(param.sharding, jax.sharding.NamedSharding):
+    """Give an array the sharding of a parameter, where the parameter is a concrete array that is split over devices."""
+    if isinstance(leaf, jax.core.Tracer) or isinstance(param, jax.core.Tracer):
+        return leaf
+    if isinstance(param, jax.Array) and isinstance(param.sharding, jax.sharding.NamedSharding):
         return jax.device_put(leaf, param.sharding)
     return leaf
 
 
 def ensure_fits(mask: PyTree, params: PyTree) -> None:
-    """Refuse a mask that does not belong to these parameters.
-
-    Args:
-      mask: A bool tree; a leaf may be a scalar.
-      params: Parameters.
-
-    Raises:
-      TypeError: If a leaf of the mask is not bool.
-      ValueError: If structures or shapes differ, naming the first leaf that does.
-    """
+    """Refuse a mask that is not bool, or whose names and shapes are not those of the parameters."""
     if isinstance(mask, tuple) and getattr(mask, "_fields", ()) == ("params", "mask"):
         raise TypeError("mask: got a Ticket, expected a mask; pass ticket.mask")
-    given = {leaf_name(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(mask)}
-    wanted = {leaf_name(path): jnp.shape(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(params)}
-    for name, leaf in given.items():
-        _ensure_bool(name, leaf)
+    given = leaves_by_name(mask)
+    _ensure_bool(given)
     used = set()
-    for name, shape in wanted.items():
+    for name, param in leaves_by_name(params).items():
+        shape = jnp.shape(param)
         found = _covering(given, name)
         if found not in given:
             raise ValueError(f"mask: leaf {name!r} is missing, expected shape {shape}; make one with full_mask(params)")
@@ -173,8 +128,9 @@ def _covering(mask: dict[str, Any], name: str) -> str:
     path = name
     while path and path not in mask:
         path = path.rpartition("/")[0]
-    is_scalar = path in mask and not jnp.shape(mask[path])
-    return path if is_scalar else name
+    if path in mask and not jnp.shape(mask[path]):
+        return path
+    return name
 
 
 def kept_per_leaf(mask: PyTree, prunable: Prunable = kernels, stacked: Stacked = None) -> PyTree:
@@ -197,17 +153,16 @@ def kept_per_leaf(mask: PyTree, prunable: Prunable = kernels, stacked: Stacked =
       >>> jax.tree.map(int, counts)
       {'bias': 0, 'w': 2}
     """
-    for path, leaf in jax.tree_util.tree_leaves_with_path(mask):
-        _ensure_bool(leaf_name(path), leaf)
+    _ensure_bool(leaves_by_name(mask))
     counts = []
-    flags = zip(prunable_leaves(mask, prunable), stacked_axes(mask, stacked), jax.tree.leaves(mask), strict=True)
-    for counted, axes, leaf in flags:
-        if counted:
-            if math.prod(np.shape(leaf)) >= _INT32:
-                raise ValueError("mask: a prunable leaf has 2**31 weights or more, which int32 cannot count")
-            counts.append(jnp.sum(leaf, axis=tuple(range(axes, jnp.ndim(leaf))), dtype=jnp.int32))
-        else:
+    chosen = prunable_leaves(mask, prunable)
+    for leaf, counted, axes in zip(jax.tree.leaves(mask), chosen, stacked_axes(mask, stacked), strict=True):
+        if not counted:
             counts.append(jnp.zeros((), jnp.int32))
+            continue
+        if math.prod(np.shape(leaf)) >= _INT32:
+            raise ValueError("mask: a prunable leaf has 2**31 weights or more, which int32 cannot count")
+        counts.append(jnp.sum(leaf, axis=tuple(range(axes, jnp.ndim(leaf))), dtype=jnp.int32))
     return as_tree(counts, mask)
 
 
@@ -251,9 +206,11 @@ def total(mask: PyTree, prunable: Prunable = kernels) -> int:
       >>> total({'w': jnp.eye(2, dtype=bool), 'bias': jnp.ones(2, bool)})
       4
     """
-    chosen = prunable_leaves(mask, prunable)
-    leaves = zip(jax.tree.leaves(mask), chosen, strict=True)
-    return sum(math.prod(np.shape(leaf)) for leaf, counted in leaves if counted)
+    number = 0
+    for leaf, counted in zip(jax.tree.leaves(mask), prunable_leaves(mask, prunable), strict=True):
+        if counted:
+            number += math.prod(np.shape(leaf))
+    return number
 
 
 def density(mask: PyTree, prunable: Prunable = kernels) -> float:
@@ -299,11 +256,11 @@ def density_per_leaf(mask: PyTree, prunable: Prunable = kernels) -> dict[str, fl
       {'w': 0.5}
     """
     counts = jax.device_get(jax.tree.leaves(kept_per_leaf(mask, prunable)))
-    paths = jax.tree_util.tree_leaves_with_path(mask)
+    leaves = zip(leaf_names(mask), jax.tree.leaves(mask), prunable_leaves(mask, prunable), counts, strict=True)
     densities = {}
-    for (path, leaf), counted, count in zip(paths, prunable_leaves(mask, prunable), counts, strict=True):
+    for name, leaf, counted, count in leaves:
         if counted:
-            densities[leaf_name(path)] = int(count) / int(jnp.size(leaf))
+            densities[name] = int(count) / int(jnp.size(leaf))
     return densities
 
 
@@ -326,10 +283,12 @@ def assert_on_mask(params: PyTree, mask: PyTree) -> None:
       Traceback (most recent call last):
       ValueError: params: 1 weight off the mask is not zero (w: 1); nothing may move weights after a sparse transform
     """
-    fitted = _as_arrays(fit_mask(mask, params))
-    off = jax.tree.map(lambda p, m: jnp.sum(jnp.logical_and(~m, p != 0), dtype=jnp.int32), params, fitted)
-    counts = {leaf_name(path): int(n) for path, n in jax.tree_util.tree_leaves_with_path(jax.device_get(off))}
-    wrong = {name: count for name, count in counts.items() if count}
+
+    def off_mask(p: jax.Array, m: Any) -> jax.Array:
+        return jnp.sum(jnp.logical_and(~jnp.asarray(m), p != 0), dtype=jnp.int32)
+
+    counts = jax.device_get(jax.tree.map(off_mask, params, fit_mask(mask, params)))
+    wrong = {name: int(count) for name, count in leaves_by_name(counts).items() if count}
     if wrong:
         number = sum(wrong.values())
         words = "weight off the mask is" if number == 1 else "weights off the mask are"
@@ -340,23 +299,15 @@ def assert_on_mask(params: PyTree, mask: PyTree) -> None:
 
 
 def warn_empty_leaves(mask: PyTree, prunable: Prunable = kernels, stacked: Stacked = None) -> None:
-    """Warn of prunable leaves that have no weight left, in one message that names them; silent under `jit`.
-
-    Args:
-      mask: A bool tree.
-      prunable: Which leaves are looked at.
-      stacked: How many leading axes of a leaf index layers, which are looked at one by one.
-    """
-    leaves = jax.tree_util.tree_leaves_with_path(mask)
-    if any(isinstance(leaf, jax.core.Tracer) for _, leaf in leaves):
+    """Warn of prunable leaves (or layers) without a weight, in one message that names them; silent under `jit`."""
+    leaves = jax.tree.leaves(mask)
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
         return
     counts = jax.device_get(jax.tree.leaves(kept_per_leaf(mask, prunable, stacked)))
-    flags = prunable_leaves(mask, prunable)
-    empty = [
-        leaf_name(path)
-        for (path, _), counted, count in zip(leaves, flags, counts, strict=True)
-        if counted and not np.all(count)
-    ]
+    empty = []
+    for name, counted, count in zip(leaf_names(mask), prunable_leaves(mask, prunable), counts, strict=True):
+        if counted and not np.all(count):
+            empty.append(name)
     if empty:
         warnings.warn(
             f"pruning left no weight in {', '.join(empty)}; nothing passes through these layers. "
@@ -365,13 +316,10 @@ def warn_empty_leaves(mask: PyTree, prunable: Prunable = kernels, stacked: Stack
         )
 
 
-def _as_arrays(mask: PyTree) -> PyTree:
-    return jax.tree.map(jnp.asarray, mask)
-
-
-def _ensure_bool(name: str, leaf: Any) -> None:
-    dtype = leaf.dtype if hasattr(leaf, "dtype") else np.asarray(leaf).dtype
-    if dtype != np.dtype(bool):
-        raise TypeError(
-            f"mask: leaf {name!r} has dtype {dtype}, expected bool; pass a mask, for example get_mask(optimizer_state)"
-        )
+def _ensure_bool(leaves: dict[str, Any]) -> None:
+    for name, leaf in leaves.items():
+        if dtype_of(leaf) != np.dtype(bool):
+            raise TypeError(
+                f"mask: leaf {name!r} has dtype {dtype_of(leaf)}, expected bool; "
+                "pass a mask, for example get_mask(optimizer_state)"
+            )

@@ -84,13 +84,7 @@ def mean(trees: Sequence[PyTree]) -> PyTree:
 
 
 def accumulator(dtype: Any) -> Any:
-    """Choose the dtype in which leaves of a dtype are summed.
-
-    Args:
-      dtype: Of a leaf.
-
-    Returns:
-      The dtype itself if it is complex or float64, float32 for all others.
-    """
-    own = jnp.issubdtype(dtype, jnp.complexfloating) or dtype == jnp.float64
-    return dtype if own else jnp.float32
+    """Choose the dtype in which leaves are summed: their own if it is complex or float64, float32 for all others."""
+    if jnp.issubdtype(dtype, jnp.complexfloating) or dtype == jnp.float64:
+        return dtype
+    return jnp.float32

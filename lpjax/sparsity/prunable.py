@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from lpjax.sparsity.names import leaf_name
+from lpjax.sparsity.names import leaf_names
 
 PyTree = Any
 Predicate = Callable[[str, Any], bool]
@@ -31,7 +31,7 @@ _NEVER = {"norm", "layernorm", "batchnorm", "groupnorm", "rmsnorm", "instancenor
 _NEVER |= {"embed", "embeds", "embedding", "embeddings", "embedder", "emb", "wte", "wpe"}
 _NO_KERNEL = {"b", "bias", "biases", "scale", "scales", "gain", "gamma", "beta", "offset", "shift", "alpha"}
 _NO_KERNEL |= {"pos", "position", "positions", "positional", "cls", "token", "tokens", "register", "registers"}
-_NO_KERNEL |= {"mean", "var", "variance", "std", "running_mean", "running_var", "temperature", "logit_scale"}
+_NO_KERNEL |= {"mean", "var", "variance", "std", "temperature"}
 _ATTENTION = {"query", "key", "value", "out", "qkv"}
 
 
@@ -59,14 +59,15 @@ def kernels(path: str, leaf: Any) -> bool:
         return False
     if name in _ALWAYS:
         return True
-    words = _words(name)
-    if words & (_NO_KERNEL | _NEVER) or name in _NO_KERNEL:
+    if _words(name) & (_NO_KERNEL | _NEVER):
         return False
-    if any(_words(parent) & _NEVER for parent in parents):
-        return False
+    for parent in parents:
+        if _words(parent) & _NEVER:
+            return False
     if name in _KERNEL_NAMES:
         return True
-    return not (len(shape) > 2 and shape[0] == 1)  # positions [1, N, D] and class tokens [1, 1, D] of any name
+    position = len(shape) > 2 and shape[0] == 1  # positions [1, N, D] and class tokens [1, 1, D] of any name
+    return not position
 
 
 def convolution_kernels(path: str, leaf: Any) -> bool:
@@ -83,15 +84,15 @@ def convolution_kernels(path: str, leaf: Any) -> bool:
       >>> convolution_kernels('conv/kernel', np.zeros((3, 3, 4, 8))), convolution_kernels('head/kernel', np.eye(4))
       (True, False)
     """
-    attention = bool(set(path.lower().split("/")[:-1]) & _ATTENTION)
-    return kernels(path, leaf) and len(np.shape(leaf)) >= 3 and not attention
+    parents = set(path.lower().split("/")[:-1])
+    return kernels(path, leaf) and len(np.shape(leaf)) >= 3 and not parents & _ATTENTION
 
 
 def all_leaves(path: str, leaf: Any) -> bool:
     """Accept every leaf that has an axis.
 
     Args:
-      path: The leaf's path; it does not matter.
+      path: Ignored.
       leaf: An array or its shape.
 
     Returns:
@@ -130,104 +131,63 @@ def by_path(pattern: str) -> Predicate:
     def matches(path: str, leaf: Any) -> bool:
         if not np.ndim(leaf) or path.split("/")[0] in _COLLECTIONS:
             return False
-        return any(compiled.search(name) for name in {path, path.removeprefix("params/")})
+        return bool(compiled.search(path) or compiled.search(path.removeprefix("params/")))
 
     return matches
 
 
 def prunable_leaves(tree: PyTree, prunable: Prunable) -> list[bool]:
-    """Decide for every leaf whether it may be pruned.
-
-    Args:
-      tree: Parameters, their shapes, or a mask.
-      prunable: A predicate, or a tree of bools.
-
-    Returns:
-      One bool per leaf, in tree order.
-
-    Raises:
-      ValueError: If the tree has leaves and none of them is prunable, or a tree of bools has another structure.
-    """
-    paths = [leaf_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(tree)]
+    """Decide for every leaf whether it may be pruned; raise `ValueError` if no leaf may be."""
     leaves = jax.tree.leaves(tree)
-    if _is_function(prunable):
-        shapes = [leaf if hasattr(leaf, "ndim") else np.asarray(leaf) for leaf in leaves]
-        chosen = [bool(prunable(path, leaf)) for path, leaf in zip(paths, shapes, strict=True)]
-    else:
-        _ensure_same_paths(prunable, paths, "prunable")
-        chosen = [bool(flag) for flag in jax.tree.leaves(prunable)]
+    chosen = [bool(value) for value in _value_of_leaves(tree, prunable, "prunable")]
     if leaves and not any(chosen):
-        some = ", ".join(f"{path} {np.shape(leaf)}" for path, leaf in list(zip(paths, leaves, strict=True))[:4])
+        first = [f"{name} {np.shape(leaf)}" for name, leaf in zip(leaf_names(tree)[:4], leaves[:4], strict=True)]
         raise ValueError(
-            f"prunable: none of the {len(leaves)} leaves is accepted; choose another predicate. The first are {some}"
+            f"prunable: none of the {len(leaves)} leaves is accepted; choose another predicate. "
+            f"The first are {', '.join(first)}"
         )
     return chosen
 
 
 def stacked_axes(tree: PyTree, stacked: Stacked) -> list[int]:
-    """Count for every leaf the leading axes that index layers.
-
-    Args:
-      tree: Parameters, their shapes, or a mask.
-      stacked: A predicate, a tree of integers, or None.
-
-    Returns:
-      One integer per leaf, in tree order.
-
-    Raises:
-      ValueError: If a leaf has no more axes than it is said to stack, or a tree of integers has another structure.
-    """
-    paths = jax.tree_util.tree_leaves_with_path(tree)
+    """Count for every leaf the leading axes that index layers."""
+    leaves = jax.tree.leaves(tree)
     if stacked is None:
-        return [0] * len(paths)
-    if _is_function(stacked):
-        axes = [int(stacked(leaf_name(path), leaf)) for path, leaf in paths]
-    else:
-        _ensure_same_paths(stacked, [leaf_name(path) for path, _ in paths], "stacked")
-        axes = [int(number) for number in jax.tree.leaves(stacked)]
-    for (path, leaf), number in zip(paths, axes, strict=True):
-        if number and number > np.ndim(leaf):
-            raise ValueError(f"stacked: got {number} axes for leaf {leaf_name(path)!r} of shape {np.shape(leaf)}")
+        return [0] * len(leaves)
+    axes = [int(value) for value in _value_of_leaves(tree, stacked, "stacked")]
+    for name, leaf, number in zip(leaf_names(tree), leaves, axes, strict=True):
+        if number > np.ndim(leaf):
+            raise ValueError(f"stacked: got {number} axes for leaf {name!r} of shape {np.shape(leaf)}")
     return axes
 
 
-def _ensure_same_paths(tree: PyTree, paths: list[str], what: str) -> None:
-    given = [leaf_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(tree)]
-    if given != paths:
-        extra = sorted(set(given) ^ set(paths))
+def _value_of_leaves(tree: PyTree, given: Any, what: str) -> list[Any]:
+    """List for every leaf what a predicate returns, or what a tree of the same leaves holds."""
+    names = leaf_names(tree)
+    # An Equinox module is a tree, and may be callable too.
+    if callable(given) and jax.tree_util.treedef_is_leaf(jax.tree.structure(given)):
+        values = []
+        for name, leaf in zip(names, jax.tree.leaves(tree), strict=True):
+            values.append(given(name, leaf if hasattr(leaf, "ndim") else np.asarray(leaf)))
+        return values
+    given_names = leaf_names(given)
+    if given_names != names:
+        extra = sorted(set(given_names) ^ set(names))
         raise ValueError(f"{what}: the tree's leaves differ from the parameters' in {', '.join(extra[:4]) or 'order'}")
-
-
-def _is_function(given: Any) -> bool:
-    """Tell a predicate from a tree, which may be callable too: an Equinox module, say."""
-    return callable(given) and jax.tree_util.treedef_is_leaf(jax.tree.structure(given))
+    return jax.tree.leaves(given)
 
 
 def as_tree(values: list[Any], like: PyTree) -> PyTree:
-    """Put one value per leaf into the structure of a tree.
-
-    Args:
-      values: One per leaf, in tree order.
-      like: The tree whose structure is used.
-
-    Returns:
-      A tree.
-    """
+    """Put one value per leaf, in tree order, into the structure of a tree."""
     return jax.tree.unflatten(jax.tree.structure(like), values)
 
 
 def input_axes(path: str, leaf: Any) -> tuple[int, ...] | None:
     """Find the axes of a kernel over which its matrix product sums, for the layers of Flax and Equinox.
 
-    Args:
-      path: The leaf's path.
-      leaf: An array or its shape.
-
-    Returns:
-      Negative axes, in row-major order: `(-2,)` for dense and convolution kernels `[..., in, out]`; `(-3,)` for the
-      query, key and value kernels of attention `[in, heads, size]`; `(-3, -2)` for its output kernel
-      `[heads, size, out]`; the axis of inputs of a leaf called `weight`, `[out, in, ...]` as in Equinox and PyTorch.
-      None if the leaf has fewer than two axes.
+    Axes are counted from the last: `(-2,)` for kernels `[..., in, out]`; `(-3,)` for an attention's query, key and
+    value kernels `[in, heads, size]`; `(-3, -2)` for its output kernel `[heads, size, out]`; the second axis of a leaf
+    called `weight`, `[out, in, ...]` as in Equinox and PyTorch. None if the leaf has fewer than two axes.
 
     Example:
       >>> input_axes('attention/query/kernel', np.zeros((64, 4, 16))), input_axes('head/kernel', np.zeros((64, 10)))
@@ -239,11 +199,11 @@ def input_axes(path: str, leaf: Any) -> tuple[int, ...] | None:
     *parents, name = path.lower().split("/")
     if name in ("weight", "weight_ih", "weight_hh"):
         return (1 - ndim,)
-    parent = parents[-1] if parents else ""
-    if ndim >= 3 and parent in ("query", "key", "value", "qkv"):
-        return (-3,)
-    if ndim >= 3 and parent == "out":
-        return (-3, -2)
+    if ndim >= 3 and parents:
+        if parents[-1] in ("query", "key", "value", "qkv"):
+            return (-3,)
+        if parents[-1] == "out":
+            return (-3, -2)
     return (-2,)
 
 

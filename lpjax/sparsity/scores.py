@@ -10,7 +10,7 @@ PyTree = Any
 
 
 def magnitude(params: PyTree) -> PyTree:
-    """Scores a weight by its size, `|w|`.
+    """Score a weight by its size, `|w|`.
 
     Args:
       params: Parameters.
@@ -29,7 +29,7 @@ def magnitude(params: PyTree) -> PyTree:
 
 
 def random(key: jax.Array, params: PyTree) -> PyTree:
-    """Scores a weight by a draw from U[0, 1).
+    """Score a weight by a draw from U[0, 1).
 
     Args:
       key: A PRNG key, consumed.
@@ -45,11 +45,12 @@ def random(key: jax.Array, params: PyTree) -> PyTree:
     leaves, treedef = jax.tree.flatten(params)
     ends = np.cumsum([leaf.size for leaf in leaves])
     draws = jnp.split(jax.random.uniform(key, (int(ends[-1]),), jnp.float32), ends[:-1])  # one program for all leaves
-    return jax.tree.unflatten(treedef, [d.reshape(leaf.shape) for d, leaf in zip(draws, leaves, strict=True)])
+    scores = [draw.reshape(leaf.shape) for draw, leaf in zip(draws, leaves, strict=True)]
+    return jax.tree.unflatten(treedef, scores)
 
 
 def gradient(grads: PyTree) -> PyTree:
-    """Scores a weight by the size of its gradient, `|g|`.
+    """Score a weight by the size of its gradient, `|g|`.
 
     Args:
       grads: Gradients with respect to already masked parameters, so that they are dense: weights outside
@@ -69,7 +70,7 @@ def gradient(grads: PyTree) -> PyTree:
 
 
 def saliency(params: PyTree, grads: PyTree) -> PyTree:
-    """Scores a weight by what its removal changes to first order, `|g * w|`.
+    """Score a weight by what its removal changes to first order, `|g * w|`.
 
     Args:
       params: Parameters.

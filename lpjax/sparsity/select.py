@@ -18,7 +18,7 @@ import numpy as np
 from jax import lax
 
 from lpjax.sparsity.masks import kept_per_leaf
-from lpjax.sparsity.names import leaf_name
+from lpjax.sparsity.names import leaf_names
 from lpjax.sparsity.prunable import Prunable, Stacked, as_tree, kernels, prunable_leaves
 
 PyTree = Any
@@ -65,14 +65,13 @@ def select(
     if isinstance(count, int | float) and (count < 0 or count != int(count)):
         raise ValueError(f"count: got {count}, expected a number of weights, an integer of 0 or more")
     chosen = prunable_leaves(mask, prunable)
-    leaves = _candidates(scores, mask, chosen)
+    leaves = _ranked_leaves(scores, mask, chosen)
     if sum(leaf.rank.size for leaf in leaves) >= 2**31:
         raise ValueError("mask: 2**31 prunable weights or more; prune layer by layer (scope='layerwise')")
     if min_kept:
-        kept = jax.tree.leaves(kept_per_leaf(mask, prunable, stacked))
-        floors = [jnp.minimum(n, min_kept) for n, counted in zip(kept, chosen, strict=True) if counted]
-        protected = _keep_best_each(leaves, floors)
-        leaves = [leaf.protecting(some) for leaf, some in zip(leaves, protected, strict=True)]
+        kept = _only(jax.tree.leaves(kept_per_leaf(mask, prunable, stacked)), chosen)
+        floors = [jnp.minimum(number, min_kept) for number in kept]
+        leaves = _protect(leaves, _keep_best_each(leaves, floors))
     return _with_leaves(mask, chosen, _keep_best(leaves, count))
 
 
@@ -100,8 +99,8 @@ def select_per_leaf(scores: PyTree, mask: PyTree, counts: PyTree, prunable: Prun
       ([[False, True]], [[True, True]])
     """
     chosen = prunable_leaves(mask, prunable)
-    wanted = [n for n, counted in zip(jax.tree.leaves(counts), chosen, strict=True) if counted]
-    return _with_leaves(mask, chosen, _keep_best_each(_candidates(scores, mask, chosen), wanted))
+    leaves = _ranked_leaves(scores, mask, chosen)
+    return _with_leaves(mask, chosen, _keep_best_each(leaves, _only(jax.tree.leaves(counts), chosen)))
 
 
 class _Leaf(NamedTuple):
@@ -110,114 +109,119 @@ class _Leaf(NamedTuple):
     rank: jax.Array
     kept: jax.Array
 
-    def protecting(self, some: jax.Array) -> "_Leaf":
-        return self._replace(rank=jnp.where(some, ~jnp.zeros((), self.rank.dtype), self.rank))
+
+def _only(leaves: list[Any], chosen: list[bool]) -> list[Any]:
+    return [leaf for leaf, counted in zip(leaves, chosen, strict=True) if counted]
 
 
-def _candidates(scores: PyTree, mask: PyTree, chosen: list[bool]) -> list[_Leaf]:
-    if len(jax.tree.leaves(scores)) != len(chosen):
-        raise ValueError(f"scores: got {len(jax.tree.leaves(scores))} leaves, expected the mask's {len(chosen)}")
-    for (path, kept), score, counted in zip(
-        jax.tree_util.tree_leaves_with_path(mask), jax.tree.leaves(scores), chosen, strict=True
-    ):
-        if counted and jnp.shape(score) != jnp.shape(kept):
-            name = leaf_name(path)
-            raise ValueError(f"scores: leaf {name!r} has shape {jnp.shape(score)}, expected {jnp.shape(kept)}")
-    pairs = zip(jax.tree.leaves(scores), jax.tree.leaves(mask), chosen, strict=True)
-    used = [(jnp.asarray(score), jnp.asarray(kept)) for score, kept, counted in pairs if counted]
-    dtype = jnp.float64 if any(score.dtype == jnp.float64 for score, _ in used) else jnp.float32
-    return [_Leaf(_ranked(score.astype(dtype), kept), kept) for score, kept in used]
+def _ranked_leaves(scores: PyTree, mask: PyTree, chosen: list[bool]) -> list[_Leaf]:
+    score_leaves = jax.tree.leaves(scores)
+    if len(score_leaves) != len(chosen):
+        raise ValueError(f"scores: got {len(score_leaves)} leaves, expected the mask's {len(chosen)}")
+    names = _only(leaf_names(mask), chosen)
+    used = [jnp.asarray(score) for score in _only(score_leaves, chosen)]
+    kept_leaves = [jnp.asarray(kept) for kept in _only(jax.tree.leaves(mask), chosen)]
+    dtype = jnp.float64 if jnp.float64 in [score.dtype for score in used] else jnp.float32
+    leaves = []
+    for name, score, kept in zip(names, used, kept_leaves, strict=True):
+        if score.shape != kept.shape:
+            raise ValueError(f"scores: leaf {name!r} has shape {score.shape}, expected {kept.shape}")
+        leaves.append(_Leaf(ranks(score.astype(dtype), kept), kept))
+    return leaves
 
 
-def _ranked(score: jax.Array, kept: jax.Array) -> jax.Array:
-    bits = ordered_bits(score)
-    return jnp.where(kept, bits, jnp.zeros((), bits.dtype))
+def _protect(leaves: list[_Leaf], protected: list[jax.Array]) -> list[_Leaf]:
+    """Give some weights the highest rank."""
+    ranked = []
+    for leaf, some in zip(leaves, protected, strict=True):
+        highest = ~jnp.zeros((), leaf.rank.dtype)
+        ranked.append(leaf._replace(rank=jnp.where(some, highest, leaf.rank)))
+    return ranked
 
 
 def _with_leaves(mask: PyTree, chosen: list[bool], selected: list[jax.Array]) -> PyTree:
     rest = iter(selected)
-    leaves = [next(rest) if counted else leaf for leaf, counted in zip(jax.tree.leaves(mask), chosen, strict=True)]
+    leaves = []
+    for leaf, counted in zip(jax.tree.leaves(mask), chosen, strict=True):
+        leaves.append(next(rest) if counted else leaf)
     return as_tree(leaves, mask)
 
 
 def _keep_best(leaves: list[_Leaf], count: jax.Array | int) -> list[jax.Array]:
     """Keep `count` weights of all leaves together."""
-    wanted = [jnp.asarray(count, jnp.int32)]
-    if not _stay_apart(leaves):
-        return _keep_packed(leaves, [0] * len(leaves), [1] * len(leaves), wanted[0][None])
-    offsets = np.cumsum([0, *(leaf.rank.size for leaf in leaves)])
-    index = [_flat_index(leaf.rank, 0) + int(offset) for leaf, offset in zip(leaves, offsets, strict=False)]
+    wanted = jnp.asarray(count, jnp.int32)
+    if not _too_large_to_pack(leaves):
+        return _keep_packed(leaves, [0] * len(leaves), [1] * len(leaves), wanted[None])
+    index = []
+    offset = 0
+    for leaf in leaves:
+        index.append(_flat_index(leaf.rank, 0) + offset)
+        offset += leaf.rank.size
 
-    def number(chosen: list[jax.Array]) -> list[jax.Array]:
-        counted = jnp.sum(chosen[0], dtype=jnp.int32)
+    def count_groups(chosen: list[jax.Array]) -> list[jax.Array]:
+        number = jnp.sum(chosen[0], dtype=jnp.int32)
         for some in chosen[1:]:
-            counted = counted + jnp.sum(some, dtype=jnp.int32)
-        return [counted]
+            number = number + jnp.sum(some, dtype=jnp.int32)
+        return [number]
 
-    def spread(cut: list[jax.Array]) -> list[jax.Array]:
-        return cut * len(leaves)
+    def to_leaves(groups: list[jax.Array]) -> list[jax.Array]:
+        return groups * len(leaves)
 
-    return _bisect(leaves, index, wanted, number, spread)
+    return _bisect(leaves, index, [wanted], count_groups, to_leaves)
 
 
 def _keep_best_each(leaves: list[_Leaf], counts: list[Any]) -> list[jax.Array]:
     """Keep `counts[i]` weights of leaf `i`, or of each of its layers."""
     wanted = [jnp.asarray(count, jnp.int32) for count in counts]
-    if not _stay_apart(leaves):
+    if not _too_large_to_pack(leaves):
         layers = [count.size for count in wanted]
-        groups = [int(start) for start in np.cumsum([0, *layers[:-1]])]
-        return _keep_packed(leaves, groups, layers, jnp.concatenate([count.ravel() for count in wanted]))
-    axes = [tuple(range(count.ndim, leaf.rank.ndim)) for count, leaf in zip(wanted, leaves, strict=True)]
-    index = [_flat_index(leaf.rank, count.ndim) for count, leaf in zip(wanted, leaves, strict=True)]
+        first_group = [int(start) for start in np.cumsum([0, *layers[:-1]])]
+        return _keep_packed(leaves, first_group, layers, jnp.concatenate([count.ravel() for count in wanted]))
+    axes = []
+    index = []
+    for leaf, count in zip(leaves, wanted, strict=True):
+        axes.append(tuple(range(count.ndim, leaf.rank.ndim)))
+        index.append(_flat_index(leaf.rank, count.ndim))
 
-    def number(chosen: list[jax.Array]) -> list[jax.Array]:
-        return [jnp.sum(some, axis=over, dtype=jnp.int32) for some, over in zip(chosen, axes, strict=True)]
+    def count_groups(chosen: list[jax.Array]) -> list[jax.Array]:
+        return [jnp.sum(some, axis=axis, dtype=jnp.int32) for some, axis in zip(chosen, axes, strict=True)]
 
-    def spread(cut: list[jax.Array]) -> list[jax.Array]:
-        return [jnp.expand_dims(one, over) for one, over in zip(cut, axes, strict=True)]
+    def to_leaves(groups: list[jax.Array]) -> list[jax.Array]:
+        return [jnp.expand_dims(group, axis) for group, axis in zip(groups, axes, strict=True)]
 
-    return _bisect(leaves, index, wanted, number, spread)
+    return _bisect(leaves, index, wanted, count_groups, to_leaves)
 
 
-def _stay_apart(leaves: list[_Leaf]) -> bool:
-    large = sum(leaf.rank.size for leaf in leaves) > _LARGE
-    return large or any(explicitly_split(part) for leaf in leaves for part in leaf)
+def _too_large_to_pack(leaves: list[_Leaf]) -> bool:
+    if sum(leaf.rank.size for leaf in leaves) > _LARGE:
+        return True
+    return any(explicitly_split(leaf.rank) or explicitly_split(leaf.kept) for leaf in leaves)
 
 
 def explicitly_split(leaf: jax.Array) -> bool:
-    """Tell whether an array is split over the explicit axes of a mesh.
-
-    Args:
-      leaf: An array.
-
-    Returns:
-      Whether its type says so.
-    """
-    sharding = jax.typeof(leaf).sharding
-    return any(axes is not None for axes in sharding.spec)
+    """Tell whether an array is split over the explicit axes of a mesh."""
+    return any(axes is not None for axes in jax.typeof(leaf).sharding.spec)
 
 
 def _keep_packed(leaves: list[_Leaf], first_group: list[int], layers: list[int], wanted: jax.Array) -> list[jax.Array]:
     """Keep `wanted[g]` weights of every group, all leaves in one matrix; leaf `i` has groups for so many layers."""
-    ranks = _pack([leaf.rank for leaf in leaves], layers)
-    kept = _pack([leaf.kept for leaf in leaves], layers)
-    packed = _Leaf(ranks, kept)
-    groups: list[int] = []  # of every row
+    packed = _Leaf(_pack([leaf.rank for leaf in leaves], layers), _pack([leaf.kept for leaf in leaves], layers))
+    rows: list[int] = []  # the group of every row
     for leaf, first, number_of_layers in zip(leaves, first_group, layers, strict=True):
         for layer in range(number_of_layers):
-            groups += [first + layer] * _height(leaf.rank.size // number_of_layers)
-    group = np.asarray(groups)
+            rows += [first + layer] * _height(leaf.rank.size // number_of_layers)
+    group = np.asarray(rows)
     index = jnp.arange(packed.rank.size, dtype=jnp.int32).reshape(packed.rank.shape)
 
-    def number(chosen: list[jax.Array]) -> list[jax.Array]:
+    def count_groups(chosen: list[jax.Array]) -> list[jax.Array]:
         in_row = jnp.sum(chosen[0], axis=1, dtype=jnp.int32)
         belongs = np.arange(wanted.size)[:, None] == group
         return [jnp.sum(jnp.where(belongs, in_row, 0), axis=1, dtype=jnp.int32)]
 
-    def spread(cut: list[jax.Array]) -> list[jax.Array]:
-        return [cut[0][group][:, None]]
+    def to_leaves(groups: list[jax.Array]) -> list[jax.Array]:
+        return [groups[0][group][:, None]]
 
-    selected = _bisect([packed], [index], [wanted], number, spread)[0]
+    selected = _bisect([packed], [index], [wanted], count_groups, to_leaves)[0]
     return _unpack(selected, [leaf.kept for leaf in leaves], layers)
 
 
@@ -249,43 +253,40 @@ def _bisect(
     leaves: list[_Leaf],
     index: list[jax.Array],
     wanted: list[jax.Array],
-    number: Callable[[list[jax.Array]], list[jax.Array]],
-    spread: Callable[[list[jax.Array]], list[jax.Array]],
+    count_groups: Callable[[list[jax.Array]], list[jax.Array]],
+    to_leaves: Callable[[list[jax.Array]], list[jax.Array]],
 ) -> list[jax.Array]:
     """Keep `wanted` weights: those above a cut, and of those at the cut the ones of highest index.
 
-    `number` counts per group (one group, or one per leaf or layer); `spread` broadcasts groups back to leaves.
+    `count_groups` counts per group (one group, or one per leaf or layer); `to_leaves` broadcasts groups to leaves.
     """
+    rank_dtype = leaves[0].rank.dtype
     size = sum(leaf.rank.size for leaf in leaves)
 
     def at_least(cut: list[jax.Array]) -> list[jax.Array]:
-        pairs = zip(leaves, spread(cut), strict=True)
-        return number([leaf.rank >= limit for leaf, limit in pairs])
-
-    lowest = [jnp.zeros_like(n, dtype=leaves[0].rank.dtype) for n in wanted]
-    everything = at_least(lowest)
-    zeros = [count - count for count in everything]  # varying over mapped axes and split over devices as the leaves are
-    unsigned = [zero.astype(leaves[0].rank.dtype) for zero in zeros]
+        limits = to_leaves(cut)
+        return count_groups([leaf.rank >= limit for leaf, limit in zip(leaves, limits, strict=True)])
 
     def enough(cut: list[jax.Array]) -> list[jax.Array]:
-        return [count >= n for count, n in zip(at_least(cut), wanted, strict=True)]
+        return jax.tree.map(jnp.greater_equal, at_least(cut), wanted)
 
-    cut = _largest(unsigned, jnp.iinfo(unsigned[0].dtype).bits, enough)
-    limits = spread(cut)
+    everything = at_least([jnp.zeros_like(number, dtype=rank_dtype) for number in wanted])
+    zeros = jax.tree.map(jnp.subtract, everything, everything)  # vary over mapped axes and are split as the leaves are
+    cut = _largest([zero.astype(rank_dtype) for zero in zeros], jnp.iinfo(rank_dtype).bits, enough)
+    limits = to_leaves(cut)
     ties = [leaf.rank == limit for leaf, limit in zip(leaves, limits, strict=True)]
-    surplus = [count - n for count, n in zip(at_least(cut), wanted, strict=True)]
-
-    def before(first: list[jax.Array]) -> list[jax.Array]:
-        entries = zip(ties, index, spread(first), strict=True)
-        return number([jnp.logical_and(tie, place < limit) for tie, place, limit in entries])
+    surplus = jax.tree.map(jnp.subtract, at_least(cut), wanted)
 
     def droppable(first: list[jax.Array]) -> list[jax.Array]:
-        return [count <= more for count, more in zip(before(first), surplus, strict=True)]
+        before = []
+        for tie, place, limit in zip(ties, index, to_leaves(first), strict=True):
+            before.append(jnp.logical_and(tie, place < limit))
+        return jax.tree.map(jnp.less_equal, count_groups(before), surplus)
 
     has_ties = jnp.any(jnp.stack([jnp.any(more > 0) for more in surplus]))
     first = lax.cond(has_ties, lambda: _largest(zeros, size.bit_length(), droppable), lambda: zeros)
     selected = []
-    for leaf, limit, tie, place, start in zip(leaves, limits, ties, index, spread(first), strict=True):
+    for leaf, limit, tie, place, start in zip(leaves, limits, ties, index, to_leaves(first), strict=True):
         selected.append(leaf.kept & ((leaf.rank > limit) | (tie & (place >= start))))
     return selected
 
@@ -296,7 +297,7 @@ def _largest(zeros: list[jax.Array], bits: int, holds: Callable[[list[jax.Array]
     def set_bit(i: jax.Array, prefix: list[jax.Array]) -> list[jax.Array]:
         one = jnp.ones((), prefix[0].dtype) << (bits - 1 - i).astype(prefix[0].dtype)
         trial = [number | one for number in prefix]
-        return [jnp.where(good, new, old) for good, new, old in zip(holds(trial), trial, prefix, strict=True)]
+        return jax.tree.map(jnp.where, holds(trial), trial, prefix)
 
     return lax.fori_loop(0, bits, set_bit, zeros)
 
@@ -311,17 +312,12 @@ def _flat_index(leaf: jax.Array, stacked: int) -> jax.Array:
     return index
 
 
-def ordered_bits(score: jax.Array) -> jax.Array:
-    """Map floats to unsigned integers of the same order, all above 0.
-
-    Args:
-      score: float32 or float64, free of NaN.
-
-    Returns:
-      uint32 or uint64 of the same shape; -0.0 and 0.0 map to the same integer.
-    """
+def ranks(score: jax.Array, kept: jax.Array) -> jax.Array:
+    """Map float32 or float64 scores to unsigned integers of the same order, above 0 where a weight is kept, else 0."""
     unsigned = jnp.uint64 if score.dtype == jnp.float64 else jnp.uint32
+    zero = jnp.zeros((), unsigned)
     bits = lax.bitcast_convert_type(score, unsigned)
     sign = jnp.asarray(1 << (jnp.iinfo(unsigned).bits - 1), unsigned)
-    bits = jnp.where(bits == sign, jnp.zeros((), unsigned), bits)  # -0.0 ties with 0.0; as floats subnormals would too
-    return jnp.where(bits >= sign, ~bits, bits | sign)
+    bits = jnp.where(bits == sign, zero, bits)  # -0.0 ties with 0.0; as floats subnormals would too
+    bits = jnp.where(bits >= sign, ~bits, bits | sign)
+    return jnp.where(kept, bits, zero)

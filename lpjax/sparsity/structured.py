@@ -1,5 +1,6 @@
 """Structure that hardware can use: so many of every few weights that are summed together."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -7,17 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lpjax.sparsity.names import leaf_name
-from lpjax.sparsity.prunable import (
-    Prunable,
-    Stacked,
-    as_tree,
-    input_axes,
-    kernels,
-    prunable_leaves,
-    stacked_axes,
-)
-from lpjax.sparsity.select import explicitly_split, ordered_bits
+from lpjax.sparsity.names import leaf_names
+from lpjax.sparsity.prunable import Prunable, Stacked, as_tree, input_axes, kernels, prunable_leaves, stacked_axes
+from lpjax.sparsity.select import explicitly_split, ranks
 
 PyTree = Any
 InputAxes = Callable[[str, Any], tuple[int, ...] | None]
@@ -64,15 +57,19 @@ def select_n_of_m(
     """
     if not 1 <= n <= m:
         raise ValueError(f"n, m: got {n} of {m}, expected 1 <= n <= m, such as n=2, m=4")
-    left_out = set(ungrouped(mask, m, prunable=prunable, stacked=stacked, inputs=inputs))
+    dense = ungrouped(mask, m, prunable=prunable, stacked=stacked, inputs=inputs)
+    leaves = zip(
+        leaf_names(mask),
+        jax.tree.leaves(mask),
+        jax.tree.leaves(scores),
+        prunable_leaves(mask, prunable),
+        _axes_of_inputs(mask, stacked, inputs),
+        strict=True,
+    )
     selected = []
-    paths = jax.tree_util.tree_leaves_with_path(mask)
-    axes = _axes_of_inputs(mask, stacked, inputs)
-    for (path, kept), score, counted, over in zip(
-        paths, jax.tree.leaves(scores), prunable_leaves(mask, prunable), axes, strict=True
-    ):
-        if counted and leaf_name(path) not in left_out:
-            selected.append(_best_of_groups(score, kept, n, m, over))
+    for name, kept, score, counted, axes in leaves:
+        if counted and name not in dense:
+            selected.append(_best_of_groups(score, kept, n, m, axes or ()))
         else:
             selected.append(kept)
     return as_tree(selected, mask)
@@ -86,61 +83,53 @@ def ungrouped(
     stacked: Stacked = None,
     inputs: InputAxes = input_axes,
 ) -> dict[str, tuple[int, ...]]:
-    """List the prunable leaves whose inputs cannot be cut into groups of `m`, and which therefore stay dense.
+    """List the shapes of prunable leaves whose inputs cannot be cut into groups of `m`, and which stay dense.
 
-    Args:
-      mask: A bool tree, or parameters: only shapes matter.
-      m: Weights per group.
-      prunable: Which leaves are looked at.
-      stacked: How many leading axes of a leaf index layers.
-      inputs: Finds the axes of a leaf (of one layer, where layers are stacked) that index inputs.
-
-    Returns:
-      `{path: shape}`: leaves without inputs, or whose number of inputs `m` does not divide (the three channels of an
-      image, depthwise kernels).
+    These are leaves without inputs, or whose number of inputs `m` does not divide (the three channels of an image,
+    depthwise kernels).
 
     Example:
       >>> ungrouped({'stem': {'kernel': jnp.zeros((3, 3, 3, 8))}, 'head': {'kernel': jnp.zeros((8, 10))}})
       {'stem/kernel': (3, 3, 3, 8)}
     """
-    found = {}
     leaves = zip(
-        jax.tree_util.tree_leaves_with_path(mask),
+        leaf_names(mask),
+        jax.tree.leaves(mask),
         prunable_leaves(mask, prunable),
         _axes_of_inputs(mask, stacked, inputs),
         strict=True,
     )
-    for (path, leaf), counted, axes in leaves:
-        size = 0 if axes is None else int(np.prod([np.shape(leaf)[axis] for axis in axes]))
+    found = {}
+    for name, leaf, counted, axes in leaves:
+        shape = np.shape(leaf)
+        size = math.prod(shape[axis] for axis in axes) if axes is not None else 0
         if counted and (not size or size % m):
-            found[leaf_name(path)] = np.shape(leaf)
+            found[name] = shape
     return found
 
 
 def _axes_of_inputs(tree: PyTree, stacked: Stacked, inputs: InputAxes) -> list[tuple[int, ...] | None]:
     """Find for every leaf the axes that index inputs, looking at the shape of one layer."""
     axes = []
-    paths = jax.tree_util.tree_leaves_with_path(tree)
-    for (path, leaf), stack in zip(paths, stacked_axes(tree, stacked), strict=True):
+    for name, leaf, stack in zip(leaf_names(tree), jax.tree.leaves(tree), stacked_axes(tree, stacked), strict=True):
         layer = jax.ShapeDtypeStruct(np.shape(leaf)[stack:], getattr(leaf, "dtype", bool))
-        axes.append(inputs(leaf_name(path), layer))
+        axes.append(inputs(name, layer))
     return axes
 
 
-def _best_of_groups(score: jax.Array, kept: jax.Array, n: int, m: int, axes: tuple[int, ...] | None) -> jax.Array:
+def _best_of_groups(score: jax.Array, kept: jax.Array, n: int, m: int, axes: tuple[int, ...]) -> jax.Array:
     dtype = jnp.float64 if score.dtype == jnp.float64 else jnp.float32
-    bits = ordered_bits(score.astype(dtype))
-    rank = jnp.where(kept, bits, jnp.zeros((), bits.dtype))
-    last = tuple(range(-len(axes or ()), 0))
+    rank = ranks(score.astype(dtype), kept)
+    last = tuple(range(-len(axes), 0))
 
     def best(rank: jax.Array) -> jax.Array:
-        moved = jnp.moveaxis(rank, axes or (), last)
+        moved = jnp.moveaxis(rank, axes, last)
         groups = moved.reshape(*moved.shape[: moved.ndim - len(last)], -1, m)
         mine = groups[..., :, None]
         other = groups[..., None, :]
         later = jnp.arange(m)[None, :] > jnp.arange(m)[:, None]
         better = jnp.sum((other > mine) | ((other == mine) & later), axis=-1, dtype=jnp.int32)
-        return jnp.moveaxis((better < n).reshape(moved.shape), last, axes or ())
+        return jnp.moveaxis((better < n).reshape(moved.shape), last, axes)
 
     if explicitly_split(rank):  # groups may lie across devices: the compiler moves what it must
         return kept & jax.sharding.auto_axes(best, out_sharding=jax.typeof(rank).sharding)(rank)

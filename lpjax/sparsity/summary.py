@@ -1,12 +1,13 @@
 """A table of what is pruned."""
 
+import math
 from typing import Any
 
 import jax
 import numpy as np
 
 from lpjax.sparsity.masks import fit_mask, kept_per_leaf
-from lpjax.sparsity.names import leaf_name
+from lpjax.sparsity.names import leaf_names
 from lpjax.sparsity.prunable import Prunable, Stacked, as_tree, kernels, prunable_leaves, stacked_axes
 
 PyTree = Any
@@ -36,42 +37,44 @@ def summary(
       dense/kernel  (4, 3)       12  yes
       prunable: 12 of 15 weights in 1 of 2 leaves
     """
-    if mask is not None:
-        mask = fit_mask(mask, params)
-    rows = [["leaf", "shape", "weights", "pruned"] + ([] if mask is None else ["kept", "density"])]
+    leaves = jax.tree.leaves(params)
     chosen = prunable_leaves(params, prunable)
-    axes = stacked_axes(params, stacked)
-    counts = [0] * len(chosen)
+    sizes = [math.prod(np.shape(leaf)) for leaf in leaves]
+    prunable_size = sum(size for size, counted in zip(sizes, chosen, strict=True) if counted)
+    rows = [["leaf", "shape", "weights", "pruned"]]
+    for name, leaf, size, counted, axes in zip(
+        leaf_names(params), leaves, sizes, chosen, stacked_axes(params, stacked), strict=True
+    ):
+        shape = tuple(np.shape(leaf))
+        rows.append([name, str(shape), f"{size:,}", _pruned(counted, shape[:axes])])
+    last = [f"prunable: {prunable_size:,} of {sum(sizes):,} weights in {sum(chosen)} of {len(chosen)} leaves"]
     if mask is not None:
-        counts = [int(n) for n in jax.device_get(jax.tree.leaves(kept_per_leaf(mask, as_tree(chosen, params))))]
-    total = 0
-    sizes = 0
-    paths = jax.tree_util.tree_leaves_with_path(params)
-    for (path, leaf), counted, stack, count in zip(paths, chosen, axes, counts, strict=True):
-        size = int(np.prod(np.shape(leaf)))
-        total += size
-        sizes += size * counted
-        layers = f"yes, {int(np.prod(np.shape(leaf)[:stack]))} layers" if stack else "yes"
-        row = [leaf_name(path), str(tuple(np.shape(leaf))), f"{size:,}", layers if counted else "no"]
-        if mask is not None:
+        counts = _counts(fit_mask(mask, params), chosen)
+        rows[0] += ["kept", "density"]
+        for row, size, counted, count in zip(rows[1:], sizes, chosen, counts, strict=True):
             row += [f"{count:,}", f"{count / size:.4f}"] if counted else ["", ""]
-        rows.append(row)
-    lines = _aligned(rows)
-    lines.append(f"prunable: {sizes:,} of {total:,} weights in {sum(chosen)} of {len(chosen)} leaves")
-    if mask is not None:
-        kept = sum(counts)
-        lines.append(f"kept: {kept:,}, density {kept / sizes:.4f}")
-    return "\n".join(lines)
+        last.append(f"kept: {sum(counts):,}, density {sum(counts) / prunable_size:.4f}")
+    return "\n".join([*_aligned(rows), *last])
+
+
+def _pruned(counted: bool, stack: tuple[int, ...]) -> str:
+    if not counted:
+        return "no"
+    return f"yes, {math.prod(stack)} layers" if stack else "yes"
+
+
+def _counts(mask: PyTree, chosen: list[bool]) -> list[int]:
+    counts = jax.device_get(jax.tree.leaves(kept_per_leaf(mask, as_tree(chosen, mask))))
+    return [int(count) for count in counts]
 
 
 def _aligned(rows: list[list[str]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    numbers = {2, 4, 5}  # the columns of numbers are aligned right
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:
-        cells = [
-            cell.rjust(w) if i in numbers else cell.ljust(w)
-            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-        ]
+        cells = []
+        for column, (cell, width) in enumerate(zip(row, widths, strict=True)):
+            is_number = column in (2, 4, 5)
+            cells.append(cell.rjust(width) if is_number else cell.ljust(width))
         lines.append("  ".join(cells).rstrip())
     return lines
