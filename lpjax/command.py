@@ -1,13 +1,25 @@
 """What the commands share: how they read their line, and what they say if an extra is not installed."""
 
 import argparse
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
+import jax
+
+from lpjax.cache import cache_directory
+
 USER_MISTAKE = 2
 """The exit code for what the user can mend."""
+
+
+def remember_compilations() -> None:
+    """Keep compiled programs on disk, so that the next run starts at once; a cache of the user's own is left alone."""
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        jax.config.update("jax_compilation_cache_dir", str(cache_directory() / "xla"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 
 @contextmanager

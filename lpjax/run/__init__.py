@@ -1,47 +1,57 @@
-"""What the command runs: the only loops, clocks and prints."""
+"""What the command runs: loops, clocks and prints.
 
-from collections.abc import Mapping
+Read `plan.py` first: the papers' protocols as lists of stages. `stage.py` runs a stage: what is missing, progress,
+preemption, the order of writing. The builders compute: `imp.py`, `imported.py`, `pools.py`, `sparse.py` (with
+`schedule.py`), `superpose.py`, `evaluate.py`, `corruptions.py`, `connectivity.py`; `training.py` is the one training
+loop. A config becomes data and network in `setup.py` and `images.py`; `settings.py` describes every setting,
+`config.py` checks them. `hosts.py` and `preemption.py` are about several processes and about being stopped.
+"""
+
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from lpjax import pools, store
-from lpjax.run import progress
-from lpjax.run.arms import arms
-from lpjax.run.check import check
-from lpjax.run.compilation import remember_compilations
-from lpjax.run.config import FREE, GROWING, default_config, ensure_known, fields, resolve, with_new_names
-from lpjax.run.corruptions import evaluate_corruptions, find_corruptions, gather_corruptions
-from lpjax.run.evaluate import evaluate_seed, gather
-from lpjax.run.imp import find_tickets
-from lpjax.run.imported import check_source
-from lpjax.run.job import Job, prepare
-from lpjax.run.notice import Preempted, on_notice
-from lpjax.run.pool import build_pools, searches
-from lpjax.run.processes import Agreed, alone, ensure_alike, join, told
-from lpjax.run.sparse import train_arms
-from lpjax.run.superposed import ENSEMBLE, superpose_outputs, superpose_tickets, superpositions
+from lpjax.run.config import as_json, assert_known, check, default_config, resolve, warnings, with_new_names
+from lpjax.run.corruptions import gather_corruptions
+from lpjax.run.evaluate import gather
+from lpjax.run.hosts import (
+    ReplicatedError,
+    ReplicatedStorageError,
+    assert_equal_across_hosts,
+    broadcast_from_host0,
+    exclusive_workdir,
+    join,
+)
+from lpjax.run.plan import describe, levels_of, plan
+from lpjax.run.preemption import Preempted, handle_preemption
+from lpjax.run.settings import SETTINGS, help_text
+from lpjax.run.setup import Setup, prepare
+from lpjax.run.stage import Stage, log_to, logger, run_stage
+from lpjax.run.superpose import ENSEMBLE
 from lpjax.store import paths
 
 __all__ = [
-    "Agreed",
     "Preempted",
+    "ReplicatedError",
+    "ReplicatedStorageError",
+    "assert_known",
+    "broadcast_from_host0",
     "check",
     "default_config",
-    "ensure_known",
-    "fields",
+    "handle_preemption",
+    "help_text",
     "join",
-    "on_notice",
-    "remember_compilations",
     "run",
-    "told",
-    "write_results",
+    "run_stages",
+    "show_plan",
 ]
 
 
-def run(config: ConfigDict, workdir: Path, command: str = "") -> Job:
-    """Finds tickets, pools or superposes them and measures all, for every seed; what is done already is left alone.
+def run(config: ConfigDict, workdir: Path, command: str = "") -> Setup:
+    """Find tickets, pool or superpose them, and evaluate all, for every seed; what is done already is left alone.
 
     Args:
       config: As the user wrote it.
@@ -52,74 +62,94 @@ def run(config: ConfigDict, workdir: Path, command: str = "") -> Job:
       What the run shared: network, data, compiled functions; more can be measured with it.
 
     Raises:
-      ValueError: On a user's mistake, in one line.
+      UserError: What a user can mend, in one line.
+      StorageError: If the disk refuses.
+      Preempted: If the machine is taken away; what was done is saved.
     """
-    told(lambda: check(config))
+    resolved = _resolved(config)
+    setup = prepare(resolved)
+    stages = plan(setup.config, workdir, setup.steps)
+    for stage in stages:
+        stage.check(setup)
+    with exclusive_workdir(workdir):
+        broadcast_from_host0(lambda: _bind(workdir, as_json(resolved), command))
+        with log_to(workdir):
+            for warning in warnings(setup.config):
+                logger.info("lpjax: warning: %s", warning)
+            for stage in stages:
+                run_stage(setup, stage)
+            write_results(setup, workdir)
+    return setup
+
+
+def run_stages(setup: Setup, workdir: Path, stages: Sequence[Stage]) -> None:
+    """Run further stages in the work directory of a run, and gather all results there again."""
+    for stage in stages:
+        stage.check(setup)
+    with exclusive_workdir(workdir), log_to(workdir):
+        for stage in stages:
+            run_stage(setup, stage)
+        write_results(setup, workdir)
+
+
+def show_plan(config: ConfigDict, workdir: Path) -> str:
+    """List the stages of a config with what is done and what is missing, without computing or writing anything."""
+    setup = prepare(_resolved(config))
+    return describe(plan(setup.config, workdir, setup.steps))
+
+
+def write_results(setup: Setup, workdir: Path) -> None:
+    """Gather all that was evaluated, by this call and earlier ones, into `results.csv` and `corruptions.csv`."""
+    levels = levels_of(setup.config, setup.steps)
+    methods = (*pools.METHODS, *pools.KINDS, ENSEMBLE)
+
+    def write() -> None:
+        seeds = store.read_json(paths.config(workdir))["seeds"]
+        store.write_results(paths.results(workdir), gather(workdir, seeds, levels, methods))
+        corrupted = gather_corruptions(workdir, seeds, levels, methods)
+        if corrupted:
+            store.write_results(paths.corrupted_results(workdir), corrupted)
+
+    broadcast_from_host0(write)
+
+
+def _resolved(config: ConfigDict) -> ConfigDict:
+    """Check and resolve a config, the same on all hosts."""
+    broadcast_from_host0(lambda: check(config))
     resolved = resolve(config)
-    ensure_alike(resolved, "config")
-    job = prepare(ConfigDict(resolved))
-    sparse_arms = arms(job) if config.sparse.method != "none" else []
-    for seed in config.seeds if config.imp.tickets_from and not sparse_arms else ():
-        check_source(job, workdir, seed)
-    if config.corruptions.measure != "none":
-        find_corruptions(job)  # refused now rather than after training
-    methods = tuple(config.superpose.averages if sparse_arms else config.pool.methods)
-    with alone(workdir):
-        told(lambda: _claim(workdir, resolved, command))
-        with progress.watch(workdir):
-            for seed in config.seeds:
-                if sparse_arms:
-                    train_arms(job, workdir, seed, sparse_arms)
-                    superpose_tickets(job, workdir, seed, superpositions(job))
-                else:
-                    find_tickets(job, workdir, seed)
-                    build_pools(job, workdir, seed, searches(job))
-                evaluate_seed(job, workdir, seed, methods)
-                if sparse_arms and config.superpose.ensemble:
-                    superpose_outputs(job, workdir, seed)
-            write_results(workdir, job.levels)
-            if config.corruptions.measure != "none":
-                evaluate_corruptions(job, workdir, config.seeds, methods)
-                write_results(workdir, job.levels)
-    return job
+    assert_equal_across_hosts(as_json(resolved), "config")
+    return resolved
 
 
-def write_results(workdir: Path, levels: int) -> None:
-    """Gathers all that was measured, in this call and in earlier ones, into `results.csv` and `corruptions.csv`.
-
-    Args:
-      workdir: Where it lies.
-      levels: How many tickets a seed has.
-    """
-    told(lambda: _write_results(workdir, levels))
-
-
-def _write_results(workdir: Path, levels: int) -> None:
-    seeds, methods = store.read_json(paths.config(workdir))["seeds"], (*pools.METHODS, *pools.KINDS, ENSEMBLE)
-    store.write_results(paths.results(workdir), gather(workdir, seeds, levels, methods))
-    if corrupted := gather_corruptions(workdir, seeds, levels, methods):
-        store.write_results(paths.corrupted_results(workdir), corrupted)
-
-
-def _claim(workdir: Path, resolved: dict[str, Any], command: str) -> None:
-    defaults = resolve(default_config())
-    store.claim(workdir, resolved, growing=GROWING, free=FREE, defaults=defaults, translate=with_new_names)
+def _bind(workdir: Path, resolved: dict[str, Any], command: str) -> None:
+    """Bind a work directory to a config, or refuse it; record versions and the command."""
+    grows = [field for field, setting in SETTINGS.items() if setting.use == "grows"]
+    free = [field for field, setting in SETTINGS.items() if setting.use == "free"]
+    defaults = as_json(resolve(default_config()))
+    store.claim(workdir, resolved, growing=grows, free=free, defaults=defaults, translate=with_new_names)
     here = store.environment()
     if paths.environment(workdir).exists():
-        _tell_moved(workdir, store.read_json(paths.environment(workdir)), here)
+        _report_move(workdir, store.read_json(paths.environment(workdir)), here)
     else:
         store.write_json(paths.environment(workdir), here)
     if command:
         store.write_text(paths.command(workdir), command + "\n")
 
 
-def _tell_moved(workdir: Path, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
-    """Says once what rounds sums otherwise than where the run began."""
-    names = [name for name in ("devices", "processes", "jax") if there.get(name, here[name]) != here[name]]
-    if names:
-        changes = "; ".join(f"{name} {_words(there[name])} there, {_words(here[name])} here" for name in names)
-        print(f"lpjax: {workdir} was begun elsewhere ({changes}): numbers may differ in their last digits", flush=True)
+def _report_move(workdir: Path, before: dict[str, Any], here: dict[str, Any]) -> None:
+    """Print what rounds sums in another way than where the run began."""
+    changes = []
+    for name in ("devices", "processes", "jax"):
+        if before.get(name, here[name]) != here[name]:
+            changes.append(f"{name} {_shown(before[name])} there, {_shown(here[name])} here")
+    if changes:
+        message = (
+            f"lpjax: {workdir} was begun elsewhere ({'; '.join(changes)}): numbers may differ in their last digits"
+        )
+        print(message, flush=True)
 
 
-def _words(value: Any) -> str:
-    return ", ".join(f"{count} x {kind}" for kind, count in value.items()) if isinstance(value, dict) else str(value)
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{count} x {kind}" for kind, count in value.items())
+    return str(value)

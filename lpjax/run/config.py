@@ -1,14 +1,17 @@
-"""The configuration: every field with its default."""
+"""The configuration: its defaults, what is wrong with one, and what identifies a run."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
 from ml_collections import ConfigDict
 
-from lpjax import pools
+from lpjax import data, store, tickets, train, transforms
 from lpjax.choices import one_of
+from lpjax.errors import UserError
+from lpjax.run import hosts
+from lpjax.run.settings import DENSE, SETTINGS
 
 RENAMED = {
     "imp.rule": "imp.count_rule",
@@ -21,181 +24,71 @@ _RENAMED_VALUES = {"pool.recalibration_batches": {"common": "shared"}}
 
 
 def default_config() -> ConfigDict:
-    """Returns the paper's CIFAR setting: the base that every file in `configs/` changes.
+    """Return the paper's CIFAR setting: the base that every file in `configs/` changes.
 
     Returns:
-      A `ConfigDict` with all fields there are. Durations carry their unit (`'182ep'`, `'500it'`), densities and
-      coefficients are fractions.
+      A `ConfigDict` with all fields of docs/settings.md. Durations carry their unit (`'182ep'`, `'500it'`), densities
+      and coefficients are fractions.
 
     Example:
       >>> default_config().imp.rewind
       '9ep'
     """
-    return ConfigDict(
-        {
-            "seeds": (0,),  # one replicate each
-            "dataset": "cifar10",  # 'digits', 'cifar10', 'cifar100', or any image-classification set of TFDS
-            "data_dir": "",  # where TFDS directories lie; empty for TFDS's own default
-            "validation": 5000,  # images held out at the end of the training split
-            "train_images": 0,  # the first so many of the others; 0 for all
-            "augment": {
-                "crop": 4,  # pixels of padding
-                "pad": "zero",  # 'zero', 'reflect'
-                "flip": True,  # mirror images
-            },
-            "model": "resnet18",
-            "width": 0,  # channels of the first stage; 0 for the architecture's own
-            "dtype": "auto",  # 'float32', 'bfloat16', or 'auto': bfloat16 except on CPU
-            "eval_batch_size": 500,
-            "save_every": "1000it",  # between saves of training's progress; a duration
-            "tensorboard": False,  # event files too, beside every metrics.jsonl
-            "distributed": "auto",  # one process a host: found on TPU VMs, SLURM, MPI; 'none'; 'HOST:PORT,COUNT,INDEX'
-            "stream": {  # images that do not fit in memory, or of many sizes: read while training
-                "size": 0,  # pixels to cut them to; 0: all are of one size, and held in memory
-                "resize": 256,  # pixels of the shorter side, before the center is cut out for validation and test
-                "area": (0.1, 1.0),  # share of a training image that is cut out, at random
-                "ratio": (0.8, 1.25),  # its width by its height
-                "workers": 0,  # processes a host that decode, started anew every epoch (5 to 20 s); 0: threads
-                "prefetch": 2,  # batches read ahead
-            },
-            "train": {
-                "duration": "182ep",
-                "batch_size": 128,
-                "learning_rate": 0.1,
-                "schedule": "step",  # 'step', 'cosine', 'constant'
-                "milestones": ("91ep", "136ep"),  # where 'step' multiplies by decay
-                "decay": 0.1,
-                "warmup": "0ep",
-                "momentum": 0.9,
-                "weight_decay": 1e-4,
-                "label_smoothing": 0.0,
-                "steps_per_dispatch": 1,  # more only pays on GPU and TPU
-            },
-            "imp": {
-                "levels": 19,  # tickets, the dense level 0 included
-                "prune_fraction": 0.2,  # of the kept weights, per level
-                "rewind": "9ep",  # a duration, or 'final': learning-rate rewinding
-                "prunable": "convolutions",  # 'convolutions', 'kernels', or 'path:REGEX'
-                "scope": "global",  # 'global', 'layerwise'
-                "score": "magnitude",  # 'magnitude', 'random'
-                "count_rule": "torch",  # how many weights a level keeps: 'torch', 'openlth'
-                "ticket": "best",  # 'best' on validation, or the 'last' weights
-                "mask_from": "last",  # 'last' weights, or the 'ticket'
-                "dense": "whole",  # level 0 in one run, or 'rewound': it too starts at the rewind point (OpenLTH)
-                "tickets_from": "",  # a folder of tickets found elsewhere, instead of training; empty to train
-            },
-            "sparse": {  # sparse training from the start instead: a base network and Sup-tickets a seed
-                "method": "none",  # 'none': tickets by iterative pruning; 'dense'; or a name of transforms.METHODS
-                "density": 0.05,  # at the end, of the prunable weights
-                "every": "1000it",  # between changes of the mask
-                "until": 1.0,  # share of ordinary training (of a base network: of all) in which masks change
-                "drop_fraction": 0.5,  # of the kept weights, at every change
-                "drop_schedule": "constant",  # or 'cosine': down to 0 where masks no longer change
-                "initial_density": 0.5,  # of 'granet'
-                "prune_until": "110ep",  # when 'granet', 'gmp' and '2:4' reach the final density
-                "allocate": "erk",  # how methods that change masks share weights among layers: 'erk', 'uniform'
-                "prunable": "kernels",  # 'convolutions', 'kernels', or 'path:REGEX'
-            },
-            "superpose": {
-                "averages": ("cia",),  # what is made of the cheap tickets: 'cia', 'caa', 'cima'
-                "share": 0.1,  # of training, that cycles may take; 0 for a base network alone
-                "cycle": "8ep",
-                "low": 0.001,  # learning rates of a cycle
-                "high": 0.005,
-                "shape": "triangle",  # 'triangle', 'fge', 'swa'
-                "explore": "method",  # as the method does, 'gradient' where masks else stay, or 'none'
-                "drop_fraction": 0.5,  # of the kept weights, once at the start of every cycle
-                "decay": 0.8,  # of 'cima': the weight of the average so far
-                "prune": "step",  # after every ticket, or at the 'end'
-                "scope": "global",  # 'global', 'layerwise'
-                "stats": "average",  # or 'recalibrate': on training images, as many as pool.recalibrate says
-                "first": "cycle",  # the first ticket averaged; 'phase': the weights before the first cycle too
-                "base": True,  # train the base network too
-                "ensemble": False,  # measure the tickets' output ensemble too
-            },
-            "pool": {
-                "methods": pools.STANDARD,
-                "coefficients": pools.INTERPOLATION,  # weights of the candidate, for 'interpolation'
-                "candidates": 0,  # the nearest so many; 0 for all
-                "accept": ">=",  # of 'interpolation' and 'average': '>=' (paper), '>' (its code)
-                "prune": "during",  # of 'interpolation' and 'average': 'during', 'after'
-                "recalibrate": "4096",  # training images for BatchNorm's statistics, or 'full'
-                "recalibration_batches": "shared",  # one draw of images an anchor; 'fresh': one a candidate
-                "chunk": 1,  # mixes evaluated at once; 1 is a loop
-                "spread": "auto",  # over devices: the 'grid' of mixes, the 'images', or what suits their number
-                "start": (),  # of 'reference': the anchors' first values, one a level, from the original's log
-            },
-            "corruptions": {  # robustness of tickets and pools, on test images
-                "measure": "none",  # 'none', the 'benchmark' of 15, or 'all' 19
-                "dir": "",  # published .npy files; empty for TFDS's where it lies prepared, else made here
-                "images": 0,  # the first so many test images; 0 for all
-            },
-        }
-    )
-
-
-def resolve(config: ConfigDict) -> dict[str, Any]:
-    """Fills in what depends on the machine and returns plain values.
-
-    Args:
-      config: As the user wrote it.
-
-    Returns:
-      A dictionary that JSON can hold; it identifies the work, whichever process asks.
-    """
-    plain = config.to_dict()
-    plain.pop("distributed", None)
-    if plain["dtype"] == "auto":
-        plain["dtype"] = "float32" if jax.default_backend() == "cpu" else "bfloat16"
-    return plain
-
-
-GROWING = ("seeds", "pool.methods", "superpose.averages")
-"""Fields that may differ from call to call: more replicates and methods join a work directory."""
-FREE = (
-    "data_dir",
-    "distributed",
-    "eval_batch_size",
-    "save_every",
-    "stream.prefetch",
-    "stream.workers",
-    "tensorboard",
-    "pool.chunk",
-    "pool.start",
-    "pool.spread",
-    "train.steps_per_dispatch",
-    "corruptions.dir",
-    "corruptions.measure",
-    "superpose.base",
-    "superpose.ensemble",
-)
-"""Fields that change nothing but the order of floating-point sums: where data lie, how fast, what else is made."""
+    config = ConfigDict()
+    for field, setting in SETTINGS.items():
+        section, _, name = field.rpartition(".")
+        if section and section not in config:
+            config[section] = ConfigDict()
+        (config[section] if section else config)[name] = setting.default
+    return config
 
 
 def fields(config: ConfigDict, prefix: str = "") -> list[str]:
-    """Lists all fields.
-
-    Args:
-      config: A configuration.
-      prefix: Put before every name.
-
-    Returns:
-      Dotted names.
-    """
+    """List all fields of a config by their dotted names."""
     names: list[str] = []
     for name, value in config.items():
-        names += fields(value, f"{prefix}{name}.") if isinstance(value, ConfigDict) else [f"{prefix}{name}"]
+        if isinstance(value, ConfigDict):
+            names += fields(value, f"{prefix}{name}.")
+        else:
+            names.append(f"{prefix}{name}")
     return names
 
 
+def get(config: ConfigDict, field: str) -> Any:
+    """Return the value of a field by its dotted name."""
+    value: Any = config
+    for name in field.split("."):
+        value = value[name]
+    return value
+
+
+def assert_known(field: str) -> None:
+    """Raise `UserError` for a field that does not exist: with its new name, or the most similar one."""
+    if field in RENAMED:
+        raise UserError(f"the config field {field!r} is now {RENAMED[field]!r}; use that name")
+    one_of("config field", field, sorted(SETTINGS))
+
+
+def resolve(config: ConfigDict) -> ConfigDict:
+    """Fill in what depends on the machine: the result identifies the work, whichever process asks."""
+    resolved = config.copy_and_resolve_references()
+    if resolved.dtype == "auto":
+        resolved.dtype = "float32" if jax.default_backend() == "cpu" else "bfloat16"
+    with resolved.unlocked():
+        del resolved.distributed
+    return resolved
+
+
+def as_json(config: ConfigDict) -> dict[str, Any]:
+    """Return plain values that JSON can hold; a model given as a callable is named by its import path."""
+    plain = config.to_dict()
+    if callable(plain["model"]):
+        plain["model"] = f"{plain['model'].__module__}:{plain['model'].__qualname__}"
+    return plain
+
+
 def with_new_names(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Translates a config that an older version wrote.
-
-    Args:
-      config: Nested dictionaries, as config.json has them.
-
-    Returns:
-      A copy, with the fields of `RENAMED` under their new names. Values that were renamed too are translated.
+    """Translate a config that an older version wrote: the fields and values that were renamed.
 
     Example:
       >>> with_new_names({'pool': {'newcomers': 3, 'numbers': 'common'}})
@@ -211,15 +104,147 @@ def with_new_names(config: Mapping[str, Any]) -> dict[str, Any]:
     return translated
 
 
-def ensure_known(field: str) -> None:
-    """Refuses a field that does not exist.
+def check(config: ConfigDict) -> None:
+    """Refuse settings that cannot work, before anything is loaded.
 
     Args:
-      field: Its dotted name.
+      config: As the user wrote it.
 
     Raises:
-      ValueError: If it does not exist: with the new name, if it was renamed, else with the most similar name.
+      UserError: In one line, all that is wrong: what was got, what was expected.
     """
-    if field in RENAMED:
-        raise ValueError(f"the config field {field!r} is now {RENAMED[field]!r}; use that name")
-    one_of("config field", field, sorted(fields(default_config())))
+    present = fields(config)
+    for field in sorted(set(present) - set(SETTINGS)):
+        assert_known(field)
+    missing = sorted(set(SETTINGS) - set(present))
+    if missing:
+        raise UserError(f"the config lacks {missing[0]!r}; start from lpjax.run.default_config()")
+    problems = []
+    for field, setting in SETTINGS.items():
+        problem = setting.problem(field, get(config, field))
+        if problem:
+            problems.append(problem)
+    if not problems:  # relations hold between values that make sense by themselves
+        relations = [_pools, _distributed]
+        relations.append(_iterative_pruning if config.sparse.method == "none" else _sparse_training)
+        if config.stream.size:
+            relations.append(_stream)
+        for relation in relations:
+            problems += relation(config)
+    if problems:
+        raise UserError("; ".join(problems + _data_problems(config)))
+
+
+def warnings(config: ConfigDict) -> list[str]:
+    """List settings that work but do not what they seem to."""
+    settings = config.train
+    if settings.schedule != "step":
+        return []
+    late = [milestone for milestone in settings.milestones if _is_late(milestone, settings.duration)]
+    if not late:
+        return []
+    warning = (
+        f"train.milestones {', '.join(late)} are not before the end of training, {settings.duration!r}: the learning "
+        "rate never falls there"
+    )
+    return [warning]
+
+
+def _is_late(point: str, end: str) -> bool:
+    """Tell whether a point is known to lie at the end or beyond; steps and epochs compare only once data are loaded."""
+    return point[-2:] == end[-2:] and train.steps(point, 1) >= train.steps(end, 1)
+
+
+def _iterative_pruning(config: ConfigDict) -> Iterator[str]:
+    if _is_late(tickets.rewind_duration(config.imp.rewind), config.train.duration):
+        yield (
+            f"imp.rewind: got {config.imp.rewind!r}, expected a point before the end of training, "
+            f"{config.train.duration!r}"
+        )
+
+
+def _sparse_training(config: ConfigDict) -> Iterator[str]:
+    sparse, superpose = config.sparse, config.superpose
+    if sparse.method == DENSE and sparse.density != 1:
+        yield f"sparse.density: got {sparse.density}, expected 1.0 for sparse.method 'dense'"
+    elif sparse.method != DENSE:
+        only = transforms.METHODS[sparse.method].only_density
+        if only and sparse.density != only:
+            yield f"sparse.density: got {sparse.density}, expected {only} for sparse.method {sparse.method!r}"
+    if superpose.low > superpose.high:
+        yield f"superpose.low: got {superpose.low}, expected at most superpose.high, {superpose.high}"
+    if not superpose.base and not superpose.share:
+        yield "superpose.base is False and superpose.share is 0: nothing is left to train; change one of them"
+    fixed = [name for name, method in transforms.METHODS.items() if keeps_its_mask(method)]
+    if superpose.explore == "gradient" and sparse.method not in fixed:
+        yield (
+            f"superpose.explore: got 'gradient', which is for methods that keep their mask ({', '.join(fixed)}), "
+            f"expected 'method' or 'none' for {sparse.method!r}"
+        )
+    if config.imp.tickets_from:
+        yield "imp.tickets_from: got a folder, expected '' with sparse.method: it is for tickets of iterative pruning"
+
+
+def _pools(config: ConfigDict) -> Iterator[str]:
+    if "reference" not in config.pool.methods or config.sparse.method != "none":
+        return
+    if len(config.pool.start) != config.imp.levels:
+        yield (
+            f"pool.start: got {tuple(config.pool.start)}, expected the first value of each of the {config.imp.levels} "
+            "anchors for the pool method 'reference'"
+        )
+    if len(config.seeds) > 1:
+        yield f"seeds: got {tuple(config.seeds)}, expected one: the pool method 'reference' replays one log"
+
+
+def _distributed(config: ConfigDict) -> Iterator[str]:
+    try:
+        hosts.parse_place(config.distributed)
+    except UserError as error:
+        yield str(error)
+    if config.tensorboard:
+        try:
+            store.ensure_tensorboard()
+        except UserError as error:
+            yield str(error)
+
+
+def _stream(config: ConfigDict) -> Iterator[str]:
+    stream = config.stream
+    if stream.resize < stream.size:
+        yield f"stream.resize: got {stream.resize}, expected at least stream.size, {stream.size}"
+    if config.train.steps_per_dispatch > 1:
+        yield (
+            f"train.steps_per_dispatch: got {config.train.steps_per_dispatch}, expected 1 with stream.size: images "
+            "come one batch at a time"
+        )
+    if config.pool.recalibrate == "full":
+        yield "pool.recalibrate: got 'full', expected a number of images with stream.size: all do not fit in memory"
+    if "reference" in config.pool.methods:
+        yield (
+            "pool.methods: got 'reference', expected others with stream.size: it recalibrates on all training images "
+            "in the order they are stored"
+        )
+    if config.corruptions.measure != "none":
+        yield (
+            f"corruptions.measure: got {config.corruptions.measure!r}, expected 'none' with stream.size: corruptions "
+            "are of images of 32x32 in memory"
+        )
+
+
+def _data_problems(config: ConfigDict) -> list[str]:
+    """Look for problems of the data too, once the run is refused anyway, so that all are told at once."""
+    if config.stream.size:
+        return []
+    try:
+        data.load(
+            config.dataset, data_dir=config.data_dir, validation=config.validation, train_images=config.train_images
+        )
+    except (UserError, TypeError) as error:
+        return [str(error)]
+    return []
+
+
+def keeps_its_mask(method: transforms.Method) -> bool:
+    """Tell whether a method never changes a mask once it is there; it explores by gradient or not at all."""
+    return method.changes == "never" or method.first_step_selects

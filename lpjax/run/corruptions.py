@@ -1,22 +1,25 @@
-"""Robustness: the accuracy of every network on corrupted test images. Writes a corruptions.jsonl beside each."""
+"""Robustness: the accuracy of every network on corrupted test images, in a `corruptions.jsonl` beside each."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from ml_collections import ConfigDict
 
 from lpjax import data, store, train
-from lpjax.run.evaluate import Network, measure, networks, predict
-from lpjax.run.job import Job
-from lpjax.run.level import done
-from lpjax.run.pool import load_ticket
-from lpjax.run.processes import told
-from lpjax.run.progress import Progress
+from lpjax.errors import UserError
+from lpjax.run.evaluate import SavedNetwork, measure, networks, predict, result_fields
+from lpjax.run.hosts import broadcast_from_host0
+from lpjax.run.pools import load_ticket
+from lpjax.run.settings import CORRUPTIONS
+from lpjax.run.setup import Setup
+from lpjax.run.stage import Output, Progress, Stage, is_done
 from lpjax.store import paths
 
-MEASURES = {"none": (), "benchmark": data.BENCHMARK, "all": (*data.BENCHMARK, *data.EXTRA)}
 _TOGETHER = 32  # networks in memory; corrupted images are made once for so many
 
 Cell = tuple[str, int]
+"""A corruption and its severity."""
 
 
 class Robustness(NamedTuple):
@@ -39,98 +42,106 @@ class Robustness(NamedTuple):
     accuracy: float
 
 
-def find_corruptions(job: Job) -> data.Corruptions:
-    """Finds the corrupted images that `config.corruptions` speaks of; nothing large is read yet.
-
-    Args:
-      job: Whose test split is corrupted.
-
-    Returns:
-      Where they are read, or how they are made.
-
-    Raises:
-      ValueError: If published images are missing, broken or of another test set, or too many are asked for.
-    """
-    settings = job.config.corruptions
-    return data.corruptions(
-        job.config.dataset,
-        job.test,
-        directory=settings.dir,
-        data_dir=job.config.data_dir,
-        images=settings.images,
-    )
-
-
-def evaluate_corruptions(job: Job, workdir: Path, seeds: Sequence[int], methods: Sequence[str]) -> None:
-    """Measures every ticket and pool there is on every corruption and severity that it was not measured on yet.
-
-    Networks keep the statistics of clean training images. Corrupted images are read or made once for many networks.
-
-    Args:
-      job: Network and data; `config.corruptions` says what is measured.
-      workdir: Where tickets and pools lie; each gets a `corruptions.jsonl` beside it, one line a cell: `name`,
-        `severity`, `accuracy`, and the `label` of the images.
-      seeds: Whose.
-      methods: Which pools.
-
-    Raises:
-      ValueError: If published images are broken or of another test set, or if networks were measured on other images
-        than would be read now.
+def corruptions_stage(
+    config: ConfigDict, workdir: Path, seeds: Sequence[int], levels: Sequence[int], methods: Sequence[str]
+) -> Stage:
+    """Plan the evaluation of every ticket and pool on every corruption and severity of `config.corruptions`.
 
     References:
       Yin et al., Lottery Pools, AAAI 2023, Figure 3c; Hendrycks and Dietterich, ICLR 2019.
     """
-    config = job.config
-    if not (names := MEASURES[config.corruptions.measure]):
-        return
-    source = find_corruptions(job)
-    cells = [(name, severity) for name in names if name in source.names for severity in data.SEVERITIES]
+    outputs = {}
+    for seed in seeds:
+        for network in networks(workdir, seed, levels, methods):
+            outputs[seed, network] = network.directory
+    cells = {(name, severity) for name in CORRUPTIONS[config.corruptions.measure] for severity in data.SEVERITIES}
 
-    def lacking() -> dict[str, list[Cell]]:
-        there = [network.directory for _, network in _finished(workdir, seeds, job.levels, methods)]
-        return {str(directory): _missing(directory, cells, source.label) for directory in there}
+    def is_complete(output: tuple[int, SavedNetwork], directory: Path) -> bool:
+        del output
+        return cells <= _measured(directory)
 
-    missing = {Path(directory): {tuple(cell) for cell in of} for directory, of in told(lacking).items() if of}
-    if not missing:
-        return
-    with Progress("corruptions", sum(map(len, missing.values())), "measurement") as progress:
-        if absent := [name for name in names if name not in source.names]:
-            progress.line(f"{source.label} lacks {', '.join(absent)}")
-        for first in range(0, len(missing), _TOGETHER):
-            group = list(missing)[first : first + _TOGETHER]
-            variables = {directory: load_ticket(job, directory).params for directory in group}
-            for name, severity in cells:
-                those = [directory for directory in group if (name, severity) in missing[directory]]
-                if not those:
-                    continue
-                batch = train.replicate(source.read(name, severity), job.mesh)
-                for directory in those:
-                    logits = predict(job, variables[directory], batch)
-                    accuracy = measure(logits, batch.labels)["accuracy"]
-                    cell = {"name": name, "severity": severity, "accuracy": accuracy, "label": source.label}
-                    store.append_jsonl(paths.corruptions(directory), cell)
-                    progress.advance(note=f"{name} {severity}")
+    def check(setup: Setup) -> None:
+        source = find_corruptions(setup)  # refused now rather than after training
+        broadcast_from_host0(lambda: _check_labels(list(outputs.values()), source.label))
+
+    return Stage(
+        name="corruptions",
+        unit="network",
+        outputs=outputs,
+        is_complete=is_complete,
+        build=evaluate_corruptions,
+        check=check,
+    )
 
 
-def gather_corruptions(workdir: Path, seeds: Sequence[int], levels: int, methods: Sequence[str]) -> list[store.Result]:
-    """Gathers what was measured on corrupted images.
+def find_corruptions(setup: Setup) -> data.Corruptions:
+    """Find the corrupted images that `config.corruptions` names; nothing large is read yet.
 
-    Args:
-      workdir: Where the networks lie.
-      seeds: Whose.
-      levels: How many tickets a seed has.
-      methods: Pools, besides the tickets.
-
-    Returns:
-      One record a network, corruption and severity; the split is named after the images, like
-      `'cifar10-C-like (made here)/gaussian_noise-3'`.
+    Raises:
+      UserError: If published images are missing, broken or of another test set, or too many are asked for.
     """
-    finished = _finished(workdir, seeds, levels, methods)
-    return [result for seed, network in finished for result in _results(seed, network)]
+    settings = setup.config.corruptions
+    return data.corruptions(
+        setup.config.dataset,
+        setup.data.test,
+        directory=settings.dir,
+        data_dir=setup.config.data_dir,
+        images=settings.images,
+    )
+
+
+def evaluate_corruptions(
+    setup: Setup, missing: Sequence[tuple[int, SavedNetwork]], progress: Progress
+) -> Iterator[Output]:
+    """Evaluate networks on what they were not evaluated on yet: one line per corruption and severity.
+
+    Networks keep the statistics of clean training images. Corrupted images are read or made once for many networks.
+    """
+    names = CORRUPTIONS[setup.config.corruptions.measure]
+    source = find_corruptions(setup)
+    absent = [name for name in names if name not in source.names]
+    if absent:
+        progress.line(f"{source.label} lacks {', '.join(absent)}")
+    cells = [(name, severity) for name in names if name in source.names for severity in data.SEVERITIES]
+    directories = [network.directory for _, network in missing]
+    lacking = broadcast_from_host0(lambda: [_lacking(directory, cells) for directory in directories])
+    todo = {directory: set(map(tuple, of)) for directory, of in zip(directories, lacking, strict=True) if of}
+    for first in range(0, len(todo), _TOGETHER):
+        group = list(todo)[first : first + _TOGETHER]
+        variables = {directory: load_ticket(setup, directory).params for directory in group}
+        for name, severity in cells:
+            those = [directory for directory in group if (name, severity) in todo[directory]]
+            if not those:
+                continue
+            batch = train.replicate(source.read(name, severity), setup.mesh)
+            for directory in those:
+                accuracy = measure(predict(setup, variables[directory], batch), batch.labels)["accuracy"]
+                line = {"name": name, "severity": severity, "accuracy": accuracy, "label": source.label}
+                yield Output(directory, lines={paths.corruptions(directory): line})
+        progress.advance(len(group))
+
+
+def gather_corruptions(
+    workdir: Path, seeds: Sequence[int], levels: Sequence[int], methods: Sequence[str]
+) -> list[store.Result]:
+    """Gather what was measured on corrupted images, one record per network, corruption and severity.
+
+    The split is named after the images, like `'cifar10-C-like (made here)/gaussian_noise-3'`.
+    """
+    results = []
+    for seed in seeds:
+        for network in networks(workdir, seed, levels, methods):
+            if not is_done(network.directory):
+                continue
+            fields = result_fields(network, seed)
+            for line in store.read_jsonl(paths.corruptions(network.directory)):
+                split = f"{line['label']}/{line['name']}-{line['severity']}"
+                results.append(store.Result(*fields, split, "accuracy", line["accuracy"]))
+    return results
 
 
 def mean_over(results: Sequence[store.Result], names: Sequence[str]) -> list[Robustness]:
-    """Averages every network's accuracy over corruptions and severities, all with the same weight.
+    """Average every network's accuracy over corruptions and severities, all with the same weight.
 
     Args:
       results: From `gather_corruptions`.
@@ -138,7 +149,7 @@ def mean_over(results: Sequence[store.Result], names: Sequence[str]) -> list[Rob
         that were not measured are left out, so look at the counts.
 
     Returns:
-      One record a network with any such measurement, in the order of `results`.
+      One record per network with any such measurement, in the order of `results`.
 
     Example:
       >>> clean = store.Result(0, 1, 80, 100, 0.8, 'ticket', 'fog-1', 'accuracy', 0.75)
@@ -149,38 +160,33 @@ def mean_over(results: Sequence[store.Result], names: Sequence[str]) -> list[Rob
     for result in results:
         name, _, severity = result.split.rpartition("/")[2].rpartition("-")
         if name in names and result.metric == "accuracy":
-            cells.setdefault((result.seed, result.level, result.method), {})[name, int(severity)] = result.value
-    return [
-        Robustness(*network, len({name for name, _ in found}), len(found), sum(found.values()) / len(found))
-        for network, found in cells.items()
-    ]
+            network = (result.seed, result.level, result.method)
+            cells.setdefault(network, {})[name, int(severity)] = result.value
+    found = []
+    for network, values in cells.items():
+        corruptions = {name for name, _ in values}
+        found.append(Robustness(*network, len(corruptions), len(values), sum(values.values()) / len(values)))
+    return found
 
 
-def _finished(workdir: Path, seeds: Sequence[int], levels: int, methods: Sequence[str]) -> list[tuple[int, Network]]:
-    return [
-        (seed, network)
-        for seed in seeds
-        for network in networks(workdir, seed, levels, methods)
-        if done(network.directory)
-    ]
+def _measured(directory: Path) -> set[Cell]:
+    return {(line["name"], line["severity"]) for line in store.read_jsonl(paths.corruptions(directory))}
 
 
-def _missing(directory: Path, cells: Sequence[Cell], label: str) -> list[Cell]:
-    measured = store.read_jsonl(path := paths.corruptions(directory))
-    if others := sorted({cell["label"] for cell in measured} - {label}):
-        raise ValueError(
-            f"{path} was measured on {others[0]}, now there is {label}; give the same corruptions.dir and data_dir, or "
-            f"delete the corruptions.jsonl files and measure anew"
-        )
-    known = {(cell["name"], cell["severity"]) for cell in measured}
-    return [cell for cell in cells if cell not in known]
+def _lacking(directory: Path, cells: Sequence[Cell]) -> list[Cell]:
+    if not is_done(directory):
+        return []
+    measured = _measured(directory)
+    return [cell for cell in cells if cell not in measured]
 
 
-def _results(seed: int, network: Network) -> list[store.Result]:
-    summary: dict[str, Any] = store.read_json(paths.summary(network.directory))
-    kept, total = summary["kept"], summary["total"]
-    counts = (seed, network.level, kept, total, kept / total, network.method)
-    return [
-        store.Result(*counts, f"{cell['label']}/{cell['name']}-{cell['severity']}", "accuracy", cell["accuracy"])
-        for cell in store.read_jsonl(paths.corruptions(network.directory))
-    ]
+def _check_labels(directories: Sequence[Path], label: str) -> None:
+    """Refuse networks that were measured on other images than would be read now."""
+    for directory in directories:
+        path = paths.corruptions(directory)
+        others = {line["label"] for line in store.read_jsonl(path)} - {label}
+        if others:
+            raise UserError(
+                f"{path} was measured on {sorted(others)[0]}, now there is {label}; give the same corruptions.dir and "
+                "data_dir, or delete the corruptions.jsonl files and measure anew"
+            )

@@ -1,6 +1,6 @@
-"""Evaluation: where the test split is read. Writes an evaluation.json beside every network, and gathers them."""
+"""Evaluation: where the test split is read. An `evaluation.json` lies beside every network; results gather them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,11 +11,11 @@ import numpy as np
 from jax.sharding import Mesh
 
 from lpjax import data, metrics, store, train
-from lpjax.run.job import Job
-from lpjax.run.notice import heed
-from lpjax.run.pool import load_ticket
-from lpjax.run.processes import told
-from lpjax.run.progress import Progress
+from lpjax.errors import UserError
+from lpjax.run.hosts import broadcast_from_host0
+from lpjax.run.pools import load_ticket
+from lpjax.run.setup import Setup
+from lpjax.run.stage import Output, Progress, Stage
 from lpjax.store import paths
 from lpjax.types import Apply, Batch, Preprocess, Variables
 
@@ -27,8 +27,8 @@ METRICS = {
 }
 
 
-class Network(NamedTuple):
-    """A network on disk.
+class SavedNetwork(NamedTuple):
+    """A network in a work directory, whether it is there yet or not.
 
     Attributes:
       method: `'ticket'`, or the name of the pool.
@@ -41,155 +41,112 @@ class Network(NamedTuple):
     directory: Path
 
 
-def networks(workdir: Path, seed: int, levels: int, methods: Sequence[str]) -> list[Network]:
-    """Lists tickets and pools of a seed, whether they are there yet or not.
-
-    Args:
-      workdir: Where they lie.
-      seed: Whose.
-      levels: How many tickets there are.
-      methods: Pools, after the tickets.
-
-    Returns:
-      One record each.
-    """
-    tickets = [Network(TICKET, level, paths.level(workdir, seed, level)) for level in range(levels)]
-    return tickets + [
-        Network(method, level, paths.pool(workdir, seed, method, level))
-        for method in methods
-        for level in range(levels)
-    ]
+def networks(workdir: Path, seed: int, levels: Sequence[int], methods: Sequence[str]) -> list[SavedNetwork]:
+    """List the tickets of a seed, then its pools."""
+    found = [SavedNetwork(TICKET, level, paths.level(workdir, seed, level)) for level in levels]
+    for method in methods:
+        for level in levels:
+            found.append(SavedNetwork(method, level, paths.pool(workdir, seed, method, level)))
+    return found
 
 
-def predict(job: Job, variables: Variables, batch: Batch) -> jax.Array:
-    """Computes the logits of a split.
+def evaluation_stage(workdir: Path, seed: int, levels: Sequence[int], methods: Sequence[str]) -> Stage:
+    """Plan the evaluation of every ticket and pool of a seed, on validation and on test."""
+    return Stage(
+        name=f"seed {seed} evaluation",
+        unit="network",
+        outputs={network: network.directory for network in networks(workdir, seed, levels, methods)},
+        is_complete=lambda network, directory: is_evaluated(directory),
+        build=evaluate_networks,
+    )
 
-    Args:
-      job: Whose network.
-      variables: Its parameters and statistics.
-      batch: `N` images.
 
-    Returns:
-      `[N, classes]`, float32.
-    """
-    images, size = batch.images, job.config.eval_batch_size
-    logits = partial(_predict, job.apply, job.preprocess, size, job.mesh, variables)
+def evaluate_networks(setup: Setup, missing: Sequence[SavedNetwork], progress: Progress) -> Iterator[Output]:
+    """Evaluate the networks that are there."""
+    there = broadcast_from_host0(lambda: [paths.summary(network.directory).exists() for network in missing])
+    for network, exists in zip(missing, there, strict=True):
+        if exists:
+            variables = load_ticket(setup, network.directory).params
+            validation = predict(setup, variables, setup.data.validation)
+            test = predict(setup, variables, setup.data.test)
+            record = evaluation(setup, validation, test)
+            yield Output(network.directory, records={paths.evaluation(network.directory): record})
+        progress.advance(note=f"{network.method}, level {network.level}")
+
+
+def predict(setup: Setup, variables: Variables, batch: Batch) -> jax.Array:
+    """Compute the logits `[N, classes]` (float32) of a split."""
+    images = batch.images
+    size = setup.config.eval_batch_size
+    logits = partial(_predict, setup.network.apply, setup.data.preprocess, size, setup.mesh, variables)
     if isinstance(images, data.LazyImages):  # the next are decoded while these are computed
         return jnp.concatenate([logits(images[i : i + size]) for i in range(0, images.shape[0], size)])
     return logits(images)
 
 
 def measure(logits: jax.Array, labels: jax.Array) -> dict[str, float]:
-    """Takes every metric of `METRICS`.
-
-    Args:
-      logits: `[N, classes]`.
-      labels: `[N]`.
-
-    Returns:
-      Values by name.
-    """
+    """Compute every metric of `METRICS` from logits `[N, classes]` and labels `[N]`."""
     return {name: float(value) for name, value in _measure(logits, labels).items()}
 
 
-def evaluate_seed(job: Job, workdir: Path, seed: int, methods: Sequence[str]) -> None:
-    """Measures every ticket and pool of a seed that is there and was not measured yet, on validation and on test.
-
-    Args:
-      job: Network and data.
-      workdir: Where tickets and pools lie; each gets an `evaluation.json` beside it.
-      seed: Whose.
-      methods: Which pools.
-    """
-    every = networks(workdir, seed, job.levels, methods)
-
-    def lacking() -> list[int]:
-        there = [paths.summary(network.directory).exists() for network in every]
-        return [i for i, network in enumerate(every) if there[i] and not _evaluated(network.directory)]
-
-    missing = [every[i] for i in told(lacking)]
-    with Progress(f"seed {seed} evaluation", len(missing), "network") as progress:
-        for method, level, directory in missing:
-            variables = load_ticket(job, directory).params
-            logits = (predict(job, variables, split) for split in (job.validation, job.test))
-            store.write_json(paths.evaluation(directory), evaluate(job, *logits))
-            progress.advance(note=f"{method}, level {level}")
-            heed()
-
-
-def evaluate(job: Job, validation: jax.Array, test: jax.Array) -> dict[str, Any]:
-    """Measures a classifier, be it one network or several together, by what it says of both splits.
-
-    Args:
-      job: Whose data.
-      validation: Logits `[N, classes]` of the validation split.
-      test: Logits of the test split.
+def evaluation(setup: Setup, validation: jax.Array, test: jax.Array) -> dict[str, Any]:
+    """Describe a classifier, be it one network or an ensemble, by its logits of both splits.
 
     Returns:
-      By split the metrics, and under `'right'` which test images it classifies rightly, packed in hexadecimal.
+      By split the metrics, and under `'right'` which test images it classifies correctly, packed in hexadecimal.
     """
-    right = np.asarray(jnp.argmax(test, -1) == job.test.labels)
+    right = np.asarray(jnp.argmax(test, -1) == setup.data.test.labels)
     return {
-        "validation": measure(validation, job.validation.labels),
-        "test": measure(test, job.test.labels),
+        "validation": measure(validation, setup.data.validation.labels),
+        "test": measure(test, setup.data.test.labels),
         "right": np.packbits(right).tobytes().hex(),
     }
 
 
 def load_right(directory: Path, images: int) -> np.ndarray:
-    """Tells which test images a network classifies rightly.
-
-    Args:
-      directory: The level's or the pool's.
-      images: Test images there are.
-
-    Returns:
-      `[images]`, bool.
+    """Return which of so many test images a network classifies correctly, bool `[images]`.
 
     Raises:
-      ValueError: If the network was not evaluated.
+      UserError: If the network was not evaluated.
     """
-    if not _evaluated(directory):
-        raise ValueError(f"{directory} was not evaluated; run the same command again")
+    if not is_evaluated(directory):
+        raise UserError(f"{directory} was not evaluated; run the same command again")
     packed = bytes.fromhex(store.read_json(paths.evaluation(directory))["right"])
     return np.unpackbits(np.frombuffer(packed, np.uint8), count=images).astype(bool)
 
 
-def gather(workdir: Path, seeds: Sequence[int], levels: int, methods: Sequence[str]) -> list[store.Result]:
-    """Gathers all evaluations there are.
-
-    Args:
-      workdir: Where they lie.
-      seeds: Whose.
-      levels: How many tickets a seed has.
-      methods: Pools, besides the tickets.
-
-    Returns:
-      One record a measurement.
-    """
-    return [
-        result
-        for seed in seeds
-        for network in networks(workdir, seed, levels, methods)
-        if paths.evaluation(network.directory).exists()
-        for result in _results(network, seed)
-    ]
+def gather(workdir: Path, seeds: Sequence[int], levels: Sequence[int], methods: Sequence[str]) -> list[store.Result]:
+    """Gather all evaluations that are there, one record per measurement."""
+    results = []
+    for seed in seeds:
+        for network in networks(workdir, seed, levels, methods):
+            if paths.evaluation(network.directory).exists():
+                results += _results(network, seed)
+    return results
 
 
-def _evaluated(directory: Path) -> bool:
+def result_fields(network: SavedNetwork, seed: int) -> tuple[int, int, int, int, float, str]:
+    """Return the first fields of a network's results: seed, level, kept, total, density, method."""
+    summary = store.read_json(paths.summary(network.directory))
+    kept = summary["kept"]
+    total = summary["total"]
+    return seed, network.level, kept, total, kept / total, network.method
+
+
+def is_evaluated(directory: Path) -> bool:
+    """Tell whether a network was evaluated, by a version that recorded every test image."""
     path = paths.evaluation(directory)
     return path.exists() and "right" in store.read_json(path)
 
 
-def _results(network: Network, seed: int) -> list[store.Result]:
-    summary = store.read_json(paths.summary(network.directory))
-    evaluation = store.read_json(paths.evaluation(network.directory))
-    kept, total = summary["kept"], summary["total"]
-    return [
-        store.Result(seed, network.level, kept, total, kept / total, network.method, split, metric, value)
-        for split in ("validation", "test")
-        for metric, value in evaluation[split].items()
-    ]
+def _results(network: SavedNetwork, seed: int) -> list[store.Result]:
+    fields = result_fields(network, seed)
+    record = store.read_json(paths.evaluation(network.directory))
+    results = []
+    for split in ("validation", "test"):
+        for metric, value in record[split].items():
+            results.append(store.Result(*fields, split, metric, value))
+    return results
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2, 3))

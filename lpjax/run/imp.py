@@ -1,149 +1,229 @@
-"""Tickets: trains, keeps, prunes and rewinds, level after level, on disk; or takes those found elsewhere."""
+"""Tickets by iterative magnitude pruning: every level is trained, pruned and rewound."""
 
+import math
 import time
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
 
-from lpjax import sparsity, store, tickets
-from lpjax.run.imported import take_tickets
-from lpjax.run.job import Job
-from lpjax.run.level import chosen, epochs, forget, train_level
-from lpjax.run.processes import told
-from lpjax.run.progress import Progress
+from lpjax import sparsity, store, tickets, train
+from lpjax.run.hosts import broadcast_from_host0
+from lpjax.run.setup import SeedKeys, Setup, learning_rate, masked_sgd
+from lpjax.run.stage import Output, Progress, Stage
+from lpjax.run.training import NO_METRICS, Loop, training_loop
 from lpjax.store import paths
 from lpjax.types import PyTree, Ticket, Variables
 
-
-def find_tickets(job: Job, workdir: Path, seed: int) -> None:
-    """Runs iterative magnitude pruning for one seed, leaving alone the levels that are done.
-
-    Args:
-      job: What to train, and how.
-      workdir: Where tickets go.
-      seed: Decides initial weights, orders and augmentations.
-
-    Raises:
-      ValueError: If the loss is not finite, tickets found elsewhere are missing or of another network, or the disk
-        takes no more.
-      Preempted: If the machine is taken away; what was done is saved.
-    """
-    if job.config.imp.tickets_from:
-        take_tickets(job, workdir, seed)
-        return
-    settings = job.config.imp
-    missing = told(lambda: [level for level in range(settings.levels) if not _done(job, workdir, seed, level)])
-    for level in set(range(settings.levels)) - set(missing):
-        store.remove(paths.progress(paths.level(workdir, seed, level)))
-    if not missing:
-        return
-    keys = SeedKeys.of(seed)
-    pruning = _pruning(job, keys)
-    rewinds = tickets.rewinds_weights(settings.rewind)
-    with Progress(f"seed {seed} tickets", sum(epochs(job, level) for level in missing), "epoch") as progress:
-        state = pruning.init(job.initialize(keys.initial))
-        for level in missing:
-            clock = time.monotonic()
-            if state.level != level:
-                state = _resume(job, workdir, seed, level)
-            directory = paths.level(workdir, seed, level)
-            trained = train_level(job, directory, level, state.params, state.mask.params, keys.train, progress)
-            ticket = Ticket(sparsity.apply_mask(trained.ticket, state.mask), state.mask)
-            source = trained.last if settings.mask_from == "last" else trained.ticket
-            rewind_point = trained.rewind_point if rewinds and level == 0 else None
-            state = pruning.step(state, source, rewind_point)
-            _hand_on(job, workdir, seed, state)
-            forget(directory)
-            store.save_ticket(paths.ticket(directory), ticket, job.prunable)
-            summary = _summary(job, level, ticket.mask, directory, time.monotonic() - clock)
-            store.write_json(paths.summary(directory), summary)
-            store.remove(paths.progress(directory))
-            progress.line(
-                f"level {level:2d}: kept {summary['kept']:,} ({summary['density']:.4f}), "
-                f"validation accuracy {summary['validation_accuracy']:.4f} after epoch {summary['epoch']}"
-            )
+_PRETRAINING = 2**32 - 1  # the number of no level: its key draws the batches before the rewind point
 
 
-class SeedKeys(NamedTuple):
-    """The keys of one seed, each for one purpose.
+class LevelTraining(NamedTuple):
+    """All that the training of a level carries.
 
     Attributes:
-      initial: Initial weights.
-      train: Orders and augmentations; folded with the level.
-      prune: Scores that draw.
-      pool: Images for recalibration; folded with the anchor's level.
+      state: Of the optimizer's last step.
+      seen: The metrics since the last line.
+      lines: Written to metrics so far.
+      best: The weights that were best on validation; None where the last are kept.
+      value: Their accuracy.
+      rewind_point: Of level 0; the initial weights until the rewind step is reached.
     """
 
-    initial: jax.Array
-    train: jax.Array
-    prune: jax.Array
-    pool: jax.Array
-
-    @classmethod
-    def of(cls, seed: int) -> "SeedKeys":
-        """Splits a seed."""
-        return cls(*jax.random.split(jax.random.key(seed), 4))
+    state: train.TrainState
+    seen: np.ndarray
+    lines: int
+    best: Variables | None
+    value: float
+    rewind_point: Variables | None
 
 
-def _pruning(job: Job, keys: SeedKeys) -> tickets.IMP:
-    settings = job.config.imp
+def imp_stage(config: ConfigDict, workdir: Path, seed: int) -> Stage:
+    """Plan the tickets of one seed by iterative pruning."""
+    levels = range(config.imp.levels)
+    rewinds = tickets.rewinds_weights(config.imp.rewind)
+
+    def is_complete(level: int, directory: Path) -> bool:
+        parts = [paths.ticket(directory), paths.successor(directory)]
+        if level == 0 or not rewinds:
+            parts.append(_start(workdir, seed, level + 1, rewinds))
+        return paths.summary(directory).exists() and all(store.exists(part) for part in parts)
+
+    return Stage(
+        name=f"seed {seed} tickets",
+        unit="epoch",
+        outputs={level: paths.level(workdir, seed, level) for level in levels},
+        is_complete=is_complete,
+        build=partial(find_tickets, workdir=workdir, seed=seed),
+        units=_epochs,
+        trains=True,
+    )
+
+
+def find_tickets(
+    setup: Setup, missing: Sequence[int], progress: Progress, *, workdir: Path, seed: int
+) -> Iterator[Output]:
+    """Train, prune and rewind, level after level."""
+    settings = setup.config.imp
+    keys = SeedKeys.of(seed)
+    imp = _imp(setup, keys)
+    rewinds = tickets.rewinds_weights(settings.rewind)
+    state = imp.init(setup.network.initialize(keys.initial))
+    for level in missing:
+        start = time.monotonic()
+        if state.level != level:
+            state = _restore_state(setup, workdir, seed, level)
+        directory = paths.level(workdir, seed, level)
+        trained = _train_level(setup, directory, level, state, keys.train, progress)
+        last = trained.state.variables
+        kept = last if trained.best is None else trained.best
+        ticket = Ticket(sparsity.apply_mask(kept, state.mask), state.mask)
+        pruned_by = last if settings.mask_from == "last" else kept
+        state = imp.step(state, pruned_by, trained.rewind_point if rewinds and level == 0 else None)
+        epoch = chosen_epoch(setup, directory)
+        summary = {
+            "level": level,
+            **setup.counts(ticket.mask),
+            "epoch": epoch["epoch"],
+            "validation_accuracy": epoch["validation_accuracy"],
+            "seconds": round(time.monotonic() - start, 3),
+        }
+        yield Output(
+            directory,
+            checkpoints=_for_next_level(setup, workdir, seed, state),
+            ticket=ticket,
+            summary=summary,
+            message=(
+                f"level {level:2d}: kept {summary['kept']:,} ({summary['density']:.4f}), "
+                f"validation accuracy {summary['validation_accuracy']:.4f} after epoch {summary['epoch']}"
+            ),
+        )
+
+
+def _imp(setup: Setup, keys: SeedKeys) -> tickets.IMP:
+    settings = setup.config.imp
     return tickets.imp(
         prune_fraction=settings.prune_fraction,
         score=tickets.random_score(keys.prune) if settings.score == "random" else tickets.by_magnitude,
         scope=settings.scope,
         count_rule=tickets.RULES[settings.count_rule],
         rewind=tickets.rewinds_weights(settings.rewind),
-        prunable=job.prunable,
+        prunable=setup.network.prunable,
     )
 
 
-def _hand_on(job: Job, workdir: Path, seed: int, state: tickets.IMPState) -> None:
-    """Saves what the next level needs: its mask, and its start where that is not there yet."""
-    mask = store.compact_mask(jax.device_get(state.mask.params), job.like.params, job.prunable)
-    store.save(paths.successor(paths.level(workdir, seed, state.level - 1)), mask=mask)
-    start = _start(job, workdir, seed, state.level)
-    if not told(lambda: store.exists(start)):
-        weights = state.rewind_point if tickets.rewinds_weights(job.config.imp.rewind) else state.params
-        store.save(start, start=weights._asdict())
+def _train_level(
+    setup: Setup, directory: Path, level: int, state: tickets.IMPState, key: jax.Array, progress: Progress
+) -> LevelTraining:
+    """Train a level, validate after every epoch, and keep the best weights and the rewind point."""
+    rate = learning_rate(setup.config, setup.steps)
+    with training_loop(setup, directory, f"level {level}", progress) as loop:
+        loop.resume(_begin(setup, level, state))
+        progress.skip(loop.training.lines)
+        for event in _events(setup, level, loop, state.mask.params, key):
+            if level == 0 and event.step == _rewind_step(setup):
+                loop.training = loop.training._replace(rewind_point=_copy(event.state.variables))
+            if _ends_epoch(setup, event.step):
+                line = loop.measure(rate)
+                loop.record(line)
+                value = line["validation_accuracy"]
+                training = loop.training
+                if training.best is not None and value > training.value and event.step > _pretraining(setup):
+                    loop.training = training._replace(best=_copy(event.state.variables), value=value)
+                progress.advance(note=f"level {level}, validation {value:.4f}")
+    return loop.training
 
 
-def _resume(job: Job, workdir: Path, seed: int, level: int) -> tickets.IMPState:
-    """Restores what the level before handed on."""
-    before = paths.successor(paths.level(workdir, seed, level - 1))
-    start = store.restore(_start(job, workdir, seed, level), "start", like={"start": job.like._asdict()})["start"]
-    saved = sparsity.rebuild(store.restore(before, "mask")["mask"], job.like.params)
-    mask = Variables(sparsity.expand_mask(saved, job.like.params), sparsity.full_mask(job.like.stats))
-    weights = jax.tree.map(jnp.asarray, Variables(**start))
-    rewind_point = weights if tickets.rewinds_weights(job.config.imp.rewind) else ()
-    return tickets.IMPState(level, sparsity.apply_mask(weights, mask), mask, rewind_point)
+def _begin(setup: Setup, level: int, state: tickets.IMPState) -> LevelTraining:
+    optimizer = masked_sgd(setup, state.mask.params)
+    train_state = train.initial_state(state.params, optimizer, _rewind_step(setup) if level else 0)
+    best = state.params if setup.config.imp.ticket == "best" else None
+    rewind_point = None if level else _copy(state.params)
+    return LevelTraining(train_state, NO_METRICS, 0, best, -math.inf, rewind_point)
 
 
-def _start(job: Job, workdir: Path, seed: int, level: int) -> Path:
-    """Names where the weights lie that a level starts from: one rewind point for all, or one start a level."""
-    if tickets.rewinds_weights(job.config.imp.rewind):
-        return paths.rewind(workdir, seed)
-    return paths.start(paths.level(workdir, seed, level))
+def _events(setup: Setup, level: int, loop: Loop, mask: PyTree, key: jax.Array) -> Iterator[train.TrainEvent]:
+    """Train to the end; level 0 also what comes before the rewind point, in the same training or in one of its own."""
+    rewind_step = _rewind_step(setup)
+    step = setup.training_step("imp", masked_sgd(setup, setup.network.mask))
+    if level == 0 and 0 < _pretraining(setup) >= int(loop.training.state.step):
+        yield from loop.events(step, jax.random.fold_in(key, _PRETRAINING), stop=rewind_step, yield_at=(rewind_step,))
+        variables = loop.training.state.variables
+        restarted = train.initial_state(variables, masked_sgd(setup, mask), rewind_step)
+        loop.training = loop.training._replace(state=restarted)
+    stop = setup.steps(setup.config.train.duration)
+    yield from loop.events(step, jax.random.fold_in(key, level), stop=stop, yield_at=(rewind_step,))
 
 
-def _summary(job: Job, level: int, mask: PyTree, directory: Path, seconds: float) -> dict[str, Any]:
-    epoch = chosen(job, directory)
-    return {
-        "level": level,
-        "kept": int(sparsity.kept(mask, job.prunable)),
-        "total": sparsity.total(mask, job.prunable),
-        "density": sparsity.density(mask, job.prunable),
-        "epoch": epoch["epoch"],
-        "validation_accuracy": epoch["validation_accuracy"],
-        "seconds": round(seconds, 3),
+def _for_next_level(setup: Setup, workdir: Path, seed: int, state: tickets.IMPState) -> dict[Path, dict[str, PyTree]]:
+    """Return what the next level needs: its mask, and its start unless all levels share the rewind point of level 0."""
+    rewinds = tickets.rewinds_weights(setup.config.imp.rewind)
+    mask = store.compact_mask(jax.device_get(state.mask.params), setup.network.like.params, setup.network.prunable)
+    checkpoints: dict[Path, dict[str, PyTree]] = {
+        paths.successor(paths.level(workdir, seed, state.level - 1)): {"mask": mask}
     }
+    if state.level == 1 or not rewinds:
+        weights = state.rewind_point if rewinds else state.params
+        checkpoints[_start(workdir, seed, state.level, rewinds)] = {"start": weights._asdict()}
+    return checkpoints
 
 
-def _done(job: Job, workdir: Path, seed: int, level: int) -> bool:
-    """Tells whether a level has its summary, its ticket, and what it hands to the next."""
-    directory = paths.level(workdir, seed, level)
-    parts = [paths.ticket(directory), paths.successor(directory)]
-    if level == 0 or not tickets.rewinds_weights(job.config.imp.rewind):
-        parts.append(_start(job, workdir, seed, level + 1))
-    return paths.summary(directory).exists() and all(store.exists(part) for part in parts)
+def _restore_state(setup: Setup, workdir: Path, seed: int, level: int) -> tickets.IMPState:
+    """Restore what `_for_next_level` of the level before wrote."""
+    like = setup.network.like
+    rewinds = tickets.rewinds_weights(setup.config.imp.rewind)
+    start = store.restore(_start(workdir, seed, level, rewinds), "start", like={"start": like._asdict()})["start"]
+    stored = store.restore(paths.successor(paths.level(workdir, seed, level - 1)), "mask")["mask"]
+    params_mask = sparsity.expand_mask(sparsity.rebuild(stored, like.params), like.params)
+    mask = Variables(params_mask, sparsity.full_mask(like.stats))
+    weights = jax.tree.map(jnp.asarray, Variables(**start))
+    return tickets.IMPState(level, sparsity.apply_mask(weights, mask), mask, weights if rewinds else ())
+
+
+def _start(workdir: Path, seed: int, level: int, rewinds: bool) -> Path:
+    """Return where the weights lie that a level starts from: one rewind point for all, or one start per level."""
+    return paths.rewind(workdir, seed) if rewinds else paths.start(paths.level(workdir, seed, level))
+
+
+def chosen_epoch(setup: Setup, directory: Path) -> dict[str, Any]:
+    """Return the line of `metrics.jsonl` for the epoch whose weights became the ticket of a level."""
+    lines = broadcast_from_host0(lambda: store.read_jsonl(paths.metrics(directory)))
+    if setup.config.imp.ticket == "last":
+        return lines[-1]
+    candidates = [line for line in lines if line["step"] > _pretraining(setup)]
+    return max(candidates, key=lambda line: line["validation_accuracy"])
+
+
+def _epochs(setup: Setup, missing: Sequence[int]) -> int:
+    """Count the lines of metrics that levels will have, one per epoch, begun ones included."""
+    before = _rewind_step(setup) / setup.steps_per_epoch
+    after = math.ceil(setup.steps(setup.config.train.duration) / setup.steps_per_epoch) - math.floor(before)
+    count = after * len(missing)
+    if 0 in missing:
+        count += math.ceil(before) if _pretraining(setup) else math.floor(before)
+    return count
+
+
+def _ends_epoch(setup: Setup, step: int) -> bool:
+    """Tell whether a line of metrics follows; the last epoch, and the pretraining's, may be a partial one."""
+    ends = (_pretraining(setup), setup.steps(setup.config.train.duration))
+    return step % setup.steps_per_epoch == 0 or step in ends
+
+
+def _rewind_step(setup: Setup) -> int:
+    return setup.steps(tickets.rewind_duration(setup.config.imp.rewind))
+
+
+def _pretraining(setup: Setup) -> int:
+    """Count the steps before the dense level begins, whose weights are no tickets."""
+    return _rewind_step(setup) if setup.config.imp.dense == "rewound" else 0
+
+
+def _copy(variables: Variables) -> Variables:
+    """Copy weights, since the next step donates their buffers."""
+    return jax.tree.map(jnp.copy, variables)

@@ -1,174 +1,166 @@
-"""Tickets found elsewhere: checked, measured and saved as a run's own, in place of training."""
+"""Tickets found elsewhere: checked, evaluated and saved as a run's own, in place of training."""
 
 import time
 from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+from ml_collections import ConfigDict
 
 from lpjax import sparsity, store
+from lpjax.errors import UserError
 from lpjax.interop.destination import RECORD
 from lpjax.interop.files import digest
-from lpjax.run.job import PRUNABLE, Job
-from lpjax.run.level import done, evaluate, forget
-from lpjax.run.processes import told
-from lpjax.run.progress import Progress
+from lpjax.run.hosts import broadcast_from_host0
+from lpjax.run.settings import PRUNABLE
+from lpjax.run.setup import Setup
+from lpjax.run.stage import Output, Progress, Stage, is_done
+from lpjax.run.training import evaluate
 from lpjax.store import paths
 from lpjax.types import PyTree, Ticket
 
 
-def take_tickets(job: Job, workdir: Path, seed: int) -> None:
-    """Takes the tickets of one seed from `imp.tickets_from`, leaving alone the levels that are here already.
+def imported_stage(config: ConfigDict, workdir: Path, seed: int) -> Stage:
+    """Plan the tickets of one seed, taken from `imp.tickets_from`."""
+    source = Path(config.imp.tickets_from).expanduser()
+    stage = Stage(
+        name=f"seed {seed} tickets",
+        unit="ticket",
+        outputs={level: paths.level(workdir, seed, level) for level in range(config.imp.levels)},
+        is_complete=lambda level, directory: is_done(directory),
+        build=partial(take_tickets, workdir=workdir, seed=seed, source=source),
+    )
+    return stage._replace(check=lambda setup: check_source(setup, stage, source, workdir, seed))
 
-    Args:
-      job: Whose network they must fit, and whose validation split measures them.
-      workdir: Where they go.
-      seed: Whose.
+
+def take_tickets(
+    setup: Setup, missing: Sequence[int], progress: Progress, *, workdir: Path, seed: int, source: Path
+) -> Iterator[Output]:
+    """Read, check and evaluate tickets, one after another."""
+    for level in missing:
+        start = time.monotonic()
+        origin = paths.level(source, seed, level)
+        ticket = _read(setup, origin)
+        summary = _summary(setup, level, ticket, origin)
+        stated = summary.get("imported_validation_accuracy")
+        accuracy = f"validation accuracy {summary['validation_accuracy']:.4f}"
+        if stated is not None:
+            accuracy += f", stated {stated:.4f}"
+        progress.advance()
+        yield Output(
+            paths.level(workdir, seed, level),
+            ticket=ticket,
+            summary=summary | {"seconds": round(time.monotonic() - start, 3)},
+            message=(
+                f"level {level:2d}: kept {summary['kept']:,} ({summary['density']:.4f}), {accuracy}, "
+                f"taken from {origin}"
+            ),
+        )
+
+
+def check_source(setup: Setup, stage: Stage, source: Path, workdir: Path, seed: int) -> None:
+    """Refuse a folder that lacks a level still missing here, whose tickets do not fit, or that has changed.
+
+    Of the tickets still missing here it reads one. A folder that is gone since all were taken is not refused.
 
     Raises:
-      ValueError: If one is missing, damaged, of another network, or has other prunable weights.
+      UserError: In one line.
     """
-    missing = check_source(job, workdir, seed)
-    with Progress(f"seed {seed} tickets", len(missing), "ticket") as progress:
-        for level in missing:
-            clock = time.monotonic()
-            origin, directory = paths.level(_source(job), seed, level), paths.level(workdir, seed, level)
-            ticket = _read(job, origin)
-            forget(directory)
-            store.save_ticket(paths.ticket(directory), ticket, job.prunable)
-            summary = _summary(job, level, ticket, origin)
-            store.write_json(paths.summary(directory), summary | {"seconds": round(time.monotonic() - clock, 3)})
-            progress.advance()
-            progress.line(
-                f"level {level:2d}: kept {summary['kept']:,} ({summary['density']:.4f}), "
-                f"{_accuracies(summary)}, taken from {origin}"
-            )
-
-
-def check_source(job: Job, workdir: Path, seed: int) -> list[int]:
-    """Refuses a folder that lacks a level still missing here, whose tickets do not fit, or that others were taken from.
-
-    Of the tickets still missing here it reads one. A folder that is gone since all were taken is none to refuse.
-
-    Args:
-      job: Whose network they must fit.
-      workdir: Where they would go.
-      seed: Whose.
-
-    Returns:
-      The levels missing.
-
-    Raises:
-      ValueError: In one line.
-    """
-    missing = told(lambda: _levels_to_take(job, workdir, seed))
+    missing = stage.missing()
+    broadcast_from_host0(lambda: _check_folder(setup, missing, source, workdir, seed))
     if missing:
-        _read(job, paths.level(_source(job), seed, missing[0]))
-    return missing
+        _read(setup, paths.level(source, seed, missing[0]))
 
 
-def _levels_to_take(job: Job, workdir: Path, seed: int) -> list[int]:
-    here = {level: paths.level(workdir, seed, level) for level in range(job.config.imp.levels)}
-    missing, source = [level for level, directory in here.items() if not done(directory)], _source(job)
-    for level in range(job.config.imp.levels):
+def _check_folder(setup: Setup, missing: Sequence[Any], source: Path, workdir: Path, seed: int) -> None:
+    for level in range(setup.config.imp.levels):
         _check_unchanged(paths.level(source, seed, level), paths.level(workdir, seed, level))
     if not missing:
-        return []
+        return
     if not source.is_dir():
-        raise ValueError(f"imp.tickets_from is {str(source)!r}, no folder; give one that holds seed_0/level_00/ticket")
+        raise UserError(f"imp.tickets_from: got {str(source)!r}, expected a folder that holds seed_0/level_00/ticket")
     if source.resolve() == workdir.resolve():
-        raise ValueError(f"imp.tickets_from is the work directory itself, {workdir}; choose another work directory")
-    _check_dataset(job, source)
+        raise UserError(f"imp.tickets_from: got the work directory itself, {workdir}; choose another work directory")
+    record = source / RECORD
+    normalization = store.read_json(record).get("dataset") if record.exists() else None
+    if normalization and normalization != setup.config.dataset.partition(":")[0]:
+        raise UserError(
+            f"dataset: got {setup.config.dataset!r}, expected {normalization!r}: the tickets of {source} normalize "
+            "images as it does"
+        )
     for level in missing:
         if not store.exists(paths.ticket(paths.level(source, seed, level))):
-            raise ValueError(
-                f"{source} lacks seed {seed}, level {level}; there are {_there(source)}; change seeds or imp.levels"
+            raise UserError(
+                f"{source} lacks seed {seed}, level {level}; there are {_listed(source)}; change seeds or imp.levels"
             )
-    return missing
-
-
-def _source(job: Job) -> Path:
-    return Path(job.config.imp.tickets_from).expanduser()
 
 
 def _check_unchanged(origin: Path, directory: Path) -> None:
-    before = store.read_json(paths.summary(directory)).get("source_seal") if paths.summary(directory).exists() else None
+    summary = paths.summary(directory)
+    before = store.read_json(summary).get("source_seal") if summary.exists() else None
     now = _seal(origin)
     if before and now and before != now:
-        raise ValueError(
-            f"{origin} holds other bytes than the ticket taken before; tickets of two sources would mix; "
-            "choose another work directory"
+        raise UserError(
+            f"{origin} holds other bytes than the ticket taken before; tickets of two sources would mix; choose "
+            "another work directory"
         )
 
 
 def _seal(directory: Path) -> str | None:
-    """Identifies the bytes of a ticket by the digest of all their digests."""
+    """Identify the bytes of a ticket by the digest of all their digests."""
     seal = paths.ticket(directory) / "seal.json"
     return digest(seal) if seal.exists() else None
 
 
-def _check_dataset(job: Job, source: Path) -> None:
-    built_in = store.read_json(source / RECORD).get("dataset") if (source / RECORD).exists() else None
-    if built_in and built_in != job.config.dataset.partition(":")[0]:
-        raise ValueError(
-            f"the tickets of {source} normalize as {built_in}; config.dataset is {job.config.dataset!r}; "
-            f"set dataset to {built_in!r}"
-        )
-
-
-def _there(source: Path) -> str:
-    tickets = sorted(d for d in source.glob("seed_*/level_*") if store.exists(paths.ticket(d)))
-    counts = Counter(directory.parent.name.replace("_", " ") for directory in tickets)
+def _listed(source: Path) -> str:
+    directories = sorted(
+        directory for directory in source.glob("seed_*/level_*") if store.exists(paths.ticket(directory))
+    )
+    counts = Counter(directory.parent.name.replace("_", " ") for directory in directories)
     return ", ".join(f"{levels} levels of {seed}" for seed, levels in counts.items()) or "none"
 
 
-def _read(job: Job, directory: Path) -> Ticket:
+def _read(setup: Setup, directory: Path) -> Ticket:
     try:
-        ticket = store.restore_ticket(paths.ticket(directory), job.like)
+        ticket = store.restore_ticket(paths.ticket(directory), setup.network.like)
     except store.DamagedTicket as error:
-        raise ValueError(f"{str(error).partition(';')[0]}; make it anew where it comes from") from error
+        raise UserError(f"{str(error).partition(';')[0]}; export it again where it comes from") from error
     except ValueError as error:
-        raise ValueError(f"{error}; set model, width and dataset to what these tickets were trained with") from error
-    _check_prunable(job, store.restore_mask(paths.ticket(directory)), directory)
+        raise UserError(f"{error}; set model, width and dataset to what these tickets were trained with") from error
+    _check_prunable(setup, store.restore_mask(paths.ticket(directory)), directory)
     return jax.device_get(Ticket(sparsity.apply_mask(ticket.params, ticket.mask), ticket.mask))
 
 
-def _check_prunable(job: Job, stored: PyTree, directory: Path) -> None:
+def _check_prunable(setup: Setup, stored: PyTree, directory: Path) -> None:
+    """Refuse tickets whose masks cover other leaves than `imp.prunable` names."""
     theirs = {name: np.ndim(leaf) > 0 for name, leaf in sparsity.named_leaves(stored).items()}
-    ours = _accepted(job, job.prunable)
-    name = next((name for name in ours if theirs[name] != ours[name]), None)
-    if name is None:
+    ours = _prunable_names(setup, setup.network.prunable)
+    differing = [name for name in ours if theirs[name] != ours[name]]
+    if not differing:
         return
-    fitting = (option for option, prunable in PRUNABLE.items() if theirs == _accepted(job, prunable))
-    raise ValueError(
-        f"{directory} {'prunes' if theirs[name] else 'never prunes'} {name!r}, unlike imp.prunable "
-        f"{job.config.imp.prunable!r}; set imp.prunable to {next(fitting, 'path:REGEX')!r}"
+    fitting = [option for option, prunable in PRUNABLE.items() if theirs == _prunable_names(setup, prunable)]
+    raise UserError(
+        f"{directory} {'prunes' if theirs[differing[0]] else 'never prunes'} {differing[0]!r}, unlike imp.prunable "
+        f"{setup.config.imp.prunable!r}; set imp.prunable to {(*fitting, 'path:REGEX')[0]!r}"
     )
 
 
-def _accepted(job: Job, prunable: sparsity.Predicate) -> dict[str, bool]:
-    return {name: prunable(name, leaf) for name, leaf in sparsity.named_leaves(job.like.params).items()}
+def _prunable_names(setup: Setup, prunable: sparsity.Predicate) -> dict[str, bool]:
+    return {name: prunable(name, leaf) for name, leaf in sparsity.named_leaves(setup.network.like.params).items()}
 
 
-def _accuracies(summary: dict[str, Any]) -> str:
-    stated = summary.get("imported_validation_accuracy")
-    said = "" if stated is None else f", stated {stated:.4f}"
-    return f"validation accuracy {summary['validation_accuracy']:.4f}{said}"
-
-
-def _summary(job: Job, level: int, ticket: Ticket, origin: Path) -> dict[str, Any]:
+def _summary(setup: Setup, level: int, ticket: Ticket, origin: Path) -> dict[str, Any]:
     theirs = store.read_json(paths.summary(origin)) if paths.summary(origin).exists() else {}
-    value = theirs.get("validation_accuracy")
-    return {
+    summary = {
         "level": level,
-        "kept": int(sparsity.kept(ticket.mask, job.prunable)),
-        "total": sparsity.total(ticket.mask, job.prunable),
-        "density": sparsity.density(ticket.mask, job.prunable),
+        **setup.counts(ticket.mask),
         "epoch": theirs.get("epoch"),
-        "validation_accuracy": float(evaluate(job.evaluate, ticket.params)),
-        **({} if value is None else {"imported_validation_accuracy": value}),
-        "source": str(origin),
-        "source_seal": _seal(origin),
+        "validation_accuracy": float(evaluate(setup.measures.evaluate, ticket.params)),
     }
+    if theirs.get("validation_accuracy") is not None:
+        summary["imported_validation_accuracy"] = theirs["validation_accuracy"]
+    return summary | {"source": str(origin), "source_seal": _seal(origin)}

@@ -4,8 +4,8 @@ from ml_collections import ConfigDict
 
 from lpjax import transforms
 from lpjax.choices import one_of
-from lpjax.run.check_sparse import DENSE
 from lpjax.run.config import default_config
+from lpjax.run.settings import DENSE
 
 
 def suptickets(

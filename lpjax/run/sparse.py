@@ -1,37 +1,37 @@
-"""Sparse training: both arms of a seed, trained, measured after every epoch, their tickets kept on disk."""
+"""Sparse training: the base network and the cheap tickets of a seed."""
 
+import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+import optax
+from ml_collections import ConfigDict
 
 from lpjax import metrics, sparsity, store, train, transforms
-from lpjax.run.arms import Arm
-from lpjax.run.check_sparse import DENSE
-from lpjax.run.costs import cost, layer_flops
-from lpjax.run.imp import SeedKeys
-from lpjax.run.job import Job
-from lpjax.run.level import cut, done, evaluate, forget
-from lpjax.run.processes import told
-from lpjax.run.progress import Progress
-from lpjax.run.saving import NOTHING, Saver, keeping
+from lpjax.run.hosts import broadcast_from_host0
+from lpjax.run.schedule import Schedule, learning_rate
+from lpjax.run.settings import ALLOCATE, DENSE
+from lpjax.run.setup import SeedKeys, Setup
+from lpjax.run.stage import Output, Progress, Stage, is_done
+from lpjax.run.training import NO_METRICS, training_loop
 from lpjax.store import paths
 from lpjax.types import PyTree, Ticket, Variables
 
 
-class Training(NamedTuple):
-    """All that the loop of an arm carries: what is saved of it.
+class SparseTraining(NamedTuple):
+    """All that a sparse training carries.
 
     Attributes:
       state: Of the optimizer's last step.
-      seen: `[N, 3]`: what the calls of the device saw since the last measurement, after a row of nothing.
+      seen: The metrics since the last line.
       lines: Written so far to the metrics of the first missing level.
-      measured: Steps done at the last measurement.
-      share: f_S / f_D of the mask then.
+      measured: Steps done when the mask was last looked at.
+      share: FLOPs of the mask then, as a share of the dense network's.
       spent: What the steps until then cost, in steps of the dense network.
     """
 
@@ -43,159 +43,222 @@ class Training(NamedTuple):
     spent: float
 
 
-def train_arms(job: Job, workdir: Path, seed: int, arms: Sequence[Arm]) -> None:
-    """Trains every arm of a seed that is not done, from the same initial weights in the same order of images.
+def sparse_stage(config: ConfigDict, workdir: Path, seed: int, schedule: Schedule) -> Stage:
+    """Plan the tickets of one training of a seed.
 
-    Where the progress of an arm was saved, it goes on there, with the same bits.
-
-    Args:
-      job: What to train, and how.
-      workdir: Where tickets go: the base network is level 0, the k-th cheap ticket level k. The progress of an arm lies
-        with the first of its levels that is missing.
-      seed: Decides initial weights, masks, orders and augmentations.
-      arms: From `arms(job)`.
-
-    Raises:
-      ValueError: If the loss is not finite, the saved progress is damaged, or the disk takes no more.
-      Preempted: If the machine is taken away; the progress is saved.
+    The checkpoint of an unfinished training lies with the first of its levels that is missing.
     """
-    for arm in arms:
-        missing = told(partial(_missing, job, workdir, seed, arm))
-        directories = {level: paths.level(workdir, seed, level) for level in arm.ends}
-        for level in arm.ends:
-            if level not in missing[:1]:
-                store.remove(paths.progress(directories[level]))
-        if missing:
-            _train(job, seed, arm, {level: directories[level] for level in missing})
+
+    def is_complete(level: int, directory: Path) -> bool:
+        starts_average = level == 1 and config.superpose.first == "phase"
+        return is_done(directory) and (not starts_average or store.exists(paths.start(directory)))
+
+    return Stage(
+        name=f"seed {seed} {schedule.name}",
+        unit="epoch",
+        outputs={level: paths.level(workdir, seed, level) for level in schedule.collect},
+        is_complete=is_complete,
+        build=partial(train_sparse, workdir=workdir, seed=seed, schedule=schedule),
+        units=lambda setup, missing: -(-schedule.collect[max(missing)] // setup.steps_per_epoch),
+        trains=True,
+    )
 
 
-def _train(job: Job, seed: int, arm: Arm, missing: Mapping[int, Path]) -> None:
-    first, *others = missing.values()
-    for directory in others:
-        cut(directory, 0)
-    keys, layers, stop = SeedKeys.of(seed), layer_flops(job), arm.ends[max(missing)]
-    with (
-        keeping(job, paths.progress(first), f"the {arm.name}") as saver,
-        Progress(f"seed {seed} {arm.name}", -(-stop // job.steps_per_epoch), "epoch") as progress,
-    ):
-        clock, now = time.monotonic(), saver.resume(_begin(job, arm, keys, layers))
-        cut(first, now.lines)
-        progress.advance(now.measured // job.steps_per_epoch, earlier=True)
-        key, marks = jax.random.fold_in(keys.train, 0), [arm.phases.before, *arm.ends.values()]
-        should_yield = progress.alive(saver.due)
-        for event in job.fit(arm.step, now.state, key, stop=stop, yield_at=marks, should_yield=should_yield):
-            saver.ensure_finite(event)
-            now = now._replace(state=event.state, seen=np.concatenate([now.seen, event.metrics]))
-            if event.step % job.steps_per_epoch == 0 or event.step in marks:
-                now = _charge(job, arm, layers, now)
-                level = next(level for level, end in arm.ends.items() if event.step <= end)
-                if level in missing:
-                    now, line = _measure(job, arm, now)
-                    store.append_metrics(paths.metrics(missing[level]), line, job.config.tensorboard)
-                    progress.advance(note=f"validation {line['validation_accuracy']:.4f}")
-                    if event.step == arm.phases.before and _averages_start(job, level):
-                        saver.wait()
-                        store.save_ticket(paths.start(missing[level]), _ticket(job, now), job.prunable)
-                    if event.step == arm.ends[level]:
-                        now, summary = now._replace(lines=0), _summary(job, level, now, line, time.monotonic() - clock)
-                        _collect(job, level, missing, now, summary, saver)
-                        progress.line(_said(arm, summary))
-                        clock = time.monotonic()
-                else:
-                    now = now._replace(seen=NOTHING)
-                    progress.advance()
-            if event.step < stop:
-                saver.keep(event.step, now)
+def train_sparse(
+    setup: Setup, missing: Sequence[int], progress: Progress, *, workdir: Path, seed: int, schedule: Schedule
+) -> Iterator[Output]:
+    """Train from the first weights, or from a checkpoint, and collect the missing tickets."""
+    keys = SeedKeys.of(seed)
+    layers = setup.layer_flops()
+    rate = learning_rate(setup.config, setup.steps, schedule.phases)
+    optimizer = optimizer_of(setup, schedule)
+    # The key is in the state alone, so that one compiled step serves all seeds.
+    step = setup.training_step(schedule.name, optimizer(jax.random.key(0)))
+    directories = {level: paths.level(workdir, seed, level) for level in missing}
+    for level in missing[1:]:
+        store.remove(paths.progress(directories[level]))
+        broadcast_from_host0(partial(store.truncate_metrics, paths.metrics(directories[level]), 0))
+    stop = schedule.collect[max(missing)]
+    ends = [schedule.phases.before, *schedule.collect.values()]
+    start = time.monotonic()
+    with training_loop(setup, directories[missing[0]], f"the {schedule.name}", progress) as loop:
+        loop.resume(_begin(setup, keys, layers, optimizer(keys.prune)))
+        progress.skip(loop.training.measured // setup.steps_per_epoch)
+        for event in loop.events(step, jax.random.fold_in(keys.train, 0), stop=stop, yield_at=ends, save_last=False):
+            if event.step % setup.steps_per_epoch and event.step not in ends:
+                continue
+            loop.training = _add_cost(setup, schedule, layers, loop.training)
+            level = next(level for level, end in schedule.collect.items() if event.step <= end)
+            if level not in missing:
+                loop.training = loop.training._replace(seen=NO_METRICS)
+                progress.advance()
+                continue
+            line = loop.measure(rate) | _mask_metrics(setup, loop.training)
+            loop.record(line)
+            progress.advance(note=f"validation {line['validation_accuracy']:.4f}")
+            if event.step == schedule.phases.before and level == 1 and setup.config.superpose.first == "phase":
+                loop.wait()
+                store.save_ticket(
+                    paths.start(directories[level]), _ticket(setup, loop.training), setup.network.prunable
+                )
+            if event.step != schedule.collect[level]:
+                continue
+            ticket = _ticket(setup, loop.training)
+            summary = _summary(setup, level, loop.training, line, time.monotonic() - start)
+            loop.training = loop.training._replace(lines=0)
+            loop.wait()
+            later = [other for other in missing if other > level]
+            if later:  # before the summary, so that a killed run finds the old checkpoint or the new
+                loop.move_to(directories[later[0]])
+            name = f"cheap ticket {level}" if level else schedule.name
+            yield Output(
+                directories[level],
+                ticket=ticket,
+                summary=summary,
+                message=(
+                    f"{name}: kept {summary['kept']:,} ({summary['density']:.4f}), "
+                    f"validation accuracy {summary['validation_accuracy']:.4f} after epoch {summary['epoch']:g}"
+                ),
+            )
+            start = time.monotonic()
 
 
-def _collect(
-    job: Job, level: int, missing: Mapping[int, Path], now: Training, summary: dict[str, Any], saver: Saver
-) -> None:
-    """Keeps the ticket of a level, and hands the progress on to the next that is missing."""
-    directory, later = missing[level], [other for other in missing if other > level]
-    saver.wait()
-    forget(directory)
-    store.save_ticket(paths.ticket(directory), _ticket(job, now), job.prunable)
-    if later:  # before the summary, so that a killed run finds the old progress or the new
-        saver.move(paths.progress(missing[later[0]]))
-        saver.save(now.measured, now)
-        saver.wait()
-    store.write_json(paths.summary(directory), summary)
-    store.remove(paths.progress(directory))
+def optimizer_of(setup: Setup, schedule: Schedule) -> Callable[[jax.Array], optax.GradientTransformation]:
+    """Bind the method: periodic mask updates in ordinary training, then one at the start of every cycle.
 
-
-def _begin(job: Job, arm: Arm, keys: SeedKeys, layers: PyTree) -> Training:
-    state = arm.start(job.initialize(keys.initial), keys.prune)
-    return Training(state, NOTHING, 0, 0, metrics.inference_flops(layers, _masks(job, state)[0]), 0.0)
-
-
-def _charge(job: Job, arm: Arm, layers: PyTree, now: Training) -> Training:
-    """Adds the cost of the steps since the last measurement."""
-    step, share = int(now.state.step), metrics.inference_flops(layers, _masks(job, now.state)[0])
-    spent = now.spent + cost(job, arm, range(now.measured, step), now.share, share)
-    return now._replace(measured=step, share=share, spent=spent)
-
-
-def _measure(job: Job, arm: Arm, now: Training) -> tuple[Training, dict[str, Any]]:
-    mask, explored = _masks(job, now.state)
-    seen = train.mean_metrics(now.seen)
-    line = {
-        "epoch": now.measured / job.steps_per_epoch,
-        "step": now.measured,
-        "learning_rate": float(arm.learning_rate(now.measured - 1)),
-        "loss": float(seen.loss),
-        "accuracy": float(seen.accuracy),
-        "validation_accuracy": float(evaluate(job.evaluate, now.state.variables)),
-        "kept": int(sparsity.kept(mask, job.prunable)),
-        "density": sparsity.density(mask, job.prunable),
-        "explored": metrics.exploration_rate(explored, job.prunable),
-        "flops": now.share,
+    Returns:
+      Key to optimizer; the key draws the mask.
+    """
+    sparse = setup.config.sparse
+    settings = setup.config.train
+    superpose = setup.config.superpose
+    rate = learning_rate(setup.config, setup.steps, schedule.phases)
+    if sparse.method == DENSE:
+        inner = train.sgd(rate, settings.momentum, settings.weight_decay)
+        return lambda key: transforms.fixed_mask(inner, setup.network.mask)
+    method = transforms.METHODS[sparse.method]
+    lag = int(method.first_step_selects)  # its first step chooses the mask, and its own step count waits
+    inner = train.sgd(lambda step: rate(step + lag), settings.momentum, settings.weight_decay)
+    explore = [step - lag for step in schedule.explore]
+    known = {
+        "every": setup.steps(sparse.every),
+        "until": schedule.until,
+        "end": setup.steps(sparse.prune_until),
+        "initial_density": sparse.initial_density,
+        "drop_fraction": _drop_fraction(setup, schedule.until, explore),
     }
-    return now._replace(seen=NOTHING, lines=now.lines + 1), line
+    choices: dict[str, Any] = {name: known[name] for name in method.choices}
+    if "drop_fraction" in choices:
+        choices["allocate"] = ALLOCATE[sparse.allocate]
+        choices["extra_updates"] = explore if superpose.explore == "method" else ()
+    if superpose.explore == "gradient":
+        choices["extra_updates"] = explore
+        choices["grow"] = transforms.by_gradient
+        choices["drop_fraction"] = superpose.drop_fraction
+    return lambda key: method.build(inner, sparse.density, key=key, prunable=setup.network.prunable, **choices)
 
 
-def _masks(job: Job, state: train.TrainState) -> tuple[PyTree, PyTree]:
-    """Finds the mask, and all that was ever kept."""
-    if job.config.sparse.method == DENSE:
-        return job.mask, job.mask
+def _drop_fraction(setup: Setup, until: int, explore: list[int]) -> optax.Schedule:
+    sparse = setup.config.sparse
+    periodic = optax.constant_schedule(sparse.drop_fraction)
+    if sparse.drop_schedule == "cosine":
+        periodic = optax.cosine_decay_schedule(sparse.drop_fraction, max(until, 1))
+    if not explore:
+        return periodic
+    exploring = optax.constant_schedule(setup.config.superpose.drop_fraction)
+    return optax.join_schedules([periodic, exploring], explore[:1])
+
+
+def _begin(setup: Setup, keys: SeedKeys, layers: PyTree, optimizer: optax.GradientTransformation) -> SparseTraining:
+    variables = setup.network.initialize(keys.initial)
+    state = train.initial_state(variables, optimizer)
+    mask, _ = _masks(setup, state)
+    if setup.config.sparse.method != DENSE:
+        state = state._replace(variables=Variables(sparsity.apply_mask(variables.params, mask), variables.stats))
+    return SparseTraining(state, NO_METRICS, 0, 0, metrics.inference_flops(layers, mask), 0.0)
+
+
+def _masks(setup: Setup, state: train.TrainState) -> tuple[PyTree, PyTree]:
+    """Return the mask, and all that was ever kept."""
+    if setup.config.sparse.method == DENSE:
+        return setup.network.mask, setup.network.mask
     return transforms.get_mask(state.opt_state), transforms.get_explored(state.opt_state)
 
 
-def _ticket(job: Job, now: Training) -> Ticket:
-    variables = now.state.variables
-    return Ticket(variables, Variables(_masks(job, now.state)[0], sparsity.full_mask(variables.stats)))
+def _ticket(setup: Setup, training: SparseTraining) -> Ticket:
+    variables = training.state.variables
+    mask, _ = _masks(setup, training.state)
+    return Ticket(variables, Variables(mask, sparsity.full_mask(variables.stats)))
 
 
-def _summary(job: Job, level: int, now: Training, line: dict[str, Any], seconds: float) -> dict[str, Any]:
-    mask, _ = _masks(job, now.state)
+def _mask_metrics(setup: Setup, training: SparseTraining) -> dict[str, Any]:
+    mask, explored = _masks(setup, training.state)
+    counts = setup.counts(mask)
+    return {
+        "kept": counts["kept"],
+        "density": counts["density"],
+        "explored": metrics.exploration_rate(explored, setup.network.prunable),
+        "flops": training.share,
+    }
+
+
+def _summary(
+    setup: Setup, level: int, training: SparseTraining, line: dict[str, Any], seconds: float
+) -> dict[str, Any]:
+    mask, _ = _masks(setup, training.state)
     return {
         "level": level,
-        "total": sparsity.total(mask, job.prunable),
+        "total": sparsity.total(mask, setup.network.prunable),
         **{name: line[name] for name in ("kept", "density", "explored", "epoch", "validation_accuracy")},
-        "layers": sparsity.density_per_leaf(mask, job.prunable),
-        "inference_flops": now.share,
-        "training_flops": now.spent / job.steps(job.config.train.duration),
+        "layers": sparsity.density_per_leaf(mask, setup.network.prunable),
+        "inference_flops": training.share,
+        "training_flops": training.spent / setup.steps(setup.config.train.duration),
         "seconds": round(seconds, 3),
     }
 
 
-def _said(arm: Arm, summary: dict[str, Any]) -> str:
-    name = f"cheap ticket {summary['level']}" if summary["level"] else arm.name
-    return (
-        f"{name}: kept {summary['kept']:,} "
-        f"({summary['density']:.4f}), validation accuracy {summary['validation_accuracy']:.4f} "
-        f"after epoch {summary['epoch']:g}"
-    )
+def _add_cost(setup: Setup, schedule: Schedule, layers: PyTree, training: SparseTraining) -> SparseTraining:
+    """Add the cost of the steps since the mask was last looked at."""
+    step = int(training.state.step)
+    mask, _ = _masks(setup, training.state)
+    share = metrics.inference_flops(layers, mask)
+    cost = training_cost(setup, schedule, range(training.measured, step), training.share, share)
+    return training._replace(measured=step, share=share, spent=training.spent + cost)
 
 
-def _averages_start(job: Job, level: int) -> bool:
-    """Tells whether the network that the first cycle starts from is averaged too."""
-    return level == 1 and job.config.superpose.first == "phase"
+def training_cost(setup: Setup, schedule: Schedule, steps: range, old: float, new: float) -> float:
+    """Sum what steps cost, each with the mask it was taken with, in steps of the dense network.
+
+    Between several mask updates, whose masks were not seen, the mean of both ends counts.
+
+    Args:
+      setup: The method.
+      schedule: When masks are updated.
+      steps: Those done, counted from 0.
+      old: FLOPs of the mask before them, as a share of the dense network's.
+      new: FLOPs of the mask after them.
+    """
+    method = setup.config.sparse.method
+    if method != DENSE and transforms.METHODS[method].first_step_selects:
+        old = new  # by convention the batch that chooses the mask is free
+    updates = [step for step in schedule.updates if step - 1 in steps] or [steps.stop]
+    first = min(updates)
+    last = max(updates)
+    spans = ((first - steps.start, old), (last - first, (old + new) / 2), (steps.stop - last, new))
+    return sum(span * _step_cost(setup, schedule, share, steps.stop) for span, share in spans)
 
 
-def _missing(job: Job, workdir: Path, seed: int, arm: Arm) -> list[int]:
-    def whole(level: int) -> bool:
-        directory = paths.level(workdir, seed, level)
-        return done(directory) and (not _averages_start(job, level) or store.exists(paths.start(directory)))
-
-    return [level for level in arm.ends if not whole(level)]
+def _step_cost(setup: Setup, schedule: Schedule, share: float, step: int) -> float:
+    """Return the cost of a step in steps of the dense network; growth needs a dense gradient now and then."""
+    sparse = setup.config.sparse
+    explore = setup.config.superpose.explore
+    every: float = setup.steps(sparse.every)
+    if sparse.method == DENSE:
+        return 1.0
+    dense_gradient = transforms.METHODS[sparse.method].dense_gradient
+    if step > schedule.phases.before:
+        every = math.inf if explore == "none" else schedule.phases.cycle
+        dense_gradient = "at updates" if explore == "gradient" else dense_gradient
+    elif step > schedule.until:
+        every = math.inf
+    return metrics.training_flops(dense_gradient, share, 1.0, every) / metrics.training_flops("never", 1.0, 1.0)

@@ -3,7 +3,7 @@
 ```
 workdir/
   config.json  environment.json  command.txt  results.csv  corruptions.csv  .lock
-  status/                        process_000.json
+  log/                           process_000.txt
   seed_0/
     rewind/
     level_00/                    ticket/  successor/  start/  progress/  metrics.jsonl  summary.json  evaluation.json
@@ -40,13 +40,18 @@ def lock(workdir: Path) -> Path:
     return workdir / ".lock"
 
 
-def status(workdir: Path, process: int) -> Path:
-    """Names what one process of a run says of itself: what it does, how far it is, when it last said so.
+def log(workdir: Path, process: int) -> Path:
+    """Name the lines that one process of a run has logged.
 
     Example:
-      >>> status(Path('runs/demo'), process=1).as_posix()
-      'runs/demo/status/process_001.json'
+      >>> log(Path('runs/demo'), process=1).as_posix()
+      'runs/demo/log/process_001.txt'
     """
+    return workdir / "log" / f"process_{process:03d}.txt"
+
+
+def status(workdir: Path, process: int) -> Path:
+    """Name what one process of a run of lpjax 0.1 said of itself."""
     return workdir / "status" / f"process_{process:03d}.json"
 
 

@@ -1,0 +1,220 @@
+"""Pools: one around every ticket, by every method."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from lpjax import pools, store, train
+from lpjax.errors import UserError
+from lpjax.run.setup import SeedKeys, Setup
+from lpjax.run.stage import Output, Progress, Stage, is_done
+from lpjax.run.training import evaluate
+from lpjax.store import paths
+from lpjax.types import Ticket
+
+_FLOAT32 = 1e-6
+
+
+class Search(NamedTuple):
+    """A pool method as it is run around every anchor.
+
+    Attributes:
+      method: A name of `pools.METHODS`.
+      candidates: The nearest so many tickets are tried; 0 for all; None for as many as the config says.
+      settings: Of the engine (`coefficients`, `prune`, ...), instead of the config's.
+    """
+
+    method: str
+    candidates: int | None = None
+    settings: Mapping[str, Any] = {}
+
+
+def config_searches(config: ConfigDict) -> dict[str, Search]:
+    """List the searches that a config asks for, by name."""
+    return {method: Search(method) for method in config.pool.methods}
+
+
+def pools_stage(config: ConfigDict, workdir: Path, seed: int, searches: Mapping[str, Search]) -> Stage:
+    """Plan the pools of one seed; they go to `pools/<name>/`."""
+    outputs = {}
+    for name in searches:
+        for anchor in range(config.imp.levels):
+            outputs[name, anchor] = paths.pool(workdir, seed, name, anchor)
+
+    def is_complete(output: tuple[str, int], directory: Path) -> bool:
+        name, anchor = output
+        if searches[name].method == "reference":
+            _check_start(config.pool.start[anchor], anchor, directory)
+        return is_done(directory)
+
+    def units(setup: Setup, missing: Sequence[tuple[str, int]]) -> int:
+        return sum(len(_candidates(setup, searches[name], anchor)) for name, anchor in missing)
+
+    return Stage(
+        name=f"seed {seed} pools",
+        unit="candidate",
+        outputs=outputs,
+        is_complete=is_complete,
+        build=partial(build_pools, workdir=workdir, seed=seed, searches=searches),
+        units=units,
+    )
+
+
+def build_pools(
+    setup: Setup,
+    missing: Sequence[tuple[str, int]],
+    progress: Progress,
+    *,
+    workdir: Path,
+    seed: int,
+    searches: Mapping[str, Search],
+) -> Iterator[Output]:
+    """Search the pools of one seed, one after another.
+
+    Tickets are read when they are tried, so that memory does not grow with their number: the anchor, the candidate and
+    the mixes are held at once.
+    """
+    methods: dict[str, pools.Pool] = {}
+    for name, anchor in missing:
+        start = time.monotonic()
+        search = searches[name]
+        if name not in methods:
+            methods[name] = build_method(setup, search)
+        method = methods[name]
+        given = (setup.config.pool.start[anchor],) if search.method == "reference" else ()
+        key = jax.random.fold_in(SeedKeys.of(seed).pool, anchor)
+        state = method.init(load_ticket(setup, paths.level(workdir, seed, anchor)), key, *given)
+        state = train.replicate(state, setup.mesh)  # as steps return it: one program serves the first step too
+        first_value = float(state.value)
+        trials = []
+        for candidate in _candidates(setup, search, anchor):
+            state, trial = method.step(state, load_ticket(setup, paths.level(workdir, seed, candidate)).params)
+            trials.append({"candidate": candidate, **_plain(trial)})
+            progress.advance(note=f"{name}, anchor {anchor}")
+        ticket = method.ticket(state)
+        counts = setup.counts(ticket.mask)
+        record = {"method": name, "seed": seed, "anchor": anchor, "kept": counts["kept"], "total": counts["total"]}
+        # Of the pruned ticket: a search that prunes at its end knows only the value of the unpruned mix.
+        value = float(evaluate(setup.measures.evaluate, ticket.params))
+        outcome = {"accepted": int(state.accepted), "value": value}
+        directory = paths.pool(workdir, seed, name, anchor)
+        yield Output(
+            directory,
+            ticket=ticket,
+            records={paths.trace(directory): {**record, "start": first_value, "trials": trials}},
+            summary={**record, **outcome, "seconds": round(time.monotonic() - start, 3)},
+            message=(
+                f"{name} around level {anchor:2d}: accepted {outcome['accepted']} of {len(trials)}, "
+                f"validation {first_value:.4f} -> {value:.4f}"
+            ),
+        )
+
+
+def build_method(setup: Setup, search: Search) -> pools.Pool:
+    """Bind a method to validation and recalibration, with the config's settings where the search has none."""
+    config = setup.config.pool
+    settings: dict[str, Any] = {"chunk": config.chunk, "prunable": setup.network.prunable}
+    if search.method in ("interpolation", "average"):
+        settings["accept"] = config.accept
+        settings["prune"] = config.prune
+        settings["recalibration_batches"] = config.recalibration_batches
+    if search.method in ("interpolation", "reference"):
+        settings["coefficients"] = tuple(config.coefficients)
+    settings |= search.settings
+    mixes = len(settings.get("coefficients", (None,)))
+    shards_grid = shard_grid_or_images(config.spread, mixes, setup.mesh.size) == "grid"
+    measures = setup.measures_per_device if shards_grid else setup.measures
+    recalibrate = measures.recalibrate
+    if shards_grid:
+        settings["map_fn"] = train.shard_candidates(setup.mesh)
+    if search.method == "reference":
+        recalibrate = _recalibrate_in_order(setup, None if shards_grid else setup.mesh)
+    return pools.METHODS[search.method].build(measures.evaluate, recalibrate, **settings)
+
+
+def shard_grid_or_images(setting: str, mixes: int, devices: int) -> str:
+    """Choose what is sharded over devices: the grid of mixes, or the images of one mix after another.
+
+    With the grid nothing passes between devices, and a candidate takes the time of `ceil(k / n)` mixes where `k / n`
+    would be ideal. With the images every batch is `n` times smaller, and BatchNorm statistics of every batch are summed
+    over all devices, layer after layer. So the grid is taken where it wastes little: `ceil(k / n) n <= 1.5 k`.
+
+    Args:
+      setting: `config.pool.spread`: `'grid'`, `'images'` or `'auto'`.
+      mixes: `k`, of one candidate; of a single one the images are sharded whatever the setting.
+      devices: `n`.
+
+    Example:
+      >>> [shard_grid_or_images('auto', 11, devices) for devices in (2, 8, 16, 32)], shard_grid_or_images('auto', 1, 2)
+      (['grid', 'grid', 'grid', 'images'], 'images')
+    """
+    if mixes == 1 or devices == 1:
+        return "images"
+    if setting != "auto":
+        return setting
+    rounds = -(-mixes // devices)
+    return "grid" if 2 * rounds * devices <= 3 * mixes else "images"
+
+
+def load_ticket(setup: Setup, directory: Path) -> Ticket:
+    """Restore the ticket of a level or pool, in numpy arrays.
+
+    Raises:
+      UserError: If it is damaged, or of another architecture.
+    """
+    return store.restore_ticket(paths.ticket(directory), setup.network.like)
+
+
+def _check_start(value: float, anchor: int, directory: Path) -> None:
+    """Refuse another first value than the one that a finished pool started from."""
+    trace = paths.trace(directory)
+    if not trace.exists():
+        return
+    before = store.read_json(trace)["start"]
+    if abs(before - value) > _FLOAT32:
+        raise UserError(
+            f"pool.start: got {value} for level {anchor}, but {directory} started from {before:.6g}; give that, or "
+            "delete the folder"
+        )
+
+
+def _recalibrate_in_order(setup: Setup, mesh: Mesh | None) -> train.Recalibrate:
+    """Recalibrate on all training images in the order they are stored: nothing is drawn."""
+
+    def preprocess(keys: jax.Array, images: jax.Array) -> jax.Array:
+        del keys
+        return setup.data.preprocess(images)
+
+    return train.recalibrator(
+        setup.network.apply,
+        preprocess,
+        setup.data.known,
+        images=setup.data.size,
+        batch_size=setup.config.train.batch_size,
+        shuffle=False,
+        mesh=mesh,
+    )
+
+
+def _candidates(setup: Setup, search: Search, anchor: int) -> list[int]:
+    if not pools.METHODS[search.method].candidates:
+        return []
+    count = setup.config.pool.candidates if search.candidates is None else search.candidates
+    return pools.neighbors(anchor, range(setup.config.imp.levels), count)
+
+
+def _plain(trial: pools.Trial) -> dict[str, Any]:
+    return {
+        "coefficient": round(float(trial.coefficient), 6),
+        "value": float(trial.value),
+        "accepted": bool(trial.accepted),
+        "coefficients": [round(c, 6) for c in np.asarray(trial.coefficients).tolist()],
+        "values": np.asarray(trial.values).tolist(),
+    }
