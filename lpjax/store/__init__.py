@@ -1,10 +1,17 @@
-"""Disk: the work directory, its tickets and its records. The only room that knows Orbax."""
+"""Disk: the work directory, its tickets and its records. The only room that knows Orbax.
+
+Read `paths` (every file name) and `records` (JSON, JSON lines, the table of results) first; then `atomic_dir`
+(directories that are whole or not there), `checkpoints` (tickets), `progress` (trainings under way); then `events`
+(metrics of a level), `config` and `lock` (who may write to a work directory), `provenance` and `errors`.
+"""
 
 from lpjax.errors import StorageError
 from lpjax.store import paths
+from lpjax.store.atomic_dir import DamagedProgress, DamagedTicket, remove
 from lpjax.store.checkpoints import (
     compact_mask,
     exists,
+    find_ticket,
     restore,
     restore_mask,
     restore_ticket,
@@ -12,7 +19,8 @@ from lpjax.store.checkpoints import (
     save_ticket,
 )
 from lpjax.store.config import claim
-from lpjax.store.events import append_metrics, ensure_tensorboard
+from lpjax.store.errors import wrap_os_errors
+from lpjax.store.events import append_metrics, ensure_tensorboard, truncate_metrics
 from lpjax.store.lock import lock
 from lpjax.store.progress import restore_progress, save_progress
 from lpjax.store.provenance import environment
@@ -27,8 +35,9 @@ from lpjax.store.records import (
     write_results,
     write_text,
 )
-from lpjax.store.trouble import CannotWrite, writing
-from lpjax.store.whole import DamagedProgress, DamagedTicket, remove
+
+CannotWrite = StorageError
+writing = wrap_os_errors
 
 __all__ = [
     "CannotWrite",
@@ -43,6 +52,7 @@ __all__ = [
     "ensure_tensorboard",
     "environment",
     "exists",
+    "find_ticket",
     "lock",
     "paths",
     "read_json",
@@ -56,6 +66,8 @@ __all__ = [
     "save",
     "save_progress",
     "save_ticket",
+    "truncate_metrics",
+    "wrap_os_errors",
     "write_json",
     "write_jsonl",
     "write_results",

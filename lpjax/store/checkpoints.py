@@ -10,8 +10,8 @@ import orbax.checkpoint as ocp
 
 from lpjax import sparsity
 from lpjax.sparsity import ensure_same_structure, named_leaves, rebuild
-from lpjax.store import whole
-from lpjax.store.whole import DamagedTicket
+from lpjax.store import atomic_dir, paths
+from lpjax.store.atomic_dir import DamagedTicket
 from lpjax.types import PyTree, Ticket, Variables
 
 
@@ -37,12 +37,12 @@ def save(directory: Path, **items: PyTree) -> None:
     """
     directory = Path(directory).absolute()
     trees = {name: _to_host(tree, name) for name, tree in items.items()}
-    whole.clean(directory)
-    with whole.written(directory):
+    atomic_dir.remove_leftovers(directory)
+    with atomic_dir.replacing(directory) as place:
         with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
-            checkpointer.save(whole.fresh(directory), args=ocp.args.PyTreeSave(trees), force=True)
+            checkpointer.save(place, args=ocp.args.PyTreeSave(trees), force=True)
         if jax.process_index() == 0:
-            whole.settle(directory)
+            atomic_dir.commit(directory)
     ocp.utils.sync_global_processes("lpjax:save")
 
 
@@ -62,16 +62,18 @@ def restore(directory: Path, *names: str, like: Mapping[str, PyTree] | None = No
       DamagedTicket: If the directory does not hold exactly what was saved.
       ValueError: If an item does not have the structure, shapes and dtypes of its `like`.
     """
-    directory = whole.found(Path(directory).absolute())
+    directory = atomic_dir.verified(Path(directory).absolute())
+    place = atomic_dir.orbax_path(directory)
     with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
-        stored = checkpointer.metadata(directory).item_metadata.tree
+        metadata = checkpointer.metadata(place).item_metadata
+        stored = {} if metadata is None else metadata.tree
         absent = [name for name in names if name not in stored]
-        if absent:
-            raise DamagedTicket(directory, f"it holds {', '.join(stored)}, but no {', '.join(absent)}")
+        if absent or not stored:
+            raise DamagedTicket(directory, f"it holds {', '.join(stored) or 'nothing'}, but no {', '.join(absent)}")
         wanted = {name: stored[name] for name in names or stored}
         as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), wanted)
         request = ocp.args.PyTreeRestore(item=wanted, restore_args=as_numpy, partial_restore=True)
-        items = checkpointer.restore(directory, args=request)
+        items = checkpointer.restore(place, args=request)
     for name, structure in (like or {}).items():
         if name in items:
             ensure_same_structure(items[name], structure, f"{name} of {directory}")
@@ -83,12 +85,25 @@ def exists(directory: Path) -> bool:
     """Tells whether a whole ticket (or whatever `save` was given) is there.
 
     Args:
-      directory: What `save` was given.
+      directory: What `save` was given; of a ticket, also the folder of its level or pool.
 
     Returns:
       Whether it was written to its end; its bytes are not checked.
     """
-    return (whole.newest(Path(directory)) / whole.COMMIT).exists()
+    return _is_whole(find_ticket(Path(directory)))
+
+
+def find_ticket(directory: Path) -> Path:
+    """Finds the ticket that a user names by its own folder or by that of its level or pool.
+
+    Args:
+      directory: `.../level_09/ticket` or `.../level_09`.
+
+    Returns:
+      `.../level_09/ticket` for both; `directory` where neither is a ticket.
+    """
+    inside = paths.ticket(directory)
+    return inside if not _is_whole(directory) and _is_whole(inside) else directory
 
 
 def save_ticket(directory: Path, ticket: Ticket, prunable: sparsity.Prunable = sparsity.kernels) -> None:
@@ -140,7 +155,7 @@ def restore_ticket(directory: Path, like: PyTree | None = None) -> Ticket:
     """Reads a ticket.
 
     Args:
-      directory: What `save_ticket` was given.
+      directory: What `save_ticket` was given, or the folder of a level or pool that holds it.
       like: The parameters of the network it should fit, or their shapes; `Variables` for a network with statistics.
         Needed where parameters are not nested dicts.
 
@@ -151,42 +166,42 @@ def restore_ticket(directory: Path, like: PyTree | None = None) -> Ticket:
       DamagedTicket: If the directory does not hold exactly what was saved.
       ValueError: If the ticket belongs to another network than `like`.
     """
-    structures = None
+    directory = find_ticket(Path(directory))
+    structures = {}
     if isinstance(like, Variables):
         structures = like._asdict()
     elif like is not None:
         structures = {"params": like}
     items = restore(directory, like=structures)
-    for name in ("params", "mask", *(structures or {})):
+    for name in ("params", "mask", *structures):
         if name not in items:
-            raise DamagedTicket(Path(directory).absolute(), f"it holds {', '.join(items)}, but no {name}")
+            raise DamagedTicket(directory.absolute(), f"it holds {', '.join(items)}, but no {name}")
     params = items["params"]
-    mask = _expanded(rebuild(items["mask"], params), params)
-    if like is not None and not isinstance(like, Variables):
+    mask = rebuild(items["mask"], params)
+    sparsity.ensure_fits(mask, params)
+    mask = jax.tree.map(lambda m, p: np.array(np.broadcast_to(m, np.shape(p))), mask, params)
+    if "stats" not in items or not (like is None or isinstance(like, Variables)):
         return Ticket(params, mask)
-    if "stats" in items:
-        stats = items["stats"]
-        everything = jax.tree.map(lambda leaf: np.ones(np.shape(leaf), bool), stats)
-        return Ticket(Variables(params, stats), Variables(mask, everything))
-    return Ticket(params, mask)
+    stats = items["stats"]
+    everything = jax.tree.map(lambda leaf: np.ones(np.shape(leaf), bool), stats)
+    return Ticket(Variables(params, stats), Variables(mask, everything))
 
 
 def restore_mask(directory: Path) -> PyTree:
     """Reads the mask of a ticket's parameters as it lies on disk, and no parameters; see `restore_ticket`.
 
     Args:
-      directory: What `save_ticket` was given.
+      directory: As for `restore_ticket`.
 
     Returns:
       The mask, in numpy arrays, with a scalar `True` in leaves that are never pruned: count it with
       `prunable=sparsity.all_leaves`.
     """
-    return restore(directory, "mask")["mask"]
+    return restore(find_ticket(Path(directory)), "mask")["mask"]
 
 
-def _expanded(mask: PyTree, params: PyTree) -> PyTree:
-    sparsity.ensure_fits(mask, params)
-    return jax.tree.map(lambda m, p: np.array(np.broadcast_to(m, np.shape(p))), mask, params)
+def _is_whole(directory: Path) -> bool:
+    return (atomic_dir.current(directory) / atomic_dir.COMMIT).exists()
 
 
 def _to_host(tree: PyTree, item: str) -> PyTree:

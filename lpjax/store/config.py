@@ -1,6 +1,5 @@
 """Who a work directory belongs to: one config, written on first use and compared ever after."""
 
-import functools
 import json
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -10,7 +9,7 @@ from lpjax.errors import UserError
 from lpjax.store import paths
 from lpjax.store.records import read_json, write_json
 
-_SHOWN = 5
+_SHOWN = 5  # differences
 _BACK = "put its config.json back (the same command writes it anew into an empty directory)"
 
 
@@ -45,40 +44,43 @@ def claim(
       >>> read_json(paths.config(workdir))['seeds']
       [0, 1]
     """
-    ours = json.loads(json.dumps(config))
+    new = _as_json(config)
     if not paths.config(workdir).exists():
         _ensure_empty(workdir)
-        write_json(paths.config(workdir), ours)
+        write_json(paths.config(workdir), new)
         return
     written = _read(workdir)
-    theirs = _filled(translate(written), json.loads(json.dumps(defaults or {})))
-    differing = _differences(theirs, ours, {*growing, *free})
-    if differing:
-        more = f" and {len(differing) - _SHOWN} more" if len(differing) > _SHOWN else ""
+    old = _with_defaults(translate(written), _as_json(defaults or {}))
+    differences = _differences(old, new, {*growing, *free})
+    if differences:
+        more = f" and {len(differences) - _SHOWN} more" if len(differences) > _SHOWN else ""
         raise UserError(
-            f"{workdir} holds another config: {'; '.join(differing[:_SHOWN])}{more}; "
+            f"{workdir} holds another config: {'; '.join(differences[:_SHOWN])}{more}; "
             "choose another work directory or restore these fields"
         )
-    grown = json.loads(json.dumps(theirs))
-    for field in (*growing, *free):
-        *rooms, name = field.split(".")
-        here, there = (functools.reduce(dict.__getitem__, rooms, tree) for tree in (ours, grown))
-        if name in here:
-            there[name] = _union(there.get(name, []), here[name]) if field in growing else here[name]
-    if theirs != grown or translate(written) != written:
-        write_json(paths.config(workdir), grown)
+    merged = _as_json(old)
+    for field in growing:
+        _update(merged, new, field, _union)
+    for field in free:
+        _update(merged, new, field, lambda _, value: value)
+    if old != merged or translate(written) != written:
+        write_json(paths.config(workdir), merged)
+
+
+def _as_json(config: Mapping[str, Any]) -> dict[str, Any]:
+    return json.loads(json.dumps(config))
 
 
 def _ensure_empty(workdir: Path) -> None:
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         # Hidden files may be an interrupted claim's, or the file browser's.
-        strangers = sorted(path.name for path in workdir.iterdir() if not path.name.startswith("."))
+        others = sorted(path.name for path in workdir.iterdir() if not path.name.startswith("."))
     except OSError as error:
         raise UserError(f"cannot use {workdir} as work directory: {error.strerror}; choose another") from error
-    if strangers:
+    if others:
         raise UserError(
-            f"{workdir} is not empty ({strangers[0]!r}, ...) and holds no config.json; choose another, or {_BACK}"
+            f"{workdir} is not empty ({others[0]!r}, ...) and holds no config.json; choose another, or {_BACK}"
         )
 
 
@@ -89,24 +91,44 @@ def _read(workdir: Path) -> dict[str, Any]:
         raise UserError(f"{paths.config(workdir)} is damaged; {_BACK}, or choose another work directory") from error
 
 
-def _differences(old: Any, new: Any, ignored: Collection[str]) -> list[str]:
-    before, after = dict(_fields(old)), dict(_fields(new))
-    return [
-        f"{name} is {before.get(name, 'absent')} there, {after.get(name, 'absent')} here"
-        for name in before | after
-        if before.get(name) != after.get(name) and name not in ignored
-    ]
+def _differences(old: dict[str, Any], new: dict[str, Any], ignored: Collection[str]) -> list[str]:
+    before = _fields(old)
+    after = _fields(new)
+    differences = []
+    for name in before | after:
+        there = before.get(name, "absent")
+        here = after.get(name, "absent")
+        if there != here and name not in ignored:
+            differences.append(f"{name} is {there} there, {here} here")
+    return differences
 
 
-def _fields(tree: Any, prefix: str = "") -> list[tuple[str, str]]:
-    if isinstance(tree, dict) and tree:
-        return [field for name, value in tree.items() for field in _fields(value, f"{prefix}.{name}".lstrip("."))]
-    return [(prefix, json.dumps(tree))]
+def _fields(tree: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    """Lists the values of nested dicts by dotted names."""
+    fields: dict[str, str] = {}
+    for name, value in tree.items():
+        if isinstance(value, dict) and value:
+            fields |= _fields(value, f"{prefix}{name}.")
+        else:
+            fields[prefix + name] = json.dumps(value)
+    return fields
 
 
-def _filled(tree: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
-    rooms = {name: value for name, value in tree.items() if isinstance(value, dict) and name in defaults}
-    return defaults | tree | {name: _filled(value, defaults[name]) for name, value in rooms.items()}
+def _with_defaults(tree: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    merged = defaults | tree
+    for name, value in tree.items():
+        if isinstance(value, dict) and name in defaults:
+            merged[name] = _with_defaults(value, defaults[name])
+    return merged
+
+
+def _update(config: dict[str, Any], new: dict[str, Any], field: str, merge: Callable[[Any, Any], Any]) -> None:
+    *sections, name = field.split(".")
+    for section in sections:
+        config = config[section]
+        new = new[section]
+    if name in new:
+        config[name] = merge(config.get(name, []), new[name])
 
 
 def _union(old: list[Any], new: list[Any]) -> list[Any]:

@@ -1,15 +1,7 @@
-"""Metrics for TensorBoard: event files beside `metrics.jsonl`, written without TensorFlow.
-
-A directory has one event file. It is opened, grown by a whole record and closed again, line by line, so that whatever
-ends the program costs the last line at most. `metrics.jsonl` stays the record that counts.
-"""
+"""Metrics of a level: `metrics.jsonl`, the record that counts, and event files beside it for TensorBoard."""
 
 import importlib.util
-import os
-import socket
-import struct
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -17,11 +9,12 @@ from typing import Any
 import jax
 
 from lpjax.errors import UserError
-from lpjax.store.records import append_jsonl
-from lpjax.store.trouble import writing
+from lpjax.store import paths
+from lpjax.store.atomic_dir import DamagedProgress
+from lpjax.store.errors import wrap_os_errors
+from lpjax.store.records import append_jsonl, read_jsonl, write_jsonl
 
-_VERSION = "brain.Event:2"
-_LENGTH, _CHECKSUM = struct.Struct("<Q"), struct.Struct("<I")
+_QUEUE = 10_000  # events; more than a line has metrics, so that no line waits for a disk that refuses
 
 
 def ensure_tensorboard() -> None:
@@ -32,16 +25,17 @@ def ensure_tensorboard() -> None:
     """
     if importlib.util.find_spec("tensorboardX") is None:
         raise UserError(
-            "tensorboard is True, but tensorboardX, which writes event files, is not installed; "
+            "tensorboard: got True, but tensorboardX, which writes event files, is not installed; "
             "run: pip install 'lpjax[tensorboard]', or leave tensorboard False"
         )
 
 
 def append_metrics(path: Path, line: Mapping[str, Any], events: bool) -> None:
-    """Adds a line to the record of a level's epochs and, if asked, its numbers to the event file beside it.
+    """Adds a line to the record of a level's epochs and, if asked, its numbers to an event file beside it.
 
-    Of several processes the first writes. Where the event file has gone past the step already, the level was cut back:
-    TensorBoard is told to forget what came from there on, and shows every step once.
+    Of several processes the first writes. Every line has an event file of its own, written and closed, so that a killed
+    program loses the last line at most. It tells TensorBoard to forget what was written from its step on, so that a
+    level that was cut back shows every step once.
 
     Args:
       path: The file of JSON lines, created with its directory if need be.
@@ -59,57 +53,51 @@ def append_metrics(path: Path, line: Mapping[str, Any], events: bool) -> None:
       ['events', 'metrics']
     """
     append_jsonl(path, line)
-    if events and jax.process_index() == 0:
-        with writing(path.with_name("events.out.tfevents")):
-            _append(path.parent, int(line["step"]), _numbers(line))
+    if not events or jax.process_index():
+        return
+    from tensorboardX import SummaryWriter
+
+    step = int(line["step"])
+    with (
+        wrap_os_errors(path.with_name("events.out.tfevents")),
+        SummaryWriter(str(path.parent), purge_step=step, max_queue=_QUEUE, filename_suffix=f".{step:010d}") as writer,
+    ):
+        for name, value in line.items():
+            if name != "step" and isinstance(value, Real):
+                writer.add_scalar(name, float(value), step)
 
 
-def _append(directory: Path, step: int, numbers: Mapping[str, float]) -> None:
-    from tensorboardX.proto.event_pb2 import Event, SessionLog
-    from tensorboardX.proto.summary_pb2 import Summary
+def truncate_metrics(path: Path, lines: int) -> None:
+    """Cuts the record of a level's epochs back to the lines that the saved progress of its training knows.
 
-    now = time.time()
-    path = max(directory.glob("events.out.tfevents.*"), default=None)
-    path = path or directory / f"events.out.tfevents.{int(now):010d}.{socket.gethostname()}"
-    fresh = []
-    with path.open("ab+") as file:
-        file.seek(0)
-        records = list(_records(file.read()))
-        file.truncate(sum(map(len, records)))
-        if not records:
-            fresh.append(Event(wall_time=now, file_version=_VERSION))
-        elif Event.FromString(_payload(records[-1])).step >= step:
-            fresh.append(Event(wall_time=now, step=step, file_version=_VERSION))
-            fresh.append(Event(wall_time=now, step=step, session_log=SessionLog(status=SessionLog.START)))
-        values = [Summary.Value(tag=tag, simple_value=value) for tag, value in numbers.items()]
-        fresh.append(Event(wall_time=now, step=step, summary=Summary(value=values)))
-        file.seek(0, os.SEEK_END)
-        file.write(b"".join(_record(event.SerializeToString()) for event in fresh))
+    Of several processes the first does.
 
+    Args:
+      path: The file of JSON lines; may be missing if `lines` is 0.
+      lines: How many to keep, at least 0; the file is removed if none.
 
-def _numbers(line: Mapping[str, Any]) -> dict[str, float]:
-    return {name: float(value) for name, value in line.items() if name != "step" and isinstance(value, Real)}
+    Raises:
+      DamagedProgress: If the file has fewer whole lines.
+      StorageError: If the disk is full or refuses; the old file is whole then.
 
-
-def _record(payload: bytes) -> bytes:
-    """Frames bytes as TFRecord does: their length, its checksum, the bytes, their checksum."""
-    from tensorboardX.record_writer import masked_crc32c
-
-    length = _LENGTH.pack(len(payload))
-    checksums = [_CHECKSUM.pack(masked_crc32c(part)) for part in (length, payload)]
-    return length + checksums[0] + payload + checksums[1]
-
-
-def _records(stored: bytes) -> Iterator[bytes]:
-    """Splits a file into its records; the part of one that an interruption left at the end is left out."""
-    around, start = _LENGTH.size + 2 * _CHECKSUM.size, 0
-    while start + around <= len(stored):
-        stop = start + around + _LENGTH.unpack_from(stored, start)[0]
-        if stop > len(stored):
-            return
-        yield stored[start:stop]
-        start = stop
-
-
-def _payload(record: bytes) -> bytes:
-    return record[_LENGTH.size + _CHECKSUM.size : -_CHECKSUM.size]
+    Example:
+      >>> import tempfile
+      >>> path = Path(tempfile.mkdtemp()) / 'metrics.jsonl'
+      >>> for epoch in (1, 2, 3):
+      ...     append_jsonl(path, {'epoch': epoch})
+      >>> truncate_metrics(path, 1)
+      >>> read_jsonl(path)
+      [{'epoch': 1}]
+    """
+    if jax.process_index():
+        return
+    if lines == 0:
+        with wrap_os_errors(path):
+            path.unlink(missing_ok=True)
+        return
+    kept = read_jsonl(path)[:lines]
+    if len(kept) < lines:
+        raise DamagedProgress(
+            paths.progress(path.parent), f"{path.name} has {len(kept)} of the {lines} lines that it knows"
+        )
+    write_jsonl(path, kept)

@@ -14,7 +14,7 @@ from typing import BinaryIO
 from lpjax.errors import UserError
 from lpjax.store import paths
 
-_UNKNOWN = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
+_NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
 
 
 @contextmanager
@@ -43,14 +43,14 @@ def lock(workdir: Path) -> Iterator[None]:
     """
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        held = _taken(paths.lock(workdir), workdir)
+        held = _take(paths.lock(workdir), workdir)
     except OSError as error:
         raise UserError(f"cannot use {workdir} as work directory: {error.strerror}; choose another") from error
     with held:
         yield
 
 
-def _taken(path: Path, workdir: Path) -> ExitStack:
+def _take(path: Path, workdir: Path) -> ExitStack:
     """Takes the lock; leaving what it returns, or failing midway, removes the file and closes it."""
     while True:
         with ExitStack() as held:
@@ -62,11 +62,13 @@ def _taken(path: Path, workdir: Path) -> ExitStack:
                     f"{workdir} is in use by {_holder(file)}; wait for it or stop it, or choose another work directory"
                 ) from error
             except OSError as error:
-                if error.errno not in _UNKNOWN:
+                if error.errno not in _NO_LOCKS:
                     raise
             if _lies_at(file, path):  # else the run before removed it between our opening and our locking it
                 held.callback(_remove, path)  # while it is held, so that nobody's lock but ours goes
-                _sign(file)
+                since = datetime.now(UTC).isoformat(sep=" ", timespec="seconds")
+                file.truncate(0)
+                file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": since}).encode())
                 return held.pop_all()
 
 
@@ -82,15 +84,9 @@ def _lies_at(file: BinaryIO, path: Path) -> bool:
         return False
 
 
-def _sign(file: BinaryIO) -> None:
-    since = datetime.now(UTC).isoformat(sep=" ", timespec="seconds")
-    file.truncate(0)
-    file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": since}).encode())
-
-
 def _holder(file: BinaryIO) -> str:
     file.seek(0)
     try:
         return "process {pid} on {host} since {since}".format(**json.load(file))
-    except (ValueError, KeyError):  # it has not signed yet
+    except (ValueError, KeyError):  # it has not written its name yet
         return "another process"

@@ -11,7 +11,8 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from lpjax.sparsity import ensure_same_structure, named_leaves, rebuild
-from lpjax.store import whole
+from lpjax.store import atomic_dir
+from lpjax.store.atomic_dir import DamagedProgress, DamagedTicket
 from lpjax.store.checkpoints import restore
 from lpjax.types import PyTree
 
@@ -47,17 +48,17 @@ def save_progress(directory: Path, **items: PyTree) -> Future[None]:
       {'state': {'step': array(7, dtype=int32)}}
     """
     directory = Path(directory).absolute()
-    arrays = {name: jax.tree.map(_everybodys, _plain(tree)) for name, tree in items.items() if tree is not None}
+    trees = {name: jax.tree.map(_to_storable, tree) for name, tree in items.items() if tree is not None}
     checkpointer = ocp.AsyncCheckpointer(ocp.PyTreeCheckpointHandler(type_handler_registry=_ARRAYS))
-    whole.clean(directory)
-    with whole.written(directory):
-        checkpointer.save(whole.fresh(directory), args=ocp.args.PyTreeSave(arrays), force=True)
+    atomic_dir.remove_leftovers(directory)
+    with atomic_dir.replacing(directory) as place:
+        checkpointer.save(place, args=ocp.args.PyTreeSave(trees), force=True)
 
     def finish() -> None:
-        with whole.written(directory), checkpointer:
+        with atomic_dir.replacing(directory), checkpointer:
             checkpointer.wait_until_finished()
             if jax.process_index() == 0:
-                whole.settle(directory)
+                atomic_dir.commit(directory)
 
     thread = ThreadPoolExecutor(1, "save_progress")
     future = thread.submit(finish)
@@ -80,49 +81,48 @@ def restore_progress(directory: Path, like: Mapping[str, PyTree] | None = None) 
       DamagedProgress: If the directory does not hold exactly what was saved.
       ValueError: If an item does not have the structure, shapes and dtypes of its `like`.
     """
-    like = like or {}
     try:
-        stored = restore(directory)
-    except whole.DamagedTicket as error:
-        raise whole.DamagedProgress(directory, error.reason) from error
-    for name, tree in like.items():
-        wanted = jax.eval_shape(_plain, tree)
-        if name not in stored:
+        items = restore(directory)
+    except DamagedTicket as error:
+        raise DamagedProgress(directory, error.reason) from error
+    for name, tree in (like or {}).items():
+        if name not in items:
             raise ValueError(f"{directory} has no {name!r}")
-        stored[name] = _with_whole_masks(stored[name], wanted)
-        ensure_same_structure(stored[name], wanted, f"{name} of {directory}")
-        stored[name] = rebuild(stored[name], wanted)
-    return stored | {name: jax.tree.map(_typed, stored[name], tree) for name, tree in like.items()}
+        wanted = jax.eval_shape(lambda tree: jax.tree.map(_key_data, tree), tree)
+        item = _with_whole_masks(items[name], wanted)
+        ensure_same_structure(item, wanted, f"{name} of {directory}")
+        items[name] = jax.tree.map(_with_key_type, rebuild(item, wanted), tree)
+    return items
 
 
 def _with_whole_masks(tree: PyTree, like: PyTree) -> PyTree:
     """Widens scalar bools to the shapes that are wanted, as lpjax 0.1 saved the masks of leaves never pruned."""
     shapes = {name: leaf.shape for name, leaf in named_leaves(like).items() if leaf.dtype == bool}
 
-    def widened(path: tuple[Any, ...], leaf: np.ndarray) -> np.ndarray:
+    def widen(path: tuple[Any, ...], leaf: np.ndarray) -> np.ndarray:
         name = jax.tree_util.keystr(path, simple=True, separator="/")
-        scalar = np.ndim(leaf) == 0 and leaf.dtype == bool
-        return np.full(shapes[name], leaf) if scalar and name in shapes else leaf
+        if name in shapes and leaf.dtype == bool and np.ndim(leaf) == 0:
+            return np.full(shapes[name], leaf)
+        return leaf
 
-    return jax.tree_util.tree_map_with_path(widened, tree)
-
-
-def _plain(tree: PyTree) -> PyTree:
-    def plain(leaf: PyTree) -> jax.Array | np.ndarray:
-        if not isinstance(leaf, jax.Array):
-            return np.asarray(leaf)
-        return jax.random.key_data(leaf) if _is_key(leaf) else leaf
-
-    return jax.tree.map(plain, tree)
+    return jax.tree_util.tree_map_with_path(widen, tree)
 
 
-def _everybodys(leaf: jax.Array | np.ndarray) -> jax.Array | np.ndarray:
+def _to_storable(leaf: Any) -> jax.Array | np.ndarray:
+    leaf = _key_data(leaf)
     # Of an array that each process has for itself, Orbax writes the first's only if it is on the host.
-    own = jax.process_count() > 1 and isinstance(leaf, jax.Array) and leaf.is_fully_addressable
-    return np.asarray(leaf) if own else leaf
+    if jax.process_count() > 1 and isinstance(leaf, jax.Array) and leaf.is_fully_addressable:
+        return np.asarray(leaf)
+    return leaf
 
 
-def _typed(leaf: np.ndarray, like: jax.Array) -> jax.Array | np.ndarray:
+def _key_data(leaf: Any) -> jax.Array | np.ndarray:
+    if not isinstance(leaf, jax.Array):
+        return np.asarray(leaf)
+    return jax.random.key_data(leaf) if _is_key(leaf) else leaf
+
+
+def _with_key_type(leaf: np.ndarray, like: jax.Array) -> jax.Array | np.ndarray:
     return jax.random.wrap_key_data(jnp.asarray(leaf)) if _is_key(like) else leaf
 
 

@@ -17,7 +17,7 @@ import jax
 import numpy as np
 
 from lpjax.errors import UserError
-from lpjax.store.trouble import writing
+from lpjax.store.errors import wrap_os_errors
 
 
 class Result(NamedTuple):
@@ -58,16 +58,17 @@ def write_text(path: Path, text: str) -> None:
     """
     if jax.process_index():
         return
-    beside = path.with_name(f".{path.name}.new")  # one name: what a killed process left is written over
-    with writing(path):
+    new = path.with_name(f".{path.name}.new")  # one name: what a killed process left is written over
+    with wrap_os_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with _opened(beside, "wb") as file:
+            with new.open("wb") as file:
                 file.write(text.encode())
                 file.flush()
                 os.fsync(file.fileno())
-            beside.replace(path)
+            new.replace(path)
         except OSError:
-            beside.unlink(missing_ok=True)
+            new.unlink(missing_ok=True)
             raise
 
 
@@ -125,12 +126,13 @@ def append_jsonl(path: Path, record: Any) -> None:
     """
     if jax.process_index():
         return
-    with writing(path), _opened(path, "ab+") as file:
-        file.seek(0)
-        file.truncate(file.read().rfind(b"\n") + 1)
-        file.write(json.dumps(record, default=_plain).encode() + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
+    with wrap_os_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab+") as file:
+            _remove_torn_line(file)
+            file.write(_line(record))
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def write_jsonl(path: Path, records: Iterable[Any]) -> None:
@@ -143,7 +145,7 @@ def write_jsonl(path: Path, records: Iterable[Any]) -> None:
     Raises:
       StorageError: If the disk is full or refuses; the old file is whole then.
     """
-    write_text(path, "".join(json.dumps(record, default=_plain) + "\n" for record in records))
+    write_text(path, "".join(_line(record).decode() for record in records))
 
 
 def read_jsonl(path: Path) -> list[Any]:
@@ -193,7 +195,8 @@ def write_results(path: Path, rows: Iterable[Result | Mapping[str, Any]]) -> Non
       seed,level,kept,total,density,method,split,metric,value
       0,1,80,100,0.8,ticket,test,accuracy,0.75
     """
-    ordered = sorted((_typed(Result(**row) if isinstance(row, Mapping) else row) for row in rows), key=_subject)
+    results = [Result(**row) if isinstance(row, Mapping) else row for row in rows]
+    ordered = sorted(map(_typed, results), key=_subject)
     for earlier, later in itertools.pairwise(ordered):
         if _subject(earlier) == _subject(later):
             raise ValueError(f"two results of {_subject(later)}: {earlier.value!r} and {later.value!r}; keep one")
@@ -233,10 +236,19 @@ def _typed(row: Iterable[Any]) -> Result:
     return Result(*(kind(cell) for kind, cell in zip(Result.__annotations__.values(), row, strict=True)))
 
 
+def _line(record: Any) -> bytes:
+    return json.dumps(record, default=_plain).encode() + b"\n"
+
+
 def _plain(value: Any) -> Any:
     return np.asarray(value).tolist()
 
 
-def _opened(path: Path, mode: str) -> IO[bytes]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path.open(mode)
+def _remove_torn_line(file: IO[bytes]) -> None:
+    """Cuts off a last line that an interruption left without its end."""
+    if file.seek(0, os.SEEK_END) == 0:
+        return
+    file.seek(-1, os.SEEK_END)
+    if file.read(1) != b"\n":
+        file.seek(0)
+        file.truncate(file.read().rfind(b"\n") + 1)

@@ -1,4 +1,5 @@
 import contextlib
+import json
 import logging
 import os
 import runpy
@@ -17,7 +18,7 @@ import optax
 import pytest
 
 from lpjax import sparsity, store
-from lpjax.store import whole
+from lpjax.store import atomic_dir
 from lpjax.types import Ticket, Variables
 
 ROOT = Path(__file__).parents[2]
@@ -166,6 +167,90 @@ def test_where_no_ticket_is_the_error_says_so_in_one_line(directory, tmp_path):
     assert "\n" not in str(caught.value)
 
 
+def test_a_ticket_is_found_by_its_folder_and_by_that_of_its_level(saved):
+    for directory in (saved, saved.parent):
+        assert store.exists(directory)
+        assert store.find_ticket(directory) == saved
+        assert_equal(store.restore_ticket(directory), ticket_of(2.0))
+        assert_equal(store.restore_mask(directory), store.restore_mask(saved))
+
+
+@pytest.mark.parametrize("read", [store.restore_ticket, store.restore_mask, store.restore])
+@pytest.mark.parametrize("directory", ["thesis", "empty", "missing", "seed_0"])
+def test_nobody_is_told_to_delete_a_folder_that_is_no_ticket(directory, read, saved, tmp_path):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "thesis.tex").touch()
+    (tmp_path / "empty").mkdir()
+    shutil.copytree(saved, tmp_path / "seed_0" / "level_00" / "ticket")
+    with pytest.raises(store.DamagedTicket) as refusal:
+        read(tmp_path / directory)
+    assert str(tmp_path / directory) in str(refusal.value)
+    assert "delete that" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("lost", ["commit_success.txt", "seal.json"])
+def test_a_damaged_ticket_is_named_by_its_own_folder(lost, saved, tmp_path):
+    shutil.copytree(saved, tmp_path / "level_00" / "ticket")
+    (tmp_path / "level_00" / "ticket" / lost).unlink()
+    with pytest.raises(store.DamagedTicket) as refusal:
+        store.restore_ticket(tmp_path / "level_00" / "ticket")
+    assert f"damaged ticket {tmp_path}/level_00/ticket: " in str(refusal.value)
+    assert "delete that folder" in str(refusal.value)
+
+
+NAMES = (
+    "a[1]",
+    "[0-9]",
+    "a*",
+    "a**",
+    "what?",
+    "a b",
+    "100%",
+    "%20",
+    "{x}",
+    "~",
+    "#@!",
+    "a\\b",
+    "é",
+    "a\nb",
+    "gs:",
+    "'\"",
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_folders_may_have_any_name(name, tmp_path):
+    for directory in (tmp_path / name / "level_00" / "ticket", tmp_path / "plain" / name):
+        for value in (1.0, 2.0):
+            store.save_ticket(directory, ticket_of(value))
+        assert store.exists(directory)
+        assert_equal(store.restore_ticket(directory), ticket_of(2.0))
+        store.save_progress(directory, w=np.ones(3)).result()
+        assert store.restore_progress(directory)["w"].tolist() == [1, 1, 1]
+        assert [path.name for path in directory.parent.iterdir()] == [directory.name]
+        store.remove(directory)
+        assert not list(directory.parent.iterdir())
+
+
+def test_a_pattern_in_a_name_takes_no_other_folder_for_this_one(tmp_path):
+    for number, name in enumerate(("ab", "a*", "a?")):
+        store.save(tmp_path / name / "ticket", w=np.full(3, number))
+    for number, name in enumerate(("ab", "a*", "a?")):
+        assert store.restore(tmp_path / name / "ticket")["w"].tolist() == [number] * 3
+
+
+@pytest.mark.parametrize("name", ["ab", "a[1]"])
+def test_a_directory_that_orbax_cannot_list_is_a_damaged_ticket(name, tmp_path):
+    place = tmp_path / name
+    store.save(place, w=np.ones(3))
+    (place / "_METADATA").unlink()
+    seal = json.loads((place / "seal.json").read_text())
+    del seal["_METADATA"]
+    (place / "seal.json").write_text(json.dumps(seal))
+    with pytest.raises(store.DamagedTicket, match="holds nothing"):
+        store.restore(place)
+
+
 @pytest.fixture
 def late(saved, tmp_path, monkeypatch):
     """Makes a ticket that a process sees whole only after it has looked and slept a few times."""
@@ -181,7 +266,7 @@ def late(saved, tmp_path, monkeypatch):
                 (tmp_path / "unseen").rename(directory / part)
 
         monkeypatch.setattr(jax, "process_index", lambda: process)
-        monkeypatch.setattr(whole.time, "sleep", sleep)
+        monkeypatch.setattr(atomic_dir.time, "sleep", sleep)
         return directory, naps
 
     return make
@@ -206,7 +291,7 @@ def test_a_further_process_does_not_wait_for_ever(saved, tmp_path, monkeypatch):
     shutil.copytree(saved, tmp_path / "ticket")
     (tmp_path / "ticket" / "_METADATA").write_text("")
     monkeypatch.setattr(jax, "process_index", lambda: 1)
-    monkeypatch.setattr(whole, "_PATIENCE", 0.5)
+    monkeypatch.setattr(atomic_dir, "_PATIENCE", 0.5)
     start = time.monotonic()
     with pytest.raises(store.DamagedTicket, match="_METADATA"):
         store.restore(tmp_path / "ticket")
@@ -274,7 +359,7 @@ def test_flipped_bits_of_the_arrays_never_come_back_as_numbers(saved, tmp_path):
 
 def test_who_never_saves_keeps_the_interpreter_s_own_words():
     said, filters = sys.unraisablehook, list(logging.getLogger("absl").filters)
-    runpy.run_path(whole.__file__)
+    runpy.run_path(atomic_dir.__file__)
     assert sys.unraisablehook is said
     assert logging.getLogger("absl").filters == filters
 
@@ -283,14 +368,14 @@ def test_who_saves_hears_all_but_what_a_failed_save_is_told_in_one_line(tmp_path
     heard = []
     with monkeypatch.context() as patch:
         patch.setattr(sys, "unraisablehook", heard.append)
-        whole._hush.cache_clear()
+        atomic_dir._hush.cache_clear()
         for _ in range(2):
             store.save(tmp_path / "ticket", a=np.ones(3))
         for reason in ("Event loop is closed", "no memory"):
             sys.unraisablehook(SimpleNamespace(exc_value=RuntimeError(reason)))
-    whole._hush.cache_clear()
+    atomic_dir._hush.cache_clear()
     assert [str(error.exc_value) for error in heard] == ["no memory"]
-    assert logging.getLogger("absl").filters.count(whole._unsaid) == 1
+    assert logging.getLogger("absl").filters.count(atomic_dir._is_news) == 1
 
 
 class Killed(BaseException):
@@ -310,10 +395,10 @@ def killed_after(survived, monkeypatch):
         return call
 
     with monkeypatch.context() as patch:
-        patch.setattr(whole, "_write_seal", mortal(whole._write_seal))
+        patch.setattr(atomic_dir, "_write_seal", mortal(atomic_dir._write_seal))
         patch.setattr(Path, "rename", mortal(Path.rename))
         patch.setattr(Path, "unlink", mortal(Path.unlink))
-        patch.setattr(whole.shutil, "rmtree", mortal(shutil.rmtree))
+        patch.setattr(atomic_dir.shutil, "rmtree", mortal(shutil.rmtree))
         with pytest.raises(Killed):
             yield
 

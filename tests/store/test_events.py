@@ -1,11 +1,16 @@
+import errno
+import os
+import resource
 import struct
 import sys
+import threading
 
 import pytest
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.record_writer import masked_crc32c
 
 from lpjax import store
+from lpjax.errors import UserError
 
 
 def events(directory):
@@ -48,9 +53,9 @@ def test_every_metric_is_a_point_at_its_step(tmp_path):
 
 def test_the_file_begins_as_tensorboard_expects_and_tells_when(tmp_path):
     append(tmp_path, 1, loss=0.5)
-    first, second = events(tmp_path)
+    first, *_, last = events(tmp_path)
     assert first.file_version == "brain.Event:2"
-    assert 0 < first.wall_time <= second.wall_time
+    assert 0 < first.wall_time <= last.wall_time
 
 
 def test_without_being_asked_there_is_no_event_file(tmp_path):
@@ -69,25 +74,19 @@ def test_a_level_cut_back_shows_no_point_twice(tmp_path, again):
     assert [step for _, step, _ in points] == [100, 200, 300, 400, 500]
     expected = [1 / step if step < again else step / 1000 for step in (*steps, 500)]
     assert [value for *_, value in points] == pytest.approx(expected)
-    assert sum(event.HasField("session_log") for event in events(tmp_path)) == 1
 
 
-def test_what_grows_on_takes_nothing_back(tmp_path):
+def test_a_line_has_more_numbers_than_tensorboardx_queues_by_default(tmp_path):
+    append(tmp_path, 100, **{f"metric_{number}": float(number) for number in range(50)})
+    assert [value for *_, value in shown(tmp_path)] == list(range(50))
+
+
+def test_every_file_is_closed_with_its_line(tmp_path):
     append(tmp_path, 100, loss=0.5)
     append(tmp_path, 200, loss=0.4)
-    assert not any(event.HasField("session_log") for event in events(tmp_path))
-    assert len(list(tmp_path.glob("events.*"))) == 1
-
-
-@pytest.mark.parametrize("left", [1, 9, 13, 20])
-def test_a_record_that_an_interruption_cut_is_left_out(tmp_path, left):
-    append(tmp_path, 100, loss=0.5)
-    (path,) = tmp_path.glob("events.*")
-    whole = len(path.read_bytes())
-    append(tmp_path, 200, loss=0.4)
-    path.write_bytes(path.read_bytes()[: whole + left])
-    append(tmp_path, 200, loss=0.4)
-    assert [step for _, step, _ in shown(tmp_path)] == [100, 200]
+    threads = [thread for thread in threading.enumerate() if type(thread).__name__ == "_EventLoggerThread"]
+    assert threads == []
+    assert len(list(tmp_path.glob("events.*"))) == 2
 
 
 def test_words_are_no_points(tmp_path):
@@ -101,16 +100,77 @@ def test_other_processes_write_nothing(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_disk_that_refuses_is_one_clear_line(tmp_path):
-    (tmp_path / "metrics.jsonl").touch()
-    (tmp_path / "events.out.tfevents.0000000001.host").mkdir()
-    with pytest.raises(store.StorageError, match=r"events\.out\.tfevents: Is a directory"):
+def test_a_disk_that_refuses_is_one_clear_line(tmp_path, monkeypatch):
+    def refuse(path):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+
+    monkeypatch.setattr("tensorboardX.record_writer.open_file", refuse)
+    with pytest.raises(store.StorageError, match=r"events\.out\.tfevents: No space left on device"):
         append(tmp_path, 100, loss=0.5)
+    assert len(store.read_jsonl(tmp_path / "metrics.jsonl")) == 1
+
+
+def test_a_disk_that_is_full_while_a_line_is_written_is_one_clear_line(tmp_path):
+    append(tmp_path, 100, events=False, loss=0.5)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(store.StorageError, match=r"events\.out\.tfevents: File too large"):
+            append(tmp_path, 200, **{f"metric_{number}": 0.5 for number in range(20)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_without_the_package_event_files_are_refused_in_one_line(monkeypatch):
     store.ensure_tensorboard()
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
-    with pytest.raises(ValueError, match=r"pip install 'lpjax\[tensorboard\]'") as caught:
+    with pytest.raises(UserError, match=r"pip install 'lpjax\[tensorboard\]'") as caught:
         store.ensure_tensorboard()
     assert "\n" not in str(caught.value)
+
+
+def record(directory, *epochs):
+    path = directory / "metrics.jsonl"
+    for epoch in epochs:
+        store.append_jsonl(path, {"epoch": epoch})
+    return path
+
+
+@pytest.mark.parametrize("lines", [1, 2, 3])
+def test_the_first_lines_are_kept(tmp_path, lines):
+    path = record(tmp_path, 1, 2, 3)
+    store.truncate_metrics(path, lines)
+    assert store.read_jsonl(path) == [{"epoch": epoch} for epoch in range(1, lines + 1)]
+
+
+def test_no_lines_are_no_file(tmp_path):
+    path = record(tmp_path, 1)
+    store.truncate_metrics(path, 0)
+    store.truncate_metrics(path, 0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_torn_line_is_not_counted(tmp_path):
+    path = record(tmp_path, 1)
+    with path.open("a") as file:
+        file.write('{"epoch": 2')
+    with pytest.raises(store.DamagedProgress, match=r"metrics\.jsonl has 1 of the 2 lines"):
+        store.truncate_metrics(path, 2)
+    store.truncate_metrics(path, 1)
+    assert path.read_text() == '{"epoch": 1}\n'
+
+
+def test_lines_that_lack_are_damaged_progress_and_nothing_is_cut(tmp_path):
+    path = record(tmp_path, 1, 2)
+    with pytest.raises(store.DamagedProgress, match="has 2 of the 3 lines"):
+        store.truncate_metrics(path, 3)
+    with pytest.raises(store.DamagedProgress, match="has 0 of the 3 lines"):
+        store.truncate_metrics(tmp_path / "other.jsonl", 3)
+    assert len(store.read_jsonl(path)) == 2
+
+
+def test_the_first_process_alone_cuts(tmp_path, monkeypatch):
+    path = record(tmp_path, 1, 2)
+    monkeypatch.setattr("jax.process_index", lambda: 1)
+    store.truncate_metrics(path, 1)
+    assert len(store.read_jsonl(path)) == 2

@@ -18,7 +18,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from lpjax import store
-from lpjax.store import whole
+from lpjax.store import atomic_dir
 
 ROOT = Path(__file__).parents[2]
 MESH = Mesh(np.array(jax.devices()), ("data",))
@@ -76,7 +76,7 @@ def test_a_full_disk_is_one_line_and_the_old_progress_is_whole(tmp_path, monkeyp
         raise OSError(errno.ENOSPC, "No space left on device", str(directory))
 
     with monkeypatch.context() as patch:
-        patch.setattr(whole, "_write_seal", refuse)
+        patch.setattr(atomic_dir, "_write_seal", refuse)
         saving = store.save_progress(tmp_path / "p", state=state_of(2.0))
         with pytest.raises(store.StorageError, match=r"/p: No space left on device"):
             saving.result()
@@ -90,9 +90,9 @@ def test_a_full_disk_is_one_line_and_the_old_progress_is_whole(tmp_path, monkeyp
 
 
 def test_what_the_storage_of_orbax_says_of_a_full_disk_is_one_line_too(tmp_path):
-    with pytest.raises(store.StorageError, match=r"/p: No space left on device"), whole.written(tmp_path / "p"):
+    with pytest.raises(store.StorageError, match=r"/p: No space left on device"), atomic_dir.replacing(tmp_path / "p"):
         raise ValueError("RESOURCE_EXHAUSTED: ... Failed to write 5312512 bytes: ... [os_error_code='28']")
-    with pytest.raises(KeyError), whole.written(tmp_path / "p"):
+    with pytest.raises(KeyError), atomic_dir.replacing(tmp_path / "p"):
         raise KeyError("a mistake of ours stays what it is")
 
 
@@ -170,11 +170,16 @@ def test_an_interrupted_save_leaves_the_old_progress_or_the_new(survived, tmp_pa
 
         return call
 
-    ready, settle = threading.Event(), whole.settle
+    ready, commit = threading.Event(), atomic_dir.commit
     with monkeypatch.context() as patch:
-        patch.setattr(whole, "settle", lambda directory: ready.wait() and settle(directory))
+        patch.setattr(atomic_dir, "commit", lambda directory: ready.wait() and commit(directory))
         saving = store.save_progress(tmp_path / "p", state=state_of(2.0))
-        for place, name in ((whole, "_write_seal"), (Path, "rename"), (Path, "unlink"), (whole.shutil, "rmtree")):
+        for place, name in (
+            (atomic_dir, "_write_seal"),
+            (Path, "rename"),
+            (Path, "unlink"),
+            (atomic_dir.shutil, "rmtree"),
+        ):
             patch.setattr(place, name, mortal(getattr(place, name)))
         ready.set()
         assert isinstance(saving.exception(), Killed)

@@ -1,0 +1,70 @@
+"""What other libraries say is what `lpjax.wording` looks for: every message is provoked anew."""
+
+import asyncio
+import errno
+import os
+import resource
+
+import numpy as np
+import orbax.checkpoint as ocp
+import pytest
+from array_record.python.array_record_data_source import ArrayRecordDataSource
+
+from lpjax import wording
+
+
+def test_tensorstore_tells_the_number_of_the_system_s_error(tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with (
+            pytest.raises(ValueError, match="os_error_code") as caught,
+            ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer,
+        ):
+            checkpointer.save(
+                tmp_path / "large", args=ocp.args.PyTreeSave({"w": np.random.default_rng(0).random(10**5)})
+            )
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not isinstance(caught.value, OSError)
+    assert wording.system_refusal(caught.value) == os.strerror(errno.EFBIG)
+
+
+def test_the_system_s_own_errors_are_in_its_words():
+    assert wording.system_refusal(OSError(errno.ENOSPC, "No space left on device", "x")) == "No space left on device"
+    assert wording.system_refusal(OSError("of no number")) == "of no number"
+
+
+def test_other_errors_are_no_refusals():
+    assert wording.system_refusal(KeyError("w")) is None
+    assert wording.system_refusal(None) is None
+
+
+def test_asyncio_says_that_its_loop_is_closed():
+    loop = asyncio.new_event_loop()
+    loop.close()
+    with pytest.raises(RuntimeError) as caught:
+        loop.call_soon_threadsafe(print)
+    assert wording.is_late_report(caught.value)
+    assert not wording.is_late_report(RuntimeError("no memory"))
+    assert not wording.is_late_report(None)
+
+
+def test_array_record_names_the_system_call_that_failed(tmp_path):
+    with pytest.raises(RuntimeError) as caught:
+        ArrayRecordDataSource(str(tmp_path))
+    assert not isinstance(caught.value, OSError)
+    assert wording.is_system_trouble(caught.value)
+
+
+def test_a_file_of_array_record_that_is_missing_is_no_trouble_of_the_system(tmp_path):
+    with pytest.raises(RuntimeError, match=r"\(\) failed: ") as caught:
+        ArrayRecordDataSource(str(tmp_path / "missing"))
+    assert not wording.is_system_trouble(caught.value)
+
+
+def test_a_file_that_is_no_array_record_is_no_trouble_of_the_system(tmp_path):
+    (tmp_path / "file").write_bytes(b"no record" * 1000)
+    with pytest.raises(RuntimeError) as caught:
+        ArrayRecordDataSource(str(tmp_path / "file"))
+    assert not wording.is_system_trouble(caught.value)
