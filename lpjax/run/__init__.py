@@ -13,7 +13,8 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from lpjax import pools, store
+from lpjax import store
+from lpjax.pools import KINDS, METHODS
 from lpjax.run.config import as_json, assert_known, check, default_config, resolve, warnings, with_new_names
 from lpjax.run.corruptions import gather_corruptions
 from lpjax.run.evaluate import gather
@@ -101,7 +102,7 @@ def show_plan(config: ConfigDict, workdir: Path) -> str:
 def write_results(setup: Setup, workdir: Path) -> None:
     """Gather all that was evaluated, by this call and earlier ones, into `results.csv` and `corruptions.csv`."""
     levels = levels_of(setup.config, setup.steps)
-    methods = (*pools.METHODS, *pools.KINDS, ENSEMBLE)
+    methods = (*METHODS, *KINDS, ENSEMBLE)
 
     def write() -> None:
         seeds = store.read_json(paths.config(workdir))["seeds"]
