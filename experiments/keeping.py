@@ -13,8 +13,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from experiments.options import Options, Paper, options
+from lpjax.command import remember_compilations
 from lpjax.report.figures import save
-from lpjax.run import remember_compilations
 from lpjax.store import environment
 
 USER_MISTAKE, INTERRUPTED = 2, 130

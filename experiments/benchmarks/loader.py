@@ -32,7 +32,7 @@ from PIL import Image
 
 from lpjax import data, models, train
 from lpjax.data import stream
-from lpjax.run.streamed import streamed
+from lpjax.run.images import stream as stream_images
 
 CROP = data.Crop(224, 256, (0.1, 1.0), (0.8, 1.25))
 READERS = {"1 thread": (1, 0), "2 threads": (2, 0), "1 process": (1, 1), "2 processes": (1, 2)}
@@ -149,7 +149,7 @@ def training(
       The state, and the mean seconds a step computes and waits for the next batch; the first batch is not counted.
     """
     rows = np.tile(np.arange(pictures.size, dtype=np.int32), 2)
-    feed = streamed(pictures, CROP, train.mesh_of(), options.batch, workers=workers)(rows, KEY)
+    feed = stream_images(pictures, CROP, train.mesh_of(), options.batch, workers=workers)(rows, KEY)
     computing, waiting = [], []
     asked = time.perf_counter()
     for batch, indices in feed:

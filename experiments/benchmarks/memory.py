@@ -25,15 +25,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from ml_collections import ConfigDict
 from PIL import Image
 
 from lpjax import data, models, pools, sparsity, store, train
-from lpjax.run import default_config, resolve
-from lpjax.run.evaluate import evaluate_seed
-from lpjax.run.imp import find_tickets
-from lpjax.run.job import prepare
-from lpjax.run.pool import build_pools, searches
+from lpjax.run import default_config
+from lpjax.run.config import resolve
+from lpjax.run.plan import plan
+from lpjax.run.setup import prepare
+from lpjax.run.stage import run_stage
 from lpjax.types import Batch, Ticket
 
 MB = 1e6
@@ -110,14 +109,13 @@ def short_run(options: argparse.Namespace) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as directory:
         workdir = Path(directory)
         with _peak(seen, "loaded"):
-            job = prepare(ConfigDict(resolve(config)))
-        with _peak(seen, "training"):
-            find_tickets(job, workdir, 0)
-        with _peak(seen, "pools"):
-            build_pools(job, workdir, 0, searches(job))
-        with _peak(seen, "evaluation"):
-            evaluate_seed(job, workdir, 0, config.pool.methods)
-        ticket = store.restore_ticket(next(workdir.rglob("level_00/ticket")), job.like)
+            setup = prepare(resolve(config))
+        for name, stage in zip(
+            ("training", "pools", "evaluation"), plan(setup.config, workdir, setup.steps), strict=True
+        ):
+            with _peak(seen, name):
+                run_stage(setup, stage)
+        ticket = store.restore_ticket(next(workdir.rglob("level_00/ticket")), setup.network.like)
     seen["a ticket"] = sum(leaf.nbytes for leaf in jax.tree.leaves(ticket))
     seen["all tickets"] = options.run * seen["a ticket"]
     seen["peak"] = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -21,7 +21,7 @@ import optax
 from experiments.benchmarks.timing import medians
 from experiments.benchmarks.transforms import to_unit
 from lpjax import models, train
-from lpjax.run.costs import network_flops
+from lpjax.run.setup import network_flops
 from lpjax.types import Batch
 
 REPORT, DEVICES, SIMULATED = Path(__file__).with_suffix(".md"), (8, 64, 256), (1, 2, 4, 8)

@@ -24,8 +24,7 @@ from flax import nnx
 import lpjax
 from experiments.char_lm.model import Transformer
 from experiments.char_lm.text import Text, load, windows
-from lpjax.command import OneLineParser
-from lpjax.run import remember_compilations
+from lpjax.command import OneLineParser, remember_compilations
 from lpjax.store import environment
 
 PyTree = Any

@@ -11,7 +11,7 @@ import numpy as np
 from lpjax import store
 
 # What tells of one start, not of the work: when, where, by which command.
-_OF_A_START = {".lock", "command.txt", "environment.json", "report", "status"}
+_OF_A_START = {".lock", "command.txt", "environment.json", "log", "report", "status"}
 
 
 def differences(first: Path, second: Path) -> list[str]:

@@ -131,7 +131,7 @@ def _unfinished(workdir: Path) -> set[tuple[str, int]]:
     found = set()
     for folder, folders, files in os.walk(workdir):
         hidden = [name for name in (*folders, *files) if name.startswith(".") and name != ".lock"]
-        folders[:] = [name for name in folders if name not in (*hidden, "status", "report", "ticket", "d")]
+        folders[:] = [name for name in folders if name not in (*hidden, "log", "report", "ticket", "d")]
         for name in hidden:
             with contextlib.suppress(OSError):  # finished meanwhile
                 found.add((f"{folder}/{name}", os.lstat(f"{folder}/{name}").st_ino))

@@ -23,11 +23,10 @@ import jax
 import numpy as np
 
 from experiments.faults.compare import differences, tickets
-from lpjax import run, sparsity, store
-from lpjax.run.imp import SeedKeys
-from lpjax.run.pool import load_ticket
+from lpjax import run, sparsity, store, train
+from lpjax.run.pools import load_ticket
+from lpjax.run.setup import SeedKeys, masked_sgd
 from lpjax.store import paths
-from lpjax.train import initial_state
 
 ROOT = Path(__file__).parents[2]
 DEVICES = 4
@@ -193,10 +192,18 @@ def replicas(argv: Sequence[str]) -> None:
     main.parse(["lpjax.main", *argv])
     config, workdir = main._CONFIG.value, Path(main._WORKDIR.value)
     run.join(config.distributed)
-    job = run.run(config, workdir)
-    ticket = load_ticket(job, paths.level(workdir, 0, 1))
-    state = initial_state(ticket.params, job.optimizer(ticket.mask.params))
-    *_, last = job.fit(job.step, state, SeedKeys.of(0).train, stop=3)
+    setup = run.run(config, workdir)
+    ticket = load_ticket(setup, paths.level(workdir, 0, 1))
+    optimizer = masked_sgd(setup, ticket.mask.params)
+    *_, last = train.fit(
+        setup.training_step("imp", optimizer),
+        train.replicate(train.initial_state(ticket.params, optimizer), setup.mesh),
+        setup.data.feed,
+        SeedKeys.of(0).train,
+        images=setup.data.size,
+        batch_size=setup.config.train.batch_size,
+        stop=3,
+    )
     leaves = jax.tree.leaves((last.state.variables, last.state.opt_state))
     held = [
         hashlib.sha256(b"".join(np.asarray(leaf.addressable_shards[i].data).tobytes() for leaf in leaves)).digest()

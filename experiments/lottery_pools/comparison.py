@@ -8,7 +8,7 @@ from experiments.keeping import write
 from experiments.lottery_pools.runs import Run
 from experiments.options import Options
 from lpjax.report import paired, panels
-from lpjax.run.pool import search
+from lpjax.run.pools import Search
 
 CONTROL = "recalibrated"
 
@@ -40,7 +40,7 @@ def comparison(
     pairs = [(CONTROL, "ticket"), *pairs, *questions]
     statistics, measured, parts, panel = [], [], [], []
     for run in runs:
-        run.build({CONTROL: search(run.job, CONTROL)})
+        run.build({CONTROL: Search(CONTROL)})
         results = run.results((CONTROL, *merged))
         there = set(results["method"])
         right = run.right([method for method in (CONTROL, *merged) if method in there])

@@ -3,20 +3,16 @@
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from experiments.options import OWN, Options, Panel, config_of, own
-from lpjax.run import default_config, run, write_results
-from lpjax.run.evaluate import evaluate_seed, gather, load_right, networks
-from lpjax.run.job import Job
-from lpjax.run.pool import Search, build_pools, search
-from lpjax.run.processes import alone
-from lpjax.store import Result, paths
-
-T = TypeVar("T")
+from lpjax.run import Setup, Stage, default_config, run, run_stages
+from lpjax.run.evaluate import evaluation_stage, gather, load_right, networks
+from lpjax.run.pools import Search, pools_stage
+from lpjax.store import Result, paths, read_json
 
 NO_REWINDING = "0it"
 
@@ -26,43 +22,44 @@ class Run(NamedTuple):
 
     Attributes:
       title: Of their panel.
-      job: Network and data.
+      setup: Network and data.
       workdir: Where they lie.
       seeds: Replicates.
       levels: Tickets a seed.
     """
 
     title: str
-    job: Job
+    setup: Setup
     workdir: Path
     seeds: tuple[int, ...]
     levels: int
 
     def build(self, searches: Mapping[str, Search]) -> None:
         """Builds and evaluates pools, those that are not there yet."""
-        with alone(self.workdir):
-            for seed in self.seeds:
-                build_pools(self.job, self.workdir, seed, searches)
-                evaluate_seed(self.job, self.workdir, seed, tuple(searches))
-            write_results(self.workdir, self.levels)
+        stages = []
+        for seed in self.seeds:
+            stages.append(pools_stage(self.setup.config, self.workdir, seed, searches))
+            stages.append(evaluation_stage(self.workdir, seed, range(self.levels), tuple(searches)))
+        run_stages(self.setup, self.workdir, stages)
 
-    def analyze(self, analysis: Callable[[Job, Path, int], T]) -> dict[int, T]:
-        """Measures something of every seed, where it is not there yet; gives it by seed."""
-        with alone(self.workdir):
-            return {seed: analysis(self.job, self.workdir, seed) for seed in self.seeds}
+    def analyze(self, stage: Callable[[Path, int, int], Stage], name: str) -> pd.DataFrame:
+        """Measures something of every seed, where it is not there yet, and reads what was recorded."""
+        run_stages(self.setup, self.workdir, [stage(self.workdir, seed, self.levels) for seed in self.seeds])
+        records = {seed: read_json(paths.analysis(self.workdir, seed, name)) for seed in self.seeds}
+        return pd.concat([pd.DataFrame(rows).assign(seed=seed) for seed, rows in records.items()])
 
     def results(self, methods: Sequence[str]) -> pd.DataFrame:
         """Reads what was measured of tickets and pools."""
-        rows = gather(self.workdir, self.seeds, self.levels, methods)
+        rows = gather(self.workdir, self.seeds, range(self.levels), methods)
         return pd.DataFrame(rows, columns=list(Result._fields))
 
     def right(self, methods: Sequence[str]) -> dict[tuple[str, int, int], np.ndarray]:
         """Reads which test images every network classifies rightly, by method, seed and level."""
-        images = len(self.job.test.labels)
+        images = len(self.setup.data.test.labels)
         return {
             (network.method, seed, network.level): load_right(network.directory, images)
             for seed in self.seeds
-            for network in networks(self.workdir, seed, self.levels, methods)
+            for network in networks(self.workdir, seed, range(self.levels), methods)
         }
 
 
@@ -126,18 +123,17 @@ def as_published(run: Run, name: str) -> dict[str, Search]:
     Returns:
       The search, by name.
     """
-    ours, published = run.job.config.pool, default_config().pool
+    ours, published = run.setup.config.pool, default_config().pool
     fields = ("coefficients", "candidates", "accept", "prune", "recalibration_batches")
     if all(ours[field] == published[field] for field in fields):
-        return {"interpolation": search(run.job, "interpolation")}
-    return {name: published_search(run)}
+        return {"interpolation": Search("interpolation")}
+    return {name: published_search()}
 
 
-def published_search(run: Run, **changes: Any) -> Search:
+def published_search(**changes: Any) -> Search:
     """Builds the paper's search with some of its choices changed.
 
     Args:
-      run: Whose tickets.
       **changes: Of the engine: `coefficients`, `accept`, `prune`.
 
     Returns:
@@ -146,4 +142,4 @@ def published_search(run: Run, **changes: Any) -> Search:
     published = default_config().pool
     fields = ("coefficients", "accept", "prune", "recalibration_batches")
     choices = {field: published[field] for field in fields}
-    return search(run.job, "interpolation", candidates=published.candidates, **(choices | changes))
+    return Search("interpolation", published.candidates, choices | changes)

@@ -9,7 +9,8 @@ from experiments.options import OWN, Options, Panel
 from experiments.sup_tickets import pairs, words
 from experiments.sup_tickets.paper import METHODS, SPARSITIES, Panels, by_preset, panels
 from experiments.sup_tickets.runs import BASE, SUP, Run, dense, find
-from lpjax.run.check_sparse import STAYING
+from lpjax.run.config import keeps_its_mask
+from lpjax.transforms import METHODS as TRANSFORMS
 
 PUBLISHED = (0.95, 0.9, 0.8)
 
@@ -55,7 +56,7 @@ def _runs(
 ) -> list[tuple[Run, Run]]:
     """Pairs every run with the one that has its base network: the same, except where cycles alone explore."""
     runs, exploring = find(options, shown, methods, sparsities), []
-    staying = [method for method in methods if method in STAYING]
+    staying = [method for method in methods if keeps_its_mask(TRANSFORMS[method])]
     if options.preset != OWN and staying:
         changes = {"superpose.explore": "gradient", "superpose.base": False}
         exploring = find(options, shown, staying, sparsities, "exploring", changes)

@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 from experiments.options import OWN, Options, Panel, config_of
 from experiments.sup_tickets.pairs import Answers
 from lpjax import store
-from lpjax.run import run
+from lpjax.run import Setup, levels_of, run
 from lpjax.run.evaluate import load_right
-from lpjax.run.job import Job
 from lpjax.store import paths
 
 BASE, CHEAP, SUP, DENSE = "base", "cheap", "cia", "dense"
@@ -23,7 +22,7 @@ class Run(NamedTuple):
       network: Architecture and data, for people.
       method: Of sparse training.
       sparsity: Of its networks.
-      job: Network and data.
+      setup: Network and data.
       workdir: Where its networks lie.
       seeds: Replicates.
       tickets: Cheap tickets a seed.
@@ -32,7 +31,7 @@ class Run(NamedTuple):
     network: str
     method: str
     sparsity: float
-    job: Job
+    setup: Setup
     workdir: Path
     seeds: tuple[int, ...]
     tickets: int
@@ -51,7 +50,7 @@ class Run(NamedTuple):
 
     def answers(self, arm: str, level: int | None = None) -> Answers:
         """Reads which test images a network classifies rightly, by seed."""
-        images = len(self.job.test.labels)
+        images = len(self.setup.data.test.labels)
         return {seed: load_right(self.directory(seed, arm, level), images) for seed in self.seeds}
 
     def measured(self, arm: str, metric: str, level: int | None = None) -> dict[int, float]:
@@ -146,7 +145,8 @@ def _find(
     config.update_from_flattened_dict(dict(overrides))
     if config.sparse.method == "none":
         raise ValueError(f"{workdir} holds tickets found by iterative pruning; give a run of sparse training")
-    job = run(config, workdir)
+    setup = run(config, workdir)
     network = panel.title if argument else f"{config.model}, {config.dataset}"
     sparsity = round(1 - config.sparse.density, 6)
-    return Run(network, config.sparse.method, sparsity, job, workdir, tuple(config.seeds), job.levels - 1)
+    tickets = len(levels_of(setup.config, setup.steps)) - 1
+    return Run(network, config.sparse.method, sparsity, setup, workdir, tuple(config.seeds), tickets)

@@ -37,6 +37,9 @@ def two(tmp_path):
         store.write_json(paths.summary(level), {"level": 0, "seconds": number})
         store.append_jsonl(paths.metrics(level), {"epoch": 1})
         store.write_json(paths.environment(tmp_path / str(number)), {"commit": number})
+        log = paths.log(tmp_path / str(number), 0)
+        log.parent.mkdir()
+        log.write_text(f"start {number}")
     return tmp_path / "1", tmp_path / "2"
 
 

@@ -4,6 +4,7 @@ import importlib
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -13,6 +14,8 @@ from experiments.lottery_pools import __main__ as everything
 from experiments.lottery_pools import runs
 from experiments.lottery_pools.paper import PAPER, PRESETS
 from lpjax import run, store
+from lpjax.errors import UserError
+from lpjax.run.connectivity import averaged_pairs_stage
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "experiments" / "lottery_pools"
@@ -76,15 +79,12 @@ def test_what_is_kept_goes_between_the_marks_of_the_readme_and_nowhere_else(tmp_
 
 
 def test_nothing_is_built_or_analyzed_where_another_run_is(tmp_path):
-    mine = runs.Run("tiny", None, tmp_path, (0, 1), 3)
-    assert mine.analyze(lambda job, workdir, seed: (seed, store.paths.lock(workdir).exists())) == {
-        0: (0, True),
-        1: (1, True),
-    }
+    mine = runs.Run("tiny", SimpleNamespace(config=None), tmp_path, (0, 1), 3)
     with store.lock(tmp_path):
-        for write in (mine.build, mine.analyze):
-            with pytest.raises(ValueError, match="is in use by process"):
-                write({})
+        with pytest.raises(UserError, match="is in use by process"):
+            mine.build({})
+        with pytest.raises(UserError, match="is in use by process"):
+            mine.analyze(averaged_pairs_stage, "averaged_pairs")
 
 
 @pytest.mark.slow

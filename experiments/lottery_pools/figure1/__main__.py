@@ -10,7 +10,7 @@ from experiments.lottery_pools.paper import main, one
 from experiments.lottery_pools.runs import Run, tickets, twin
 from experiments.options import Options
 from lpjax.report import heatmap
-from lpjax.run.analyze import averaged_pairs
+from lpjax.run.connectivity import averaged_pairs_stage
 
 
 def make(options: Options) -> None:
@@ -29,7 +29,7 @@ def make(options: Options) -> None:
 
 
 def _pairs(run: Run) -> pd.DataFrame:
-    return pd.concat([pd.DataFrame(rows).assign(seed=seed) for seed, rows in run.analyze(averaged_pairs).items()])
+    return run.analyze(averaged_pairs_stage, "averaged_pairs")
 
 
 def _gains(pairs: pd.DataFrame) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from experiments.lottery_pools.runs import Run, tickets, twin
 from experiments.options import Options
 from lpjax import pools
 from lpjax.report import paths as drawing
-from lpjax.run.analyze import linear_paths
+from lpjax.run.connectivity import linear_paths_stage
 
 WORDS = {"rewinding": "with rewinding", "no rewinding": "without rewinding"}
 
@@ -40,7 +40,7 @@ def make(options: Options) -> None:
 
 
 def _paths(run: Run) -> pd.DataFrame:
-    return pd.concat([pd.DataFrame(rows).assign(seed=seed) for seed, rows in run.analyze(linear_paths).items()])
+    return run.analyze(linear_paths_stage, "linear_paths")
 
 
 def _barriers(measured: pd.DataFrame) -> pd.DataFrame:

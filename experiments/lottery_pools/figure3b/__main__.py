@@ -7,7 +7,7 @@ from experiments.lottery_pools.comparison import comparison
 from experiments.lottery_pools.paper import main
 from experiments.lottery_pools.runs import tickets
 from experiments.options import Options
-from lpjax.run.pool import search
+from lpjax.run.pools import Search
 
 MERGED = ("interpolation", "swa", "ema_decay", "ema_newest")
 
@@ -20,7 +20,7 @@ def make(options: Options) -> None:
     """
     runs = [tickets(options, panel) for panel in options.panels]
     for run in runs:
-        run.build({method: search(run.job, method) for method in MERGED})
+        run.build({method: Search(method) for method in MERGED})
     questions = [("interpolation", other) for other in MERGED[1:]]
     comparison(options, "figure3b", runs, ("ticket", *MERGED), questions=questions)
 

@@ -16,9 +16,9 @@ from experiments.lottery_pools.runs import Run, tickets
 from experiments.options import Options
 from lpjax import data
 from lpjax.report import panels, tables
-from lpjax.run.corruptions import evaluate_corruptions, find_corruptions, gather_corruptions, mean_over
-from lpjax.run.pool import search
-from lpjax.run.processes import alone
+from lpjax.run import run_stages
+from lpjax.run.corruptions import corruptions_stage, find_corruptions, gather_corruptions, mean_over
+from lpjax.run.pools import Search
 from lpjax.store import Result
 
 POOLS = ("interpolation", "average")
@@ -47,17 +47,14 @@ def make(options: Options) -> None:
 
 def _measured(run: Run) -> tuple[str, list[Result]]:
     """Measures every cell, under a title that says what the images are."""
-    run.build({method: search(run.job, method) for method in POOLS})
-    with alone(run.workdir):
-        evaluate_corruptions(_of_everything(run), run.workdir, run.seeds, POOLS)
-    cells = gather_corruptions(run.workdir, run.seeds, run.levels, POOLS)
-    return f"{run.title}: {find_corruptions(run.job).label}", cells
-
-
-def _of_everything(run: Run):
-    config = ConfigDict(run.job.config.to_dict())
+    run.build({method: Search(method) for method in POOLS})
+    config = ConfigDict(run.setup.config.to_dict())
     config.corruptions.measure = "all"
-    return run.job._replace(config=config)
+    levels = range(run.levels)
+    stage = corruptions_stage(config, run.workdir, run.seeds, levels, POOLS)
+    run_stages(run.setup._replace(config=config), run.workdir, [stage])
+    cells = gather_corruptions(run.workdir, run.seeds, levels, POOLS)
+    return f"{run.title}: {find_corruptions(run.setup).label}", cells
 
 
 def _means(cells: Sequence[Result], names: Sequence[str]) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from experiments.lottery_pools.comparison import comparison
 from experiments.lottery_pools.paper import main
 from experiments.lottery_pools.runs import Run, as_published, tickets
 from experiments.options import Options
-from lpjax.run.pool import Search
+from lpjax.run.pools import Search
 
 
 def counts(levels: int) -> list[int]:

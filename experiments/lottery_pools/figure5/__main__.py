@@ -25,7 +25,7 @@ def make(options: Options) -> None:
     names = []
     for run in runs:
         published = as_published(run, "coefficients_11")
-        fewer = {name: published_search(run, coefficients=chosen) for name, chosen in FEWER.items()}
+        fewer = {name: published_search(coefficients=chosen) for name, chosen in FEWER.items()}
         run.build(fewer | published)
         names += published
     eleven = names[0]

@@ -19,7 +19,7 @@ def make(options: Options) -> None:
     names = []
     for run in runs:
         during = as_published(run, "prune_during")
-        run.build(during | {"prune_after": published_search(run, prune="after")})
+        run.build(during | {"prune_after": published_search(prune="after")})
         names += during
     during = names[0]
     questions, labels = [(during, "prune_after")], {during: "pool (pruned during)"}

@@ -3,14 +3,13 @@
 Command: python -m experiments.lottery_pools.figure7 --preset=demo
 """
 
-from functools import partial
-
 from experiments.lottery_pools.comparison import comparison
 from experiments.lottery_pools.paper import main
 from experiments.lottery_pools.runs import tickets
 from experiments.options import Options
-from lpjax.run.analyze import evaluate_ensembles
-from lpjax.run.pool import search
+from lpjax.run import run_stages
+from lpjax.run.connectivity import ensembles_stage, nearest_members
+from lpjax.run.pools import Search
 
 MEMBERS = 3
 ENSEMBLES = {"ensemble_logits": "logits", "ensemble_probabilities": "probabilities"}
@@ -25,8 +24,10 @@ def make(options: Options) -> None:
     """
     runs = [tickets(options, panel) for panel in options.panels]
     for run in runs:
-        run.build({POOL: search(run.job, "interpolation", candidates=MEMBERS - 1)})
-        run.analyze(partial(evaluate_ensembles, methods=ENSEMBLES, members=MEMBERS))
+        run.build({POOL: Search("interpolation", candidates=MEMBERS - 1)})
+        members = nearest_members(range(run.levels), MEMBERS)
+        stages = [ensembles_stage(run.workdir, seed, ENSEMBLES, members) for seed in run.seeds]
+        run_stages(run.setup, run.workdir, stages)
     questions = [(POOL, ensemble) for ensemble in ENSEMBLES]
     comparison(options, "figure7", runs, ("ticket", POOL, *ENSEMBLES), questions=questions)
 

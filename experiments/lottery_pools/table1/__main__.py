@@ -14,7 +14,7 @@ from experiments.lottery_pools.runs import tickets
 from experiments.options import Options
 from lpjax import pools, sparsity
 from lpjax.run.evaluate import predict
-from lpjax.run.pool import load_ticket, search
+from lpjax.run.pools import Search, load_ticket
 from lpjax.store import paths
 
 MEMBERS, ROUNDS = 3, 15
@@ -42,25 +42,32 @@ def make(options: Options) -> None:
 def _costs(options: Options, panel) -> list[dict]:
     """Times the middle level of the first seed, a pool around it, and the ensemble of the two and a neighbor."""
     run = tickets(options, panel)
-    run.build({"interpolation": search(run.job, "interpolation")})
-    anchor, seed = run.levels // 2, run.seeds[0]
+    run.build({"interpolation": Search("interpolation")})
+    setup = run.setup
+    test = setup.data.test
+    anchor = run.levels // 2
+    seed = run.seeds[0]
     levels = [anchor, *pools.neighbors(anchor, range(run.levels))[: MEMBERS - 1]]
-    members = [load_ticket(run.job, paths.level(run.workdir, seed, level)) for level in levels]
-    pool = load_ticket(run.job, paths.pool(run.workdir, seed, "interpolation", anchor))
-    alone = {"ticket": members[0].params, "pool (interpolation)": pool.params}
-    on_device = {name: jax.device_put(variables) for name, variables in alone.items()}
+    members = [load_ticket(setup, paths.level(run.workdir, seed, level)) for level in levels]
+    pool = load_ticket(setup, paths.pool(run.workdir, seed, "interpolation", anchor))
+    ticket = jax.device_put(members[0].params)
+    pooled = jax.device_put(pool.params)
     together = [jax.device_put(member.params) for member in members]
 
     def vote() -> jax.Array:
-        return pools.ensemble(jnp.stack([predict(run.job, variables, run.job.test) for variables in together]))
+        return pools.ensemble(jnp.stack([predict(setup, variables, test) for variables in together]))
 
-    calls = {name: lambda v=variables: predict(run.job, v, run.job.test) for name, variables in on_device.items()}
     ensemble = f"ensemble of {MEMBERS}"
-    seconds = medians(calls | {ensemble: vote}, ROUNDS)
+    calls = {
+        "ticket": lambda: predict(setup, ticket, test),
+        "pool (interpolation)": lambda: predict(setup, pooled, test),
+        ensemble: vote,
+    }
+    seconds = medians(calls, ROUNDS)
     kept = {
-        "ticket": int(sparsity.kept(members[0].mask, run.job.prunable)),
-        "pool (interpolation)": int(sparsity.kept(pool.mask, run.job.prunable)),
-        ensemble: sum(int(sparsity.kept(member.mask, run.job.prunable)) for member in members),
+        "ticket": int(sparsity.kept(members[0].mask, setup.network.prunable)),
+        "pool (interpolation)": int(sparsity.kept(pool.mask, setup.network.prunable)),
+        ensemble: sum(int(sparsity.kept(member.mask, setup.network.prunable)) for member in members),
     }
     return [
         {

@@ -13,11 +13,10 @@ from experiments.options import Options
 from experiments.sup_tickets import drawing, pairs, variants, words
 from experiments.sup_tickets.paper import RESNET50, SMALL, SPARSITIES, VGG16, by_preset, main, panels
 from experiments.sup_tickets.runs import BASE, SUP, Run, find
-from lpjax import pools
 from lpjax.report import style
-from lpjax.run.evaluate import evaluate_seed
-from lpjax.run.processes import alone
-from lpjax.run.superposed import superpose_tickets
+from lpjax.run import run_stages
+from lpjax.run.evaluate import evaluation_stage
+from lpjax.run.superpose import superpose_stage
 
 DECAYS = (0.9, 0.8, 0.5, 0.2, 0.1)
 AVERAGES = {SUP: "CIA", "caa": "CAA", **{f"cima_{decay}": f"CIMA {decay}" for decay in DECAYS}}
@@ -57,14 +56,23 @@ def make(options: Options) -> None:
 
 def _superpose(run: Run) -> None:
     """Averages the cheap tickets that the run kept in every way that is not there yet; nothing is trained."""
-    settings = run.job.config.superpose
-    choices = {"prune": settings.prune, "scope": settings.scope}
-    ways = {f"cima_{decay}": pools.superpose("cima", decay=decay, **choices) for decay in DECAYS}
-    ways |= {kind: pools.superpose(kind, **choices) for kind in (SUP, "caa")}
-    with alone(run.workdir):
-        for seed in run.seeds:
-            superpose_tickets(run.job, run.workdir, seed, ways)
-            evaluate_seed(run.job, run.workdir, seed, tuple(ways))
+    stages = []
+    for seed in run.seeds:
+        for name in AVERAGES:
+            kind, _, decay = name.partition("_")
+            stages.append(
+                superpose_stage(
+                    run.setup.config,
+                    run.workdir,
+                    seed,
+                    run.tickets,
+                    name,
+                    kind=kind,
+                    decay=float(decay) if decay else None,
+                )
+            )
+        stages.append(evaluation_stage(run.workdir, seed, range(1 + run.tickets), tuple(AVERAGES)))
+    run_stages(run.setup, run.workdir, stages)
 
 
 def _points(runs: Sequence[Run]) -> pd.DataFrame:

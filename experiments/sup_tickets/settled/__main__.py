@@ -8,6 +8,7 @@ from experiments.options import OWN, Options
 from experiments.sup_tickets import accuracy, pairs, words
 from experiments.sup_tickets.paper import RESNET50, SMALL, SPARSITIES, VGG16, by_preset, main, panels
 from experiments.sup_tickets.runs import BASE, SUP, find
+from lpjax.run.schedule import sup_ticket_phases
 
 METHODS = ("set", "rigl", "granet")
 
@@ -23,8 +24,9 @@ def make(options: Options) -> None:
     shown = panels(options, {**SMALL, "paper": (*VGG16, *RESNET50)})
     sparsities = by_preset(options, SPARSITIES, accuracy.PUBLISHED)
     runs = find(options, shown, METHODS, sparsities)
-    job = runs[0].job
-    until = round(job.config.sparse.until * job.phases.before / job.steps(job.config.train.duration), 6)
+    setup = runs[0].setup
+    before = sup_ticket_phases(setup.config, setup.steps).before
+    until = round(setup.config.sparse.until * before / setup.steps(setup.config.train.duration), 6)
     alone = find(options, shown, METHODS, sparsities, "settled", {"sparse.until": until, "superpose.share": 0.0})
     masks, tickets = [], []
     for run, settled in zip(runs, alone, strict=True):

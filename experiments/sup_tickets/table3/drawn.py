@@ -6,15 +6,15 @@ import jax
 import pandas as pd
 
 from lpjax import metrics, models, sparsity
-from lpjax.run.costs import network_flops
+from lpjax.run.setup import network_flops
 
 IMAGE, CLASSES = (224, 224, 3), 1000
 ALLOCATE = {"ERK": sparsity.erk, "uniform": sparsity.uniform}
 TRAINED = {
-    "static, SET": ("static", math.inf),
-    "RigL, every 100": ("rigl", 100),
-    "RigL, every 4,000": ("rigl", 4000),
-    "SNFS": ("snfs", 1),
+    "static, SET": ("never", math.inf),
+    "RigL, every 100": ("at updates", 100),
+    "RigL, every 4,000": ("at updates", 4000),
+    "SNFS": ("always", 1),
 }
 
 
@@ -42,8 +42,8 @@ def drawn(densities: tuple[float, ...] = (0.2, 0.1)) -> pd.DataFrame:
                 for flops, kept, leaf, counted in zip(*leaves, flags, strict=True)
             )
             training = {
-                title: metrics.training_flops(method, sparse, dense, every) / (3 * dense)
-                for title, (method, every) in TRAINED.items()
+                title: metrics.training_flops(dense_gradient, sparse, dense, every) / (3 * dense)
+                for title, (dense_gradient, every) in TRAINED.items()
             }
             rows.append(
                 {

@@ -37,7 +37,7 @@ def make(options: Options) -> None:
 
 
 def _cycle(run: Run) -> str:
-    return run.job.config.superpose.cycle
+    return run.setup.config.superpose.cycle
 
 
 if __name__ == "__main__":

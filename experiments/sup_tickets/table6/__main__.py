@@ -18,7 +18,7 @@ from experiments.sup_tickets.paper import SMALL, SPARSITIES, WIDE, by_preset, ma
 from experiments.sup_tickets.runs import BASE, CHEAP, DENSE, SUP, Run, dense, find
 from lpjax import metrics, pools, store
 from lpjax.run.evaluate import measure, predict
-from lpjax.run.pool import load_ticket
+from lpjax.run.pools import load_ticket
 from lpjax.store import paths
 
 METHODS, PUBLISHED = ("set", "rigl"), (0.95, 0.9, 0.8)
@@ -104,8 +104,9 @@ def _dense(run: Run, members: int) -> list[dict[str, Any]]:
 
 def _ensemble(run: Run, directories: Sequence[Path]) -> dict[str, Any]:
     """Measures what networks say of the same test images, one by one, in pairs and together."""
-    labels = run.job.test.labels
-    logits = jnp.stack([predict(run.job, load_ticket(run.job, place).params, run.job.test) for place in directories])
+    setup = run.setup
+    labels = setup.data.test.labels
+    logits = jnp.stack([predict(setup, load_ticket(setup, place).params, setup.data.test) for place in directories])
     return {
         "members": len(directories),
         "disagreement": float(metrics.pairwise(metrics.disagreement, logits)),

@@ -28,7 +28,7 @@ def make(options: Options) -> None:
 
 
 def _shape(run: Run) -> str:
-    return run.job.config.superpose.shape
+    return run.setup.config.superpose.shape
 
 
 if __name__ == "__main__":
