@@ -78,18 +78,34 @@ def freed_in_long_modules(request):
             free_memory()
 
 
-@pytest.fixture(scope="session")
-def tiny_config():
+@pytest.fixture(scope="module")
+def tiny_network():
+    """A network of one residual block, which compiles in a third of the time of `resnet8`, by the name of `tiny`."""
+    from functools import partial
+
+    from lpjax import models
+
+    slim = models.MODELS["resnet8"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(models.MODELS, "tiny", partial(slim.func, (1,), **slim.keywords))
+        yield
+
+
+@pytest.fixture(scope="module")
+def tiny_config(tiny_network):
     """Makes the config of the finished run, to be changed."""
     from lpjax import run
 
-    def make():
+    del tiny_network
+
+    def make(**changes):
+        """Takes changes by field names, with two underscores for the dot."""
         config = run.default_config()
         config.dataset = "digits"
         config.validation = 64
         config.train_images = 80
         config.augment.crop = 1
-        config.model = "resnet8"
+        config.model = "tiny"
         config.width = 4
         config.train.duration = "3ep"
         config.train.batch_size = 32
@@ -99,6 +115,7 @@ def tiny_config():
         config.pool.methods = ("recalibrated", "interpolation", "uniform")
         config.pool.coefficients = (0.25, 0.75)
         config.pool.recalibrate = "40"
+        config.update_from_flattened_dict({name.replace("__", "."): value for name, value in changes.items()})
         return config
 
     return make

@@ -53,7 +53,11 @@ class Setting(NamedTuple):
 
     def problem(self, field: str, value: Any) -> str | None:
         """Say in one line what is wrong with a value, if anything is."""
-        if self.kind.accepts(value):
+        try:
+            accepted = self.kind.accepts(value)
+        except TypeError:  # of values that cannot be hashed, such as a list in a list
+            accepted = False
+        if accepted:
             return None
         if self.kind.names and isinstance(value, str):
             try:
