@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from lpjax.choices import one_of
+from lpjax.models.custom import CustomModel, custom_model, load_constructor
 from lpjax.models.layers import KAIMING_FAN_IN, TORCH, uniform_bias
 from lpjax.models.resnet import ResNet
 from lpjax.models.vgg import VGG
@@ -17,17 +18,13 @@ from lpjax.models.wide_resnet import WideResNet
 from lpjax.types import Apply, PyTree, Variables
 
 _slim = partial(ResNet, width=16, shortcut="", conv_init=KAIMING_FAN_IN, head_init=KAIMING_FAN_IN)
-_imagenet = partial(
-    ResNet,
-    imagenet_stem=True,
-    conv_init=KAIMING_FAN_IN,
-    head_init=KAIMING_FAN_IN,
-    scale_init=nn.initializers.uniform(1.0),
-)
+_openlth = partial(ResNet, conv_init=KAIMING_FAN_IN, head_init=KAIMING_FAN_IN, scale_init=nn.initializers.uniform(1.0))
+_imagenet = partial(_openlth, imagenet_stem=True)
 MODELS: dict[str, Callable[..., nn.Module]] = {
     "imagenet_resnet18": partial(_imagenet, (2, 2, 2, 2)),
     "imagenet_resnet34": partial(_imagenet, (3, 4, 6, 3)),
     "imagenet_resnet50": partial(_imagenet, (3, 4, 6, 3), bottleneck=True),
+    "openlth_resnet20": partial(_openlth, (3, 3, 3), width=16, shortcut="shortcut", openlth_names=True),
     "resnet8": partial(_slim, (1, 1, 1)),
     "resnet18": partial(ResNet, (2, 2, 2, 2)),
     "resnet20": partial(_slim, (3, 3, 3)),
@@ -52,40 +49,48 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
 }
 """Constructors by name, with the initializers of the papers' code.
 
-`imagenet_` networks are those of OpenLTH, `suptickets_` and `wide_` networks those of the sparse training code, the
-others those of the CIFAR code.
+`imagenet_` and `openlth_` networks are those of OpenLTH, `suptickets_` and `wide_` networks those of the sparse
+training code, the others those of the CIFAR code.
 """
 NAMES = tuple(MODELS)
 
 
-def build(name: str, *, classes: int, dtype: str = "float32", **options: Any) -> nn.Module:
-    """Builds a network.
+def build(
+    model: str | Callable[..., Any], *, classes: int, dtype: str = "float32", **options: Any
+) -> nn.Module | CustomModel:
+    """Build a network.
 
     Args:
-      name: One of `NAMES`.
+      model: One of `MODELS`, or your own Flax module, as a callable or as `'package.module:name'`; see
+        `lpjax.models.custom`.
       classes: Number of classes.
       dtype: Dtype of the computation, `'float32'` or `'bfloat16'`; parameters are float32.
       **options: Other fields of the module, e.g. `width`.
 
     Returns:
-      A Flax module; see `bind` and `initialize`.
+      What `bind` and `initialize` take: a Flax module, if it is one of the table.
 
     Raises:
-      ValueError: If the name, the dtype or an option is unknown.
+      UserError: If the name, the dtype or an option is unknown.
 
     Example:
       >>> build('resnet20', classes=10).stages
       (3, 3, 3)
     """
-    constructor = MODELS[one_of("model", name, MODELS)]
     one_of("dtype", dtype, ("bfloat16", "float32"))
+    options = {"classes": classes, "dtype": jnp.dtype(dtype), **options}
+    if callable(model):
+        return custom_model(model, options)
+    if ":" in model:
+        return custom_model(load_constructor(model), options)
+    constructor = MODELS[one_of("model", model, MODELS)]
     for option in options:
-        one_of(f"option of {name}", option, inspect.signature(constructor).parameters)
-    return constructor(classes=classes, dtype=jnp.dtype(dtype), **options)
+        one_of(f"option of {model}", option, inspect.signature(constructor).parameters)
+    return constructor(**options)
 
 
-def initialize(module: nn.Module, key: jax.Array, image_shape: tuple[int, int, int]) -> Variables:
-    """Initializes the variables of a network.
+def initialize(module: nn.Module | CustomModel, key: jax.Array, image_shape: tuple[int, int, int]) -> Variables:
+    """Initialize the variables of a network.
 
     Args:
       module: From `build`.
@@ -95,22 +100,24 @@ def initialize(module: nn.Module, key: jax.Array, image_shape: tuple[int, int, i
     Returns:
       Parameters, and batch statistics with mean 0 and variance 1.
     """
+    if isinstance(module, CustomModel):
+        return module.initialize(key, image_shape)
     variables = jax.jit(module.init)(key, jnp.zeros((1, *image_shape), jnp.float32))
     return Variables(variables["params"], variables.get("batch_stats", {}))
 
 
-def bind(module: nn.Module) -> Apply:
-    """Makes the `Apply` function of a module, which returns the statistics of the batch.
-
-    The module is any Flax module called as `module(x, train)` that has a field `axis_name` and whose BatchNorm layers
-    have momentum 0.
+def bind(module: nn.Module | CustomModel) -> Apply:
+    """Return the `Apply` function of a network, which returns the statistics of the batch.
 
     Args:
-      module: From `build`.
+      module: From `build`, or any Flax module called as `module(x, train)` that has a field `axis_name` and whose
+        BatchNorm layers have momentum 0.
 
     Returns:
       An `Apply`.
     """
+    if isinstance(module, CustomModel):
+        return module.apply
 
     def apply(
         variables: Variables, images: jax.Array, *, train: bool = False, axis_name: str | None = None

@@ -32,6 +32,7 @@ class ResNet(nn.Module):
       shortcut: Name of the 1x1 convolutions of shortcuts that change shape; `''` for option A.
       head: Name of the classifier.
       head_bias: Whether the classifier has a bias.
+      openlth_names: Whether the stem is called `conv` and `bn`, and the blocks are numbered through, `blocks_0`, ...
       conv_init: Initializer of convolution kernels.
       head_init: Initializer of the classifier's kernel.
       scale_init: Initializer of BatchNorm's scales.
@@ -50,6 +51,7 @@ class ResNet(nn.Module):
     shortcut: str = "downsample"
     head: str = "fc"
     head_bias: bool = True
+    openlth_names: bool = False
     conv_init: Initializer = KAIMING_FAN_OUT
     head_init: Initializer = TORCH
     scale_init: Initializer = nn.initializers.ones
@@ -70,7 +72,8 @@ class ResNet(nn.Module):
         conv = partial(convolution, init=self.conv_init, dtype=self.dtype)
         norm = partial(batch_norm, train, axis_name=self.axis_name, dtype=self.dtype, scale=self.scale_init)
         stem = (7, 2) if self.imagenet_stem else (3, 1)
-        x = nn.relu(norm(name="bn1")(conv(self.width, *stem, name="conv1")(x.astype(self.dtype))))
+        number = "" if self.openlth_names else "1"
+        x = nn.relu(norm(name=f"bn{number}")(conv(self.width, *stem, name=f"conv{number}")(x.astype(self.dtype))))
         if self.imagenet_stem:
             x = nn.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
         block = Bottleneck if self.bottleneck else BasicBlock
@@ -78,6 +81,8 @@ class ResNet(nn.Module):
             for i in range(blocks):
                 stride = 2 if stage and not i else 1
                 name = f"layer{stage + 1}_{i}"
+                if self.openlth_names:
+                    name = f"blocks_{sum(self.stages[:stage]) + i}"
                 x = block(self.width << stage, stride, conv, norm, self.shortcut, name=name)(x)
         x = jnp.mean(x, axis=(1, 2), dtype=jnp.promote_types(self.dtype, jnp.float32))
         bias = uniform_bias(x.shape[-1])
