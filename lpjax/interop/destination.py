@@ -8,51 +8,49 @@ from pathlib import Path
 from typing import Any
 
 from lpjax import store
+from lpjax.errors import UserError
 
 RECORD = "tickets.json"
 
 
 @contextlib.contextmanager
 def joining(destination: Path, record: Mapping[str, Any]) -> Iterator[Path]:
-    """Yields a temporary folder for new seeds, and moves them to the destination at the end.
+    """Yield a temporary folder for `seed_0/level_00/...`, and move it to the destination at the end.
 
-    Args:
-      destination: A folder that is absent, empty, or contains other seeds of the same tickets.
-      record: Content of `tickets.json`: `seeds` by name, and fields that all seeds share.
-
-    Yields:
-      The folder to write `seed_0/level_00/...` to.
-
-    Raises:
-      ValueError: If the destination contains anything else, or one of the seeds.
+    The destination is absent, empty, or contains other seeds with the same fields of `record`, which is the content of
+    `tickets.json` when the block ends: its `seeds` by name, and fields that all seeds share.
     """
     existing = _existing(destination, record)
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    temporary_folder = tempfile.TemporaryDirectory(
-        prefix=f".{destination.name}.", dir=destination.parent, ignore_cleanup_errors=True
-    )
-    with temporary_folder as temporary:
-        folder = Path(temporary) / destination.name
+    with store.writing(destination):
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        temporary = tempfile.TemporaryDirectory(
+            prefix=f".{destination.name}.", dir=destination.parent, ignore_cleanup_errors=True
+        )
+    with temporary as name:
+        folder = Path(name) / destination.name
         folder.mkdir()
         yield folder
-        if existing:
+        if not existing:
+            store.write_json(folder / RECORD, record)
+            with store.writing(destination):
+                folder.rename(destination)
+            return
+        with store.writing(destination):
             for seed in record["seeds"]:
                 (folder / f"seed_{seed}").rename(destination / f"seed_{seed}")
-            store.write_json(destination / RECORD, {**existing, "seeds": existing["seeds"] | record["seeds"]})
-        else:
-            store.write_json(folder / RECORD, record)
-            folder.rename(destination)
+        store.write_json(destination / RECORD, {**existing, "seeds": existing["seeds"] | record["seeds"]})
 
 
 def _existing(destination: Path, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the record of the seeds that are there; a folder that cannot be joined is refused."""
     if not destination.exists() or (destination.is_dir() and not any(destination.iterdir())):
         return {}
     if not (destination / RECORD).exists():
-        raise ValueError(f"{destination} is not empty and does not contain {RECORD}; give a new folder")
+        raise UserError(f"{destination} is not empty and does not contain {RECORD}; give a new folder")
     existing = store.read_json(destination / RECORD)
     for field, ours in record.items():
         if field != "seeds" and existing.get(field) != ours:
-            raise ValueError(
+            raise UserError(
                 f"{field}: got {ours or 'none'}, but {destination} contains tickets with "
                 f"{existing.get(field) or 'none'}; give another folder"
             )
@@ -60,5 +58,5 @@ def _existing(destination: Path, record: Mapping[str, Any]) -> dict[str, Any]:
     common = sorted(taken & {int(seed) for seed in record["seeds"]})
     if common:
         free = next(seed for seed in itertools.count() if seed not in taken)
-        raise ValueError(f"{destination} contains seed {common[0]} already; give --seed={free} or another folder")
+        raise UserError(f"{destination} contains seed {common[0]} already; give --seed={free} or another folder")
     return existing

@@ -1,4 +1,4 @@
-"""Export of tickets as state dicts of the PyTorch implementations."""
+"""Export tickets as state dicts of the PyTorch implementations."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import jax
 
 from lpjax import data, sparsity, store
+from lpjax.errors import UserError
 from lpjax.interop import files
 from lpjax.interop.destination import RECORD
 from lpjax.interop.layout import to_state_dict
@@ -14,44 +15,50 @@ from lpjax.interop.recognize import recognize
 from lpjax.store import paths
 from lpjax.types import Variables
 
+# The code of these stores masks and normalization elsewhere.
+_WEIGHTS_ALONE = ("imagenet_", "openlth_", "suptickets_", "wide_")
+
+
+def ticket_directory(source: Path) -> Path | None:
+    """Return the directory of the ticket of `.../level_09` or `.../level_09/ticket`; None if there is none."""
+    for directory in (paths.ticket(source), source):
+        if directory.name == paths.ticket(source).name and directory.is_dir():
+            return directory
+    return None
+
 
 def export_ticket(source: Path, destination: Path, *, form: str = "", dataset: str = "") -> Iterator[str]:
-    """Writes the ticket of a level or pool as a state dict for `load_state_dict(strict=True)` of the original network.
+    """Write the ticket of a level or pool as a state dict for `load_state_dict(strict=True)` of the original network.
 
-    Args:
-      source: A directory that contains `ticket/`.
-      destination: The new file, `.pth` or `.pt`.
-      form: As for `to_state_dict`; by default `'pruned'` for the networks of the Lottery Pools code, `'plain'` for
-        others.
-      dataset: The data set whose normalization constants are included, or `'none'`; by default that of the work
-        directory, if the original network includes normalization.
-
-    Yields:
-      A line of output.
-
-    Raises:
-      ValueError: If the ticket is corrupt or the file exists.
+    The form and the data set whose normalization constants are included are by default those of the original network's
+    code. Yields a line of output.
     """
     if destination.suffix not in (".pth", ".pt") or destination.exists():
         problem = "exists" if destination.exists() else "is not a .pth or .pt file"
-        raise ValueError(f"{destination} {problem}; give a new file, e.g. ticket.pth")
-    ticket = store.restore_ticket(paths.ticket(source))
-    stored = store.restore_mask(paths.ticket(source))
+        raise UserError(f"{destination} {problem}; give a new file, e.g. ticket.pth")
+    directory = ticket_directory(source)
+    if directory is None:
+        raise UserError(f"{source} contains no ticket/; give the directory of a level or pool")
+    ticket = store.restore_ticket(directory)
+    if not isinstance(ticket.params, Variables):
+        raise UserError(f"{directory} has no batch statistics; give a ticket of a network of lpjax.models")
+    stored = store.restore_mask(directory)
     prunable = Variables(
         jax.tree.map(lambda leaf: leaf.ndim > 0, stored), jax.tree.map(lambda _: False, ticket.params.stats)
     )
     weights, _ = split_masks(to_state_dict(ticket, form="plain", prunable=prunable))
     model = recognize(weights).model
-    openlth = model.startswith("imagenet_")
-    bare = openlth or model.startswith(("suptickets_", "wide_"))  # whose code stores masks and normalization elsewhere
-    known = dataset or ("none" if bare else _dataset(source))
+    alone = model.startswith(_WEIGHTS_ALONE)
+    known = dataset or ("none" if alone else _dataset(source))
     state = to_state_dict(
         ticket,
-        form=form or ("plain" if bare else "pruned"),
+        form=form or ("plain" if alone else "pruned"),
         normalize=data.PUBLISHED.get(known.partition(":")[0]),
         prunable=prunable,
     )
-    files.save(destination, {f"model.{name}": array for name, array in state.items()} if openlth else state)
+    if model.startswith("imagenet_"):
+        state = {f"model.{name}": array for name, array in state.items()}
+    files.save(destination, state)
     kept = int(sparsity.kept(ticket.mask, prunable))
     yield f"{model}: kept {kept:,} ({sparsity.density(ticket.mask, prunable):.4f}), {len(state)} entries: {destination}"
 

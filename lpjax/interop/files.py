@@ -1,6 +1,7 @@
-"""Finding, reading and writing of PyTorch files; the only module that needs PyTorch."""
+"""Find, read and write PyTorch files; the only module that needs PyTorch."""
 
 import hashlib
+import io
 import itertools
 import os
 import re
@@ -10,25 +11,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-Load = Callable[[Path], Any]
-"""Reads a file as nested dicts of numpy arrays and Python values, or raises a `ValueError` of one line."""
+from lpjax import store
+from lpjax.errors import UserError
 
 _BEST = re.compile(r"(\d+)model_SA_best\.pth\.tar")
 _LAST = re.compile(r"(\d+)checkpoint\.pth\.tar")
 _OPENLTH_MODEL = re.compile(r"model_ep(\d+)_it(\d+)\.pth")
-_SUFFIXES = (".pth", ".pt", ".pth.tar")
+_MASK_WORD = re.compile(r"[._-]?masks?[._-]?", re.IGNORECASE)
+_FILE = re.compile(r"(.+)\.(pth\.tar|pth|pt|th|safetensors)")
+# If a checkpoint holds several networks, e.g. a moving average too, the first of these is read.
+_WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "net", "network")
 _SHOWN = 80
 
 
 class Source(NamedTuple):
-    """The files of one level.
-
-    Attributes:
-      seed: Number of the replicate.
-      level: Number of prunings done.
-      weights: The file of weights.
-      mask: The file of masks, or None if they are in the file of weights.
-    """
+    """The files of one level: of seed `seed`, after `level` prunings; `mask` is None without a file of masks."""
 
     seed: int
     level: int
@@ -37,148 +34,198 @@ class Source(NamedTuple):
 
 
 class Contents(NamedTuple):
-    """The contents of the files of one level.
+    """The contents of the files of one level: the state dict, what is known of the training, names of non-tensors.
 
-    Attributes:
-      state: The state dict, as numpy arrays.
-      masks: Arrays of zeros and ones by name of the weight; empty if there is no file of masks.
-      epoch: Epochs trained, if known.
-      validation_accuracy: Validation accuracy of these weights, a fraction, if known.
+    Masks that were stored apart from the state dict are `X_mask` in it; the accuracy is a fraction.
     """
 
     state: dict[str, np.ndarray]
-    masks: dict[str, np.ndarray]
     epoch: int | None = None
     validation_accuracy: float | None = None
+    ignored: tuple[str, ...] = ()
 
 
 def find(source: Path, seed: int | None = None, level: int | None = None) -> tuple[str, list[Source]]:
-    """Finds the levels in a folder or file, by the file names of the PyTorch implementations.
+    """Find the levels in a folder or file, by the file names of the PyTorch implementations.
 
-    Args:
-      source: A folder of `{level}model_SA_best.pth.tar` or, if there are none, `{level}checkpoint.pth.tar`; OpenLTH's
-        `lottery_*` or one `replicate_*` of it; a folder of state dicts, one per level in natural order; or one file.
-      seed: Seed of a single replicate; by default 0, for OpenLTH one less than the number of the replicate.
-      level: Level of a single state dict, or of the first of a folder; by default 0. Other files name their levels.
-
-    Returns:
-      `(form, levels)`: `'cifar'`, `'openlth'` or `'state dicts'`, and the levels, sorted by seed and level.
-
-    Raises:
-      ValueError: If there are no levels, or some are missing.
+    Returns `'cifar'`, `'openlth'` or `'state dicts'`, and the levels, sorted by seed and level. `seed` is that of a
+    single replicate, by default 0, for OpenLTH one less than the number of the replicate; `level` is that of a single
+    state dict, or of the first of a folder.
     """
     if not source.exists():
-        raise ValueError(f"{source} does not exist; give a folder of tickets or one file")
-    searches = {"openlth": _openlth(source), "cifar": _cifar(source), "state dicts": _bare(source, level or 0)}
-    form, found = next(((form, sorted(found)) for form, found in searches.items() if found), ("", []))
+        raise UserError(f"{source} does not exist; give a folder of tickets or one file")
+    form, found = "openlth", _openlth(source)
     if not found:
-        wanted = "*model_SA_best.pth.tar, level_*/main/mask.pth, *.pth, *.pt or *.pth.tar"
-        raise ValueError(f"{source}: got no tickets, expected {wanted}; to export, give a folder that contains ticket/")
+        form, found = "cifar", _cifar(source)
+    if not found:
+        form, found = "state dicts", _state_dicts(source, level or 0)
+    if not found:
+        wanted = "*model_SA_best.pth.tar, level_*/main/mask.pth, *.pth, *.pt, *.pth.tar, *.th or *.safetensors"
+        raise UserError(f"{source}: got no tickets, expected {wanted}; to export, give a folder that contains ticket/")
+    found.sort()
     if level is not None and form != "state dicts":
-        raise ValueError(f"--level: got {level}, but the files in {source} name their levels; omit it")
+        raise UserError(f"--level: got {level}, but the files in {source} name their levels; omit it")
     if seed is not None:
         if found[0].seed != found[-1].seed:
-            raise ValueError(f"--seed: got {seed}, but {source} contains several replicates; give one of them")
+            raise UserError(f"--seed: got {seed}, but {source} contains several replicates; give one of them")
         found = [one._replace(seed=seed) for one in found]
-    return form, _contiguous(found)
+    for before, after in itertools.pairwise(found):
+        if before.seed == after.seed and after.level != before.level + 1:
+            raise UserError(
+                f"level {before.level} is followed by level {after.level} ({after.weights}); give those between"
+            )
+    return form, found
 
 
-def read(source: Source, load: Load) -> Contents:
-    """Reads one level.
-
-    Args:
-      source: From `find`.
-      load: Function that reads a file.
-
-    Returns:
-      The contents of its files.
-
-    Raises:
-      ValueError: If a file cannot be read or does not contain a state dict.
-    """
+def read(source: Source, load: Callable[[Path], Any]) -> Contents:
+    """Read one level with `load`, which returns nested dicts of numpy arrays and Python values."""
     content = load(source.weights)
-    masks = load(source.mask) if source.mask else {}
-    if not isinstance(content, Mapping) or "model_state_dict" in content:
-        raise ValueError(f"{source.weights}: got a training checkpoint, expected a state dict; give tickets")
-    state = content.get("state_dict", content)
-    for path, arrays in ((source.weights, state), (source.mask, masks)):
-        if not isinstance(arrays, Mapping) or not all(isinstance(a, np.ndarray) for a in arrays.values()):
-            raise ValueError(f"{path}: expected a state dict, a mapping from names to tensors")
-    if state is content:
-        return Contents(dict(state), dict(masks))
-    epoch = content.get("epoch")
-    best = content.get("best_sa")
-    if not _BEST.fullmatch(source.weights.name):
-        best = None  # the best accuracy so far, maybe of other weights
-    epoch = None if epoch is None else int(epoch)
-    accuracy = None if best is None else float(best) / 100
-    return Contents(dict(state), dict(masks), epoch, accuracy)
+    state, masks = _weights_and_masks(content, source.weights)
+    if source.mask:
+        masks = _only_masks(load(source.mask), source.mask)
+    arrays = {}
+    ignored = []
+    for name, value in state.items():
+        if isinstance(value, np.ndarray) and (value.ndim or name.endswith("num_batches_tracked")):
+            arrays[name] = value
+        else:
+            ignored.append(str(name))
+    for name, mask in masks.items():
+        arrays[f"{name.removesuffix('_mask').removesuffix('.mask')}_mask"] = mask
+    epoch, accuracy = None, None
+    if state is not content:
+        epoch = content.get("epoch")
+        if _BEST.fullmatch(source.weights.name):  # elsewhere, best_sa may be that of other weights
+            accuracy = content.get("best_sa")
+    return Contents(
+        arrays,
+        None if epoch is None else int(epoch),
+        None if accuracy is None else float(accuracy) / 100,
+        tuple(ignored),
+    )
 
 
 def load(path: Path) -> Any:
-    """Reads a file of `torch.save` without executing pickled code.
-
-    Args:
-      path: The file.
-
-    Returns:
-      The saved object, with tensors as numpy arrays.
-
-    Raises:
-      ValueError: If PyTorch is not installed, or the file is corrupt, of another format, or contains Python objects.
-    """
-    torch = _torch()
+    """Read a file of `torch.save` or of safetensors, without executing pickled code, as arrays and Python values."""
+    package = "safetensors" if path.suffix == ".safetensors" else "torch"
     try:
-        return _plain(torch.load(path, map_location="cpu", weights_only=True), torch)
+        return _read_safetensors(path) if package == "safetensors" else _read_torch(path)
+    except ImportError as error:
+        raise _missing(package) from error
     except Exception as error:  # corrupt files raise many types, with messages of several lines
         message = " ".join(str(error).split())
         if message.startswith("Weights only"):
             reason = "it contains Python objects, which lpjax does not execute; save only the state_dict"
         else:
-            reason = f"it is corrupt or not a PyTorch file: {type(error).__name__}, {message[:_SHOWN]}; get it again"
-        raise ValueError(f"cannot read {path}: {reason}") from error
+            said = f"{type(error).__name__}, {message[:_SHOWN]}"
+            reason = f"it is corrupt or not a file of {package}: {said}; get it again"
+        raise UserError(f"cannot read {path}: {reason}") from error
 
 
 def save(path: Path, state: Mapping[str, np.ndarray]) -> None:
-    """Writes a state dict with `torch.save`, atomically.
-
-    Args:
-      path: The file; its folder is created if missing.
-      state: Arrays by name.
-
-    Raises:
-      ValueError: If PyTorch is not installed.
-    """
-    torch = _torch()
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a state dict with `torch.save`, atomically."""
+    try:
+        import torch
+    except ImportError as error:
+        raise _missing("torch") from error
+    written = io.BytesIO()  # PyTorch itself would not say that the disk is full
+    torch.save({name: torch.from_numpy(array.copy()) for name, array in state.items()}, written)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    torch.save({name: torch.from_numpy(array.copy()) for name, array in state.items()}, temporary)
-    temporary.replace(path)
+    with store.writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(written.getvalue())
+        temporary.replace(path)
 
 
 def digest(path: Path) -> str:
-    """Computes the SHA-256 of a file."""
+    """Compute the SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _torch() -> Any:
-    try:
-        import torch
-    except ImportError as error:
-        raise ValueError("PyTorch is required for these files; install it (pip install torch)") from error
-    return torch
+def _missing(package: str) -> UserError:
+    return UserError(f"the package {package} is required for these files; install it (pip install {package})")
 
 
-def _plain(value: Any, torch: Any) -> Any:
+def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
+    from safetensors.numpy import load_file
+
+    arrays = load_file(path)
+    for name, array in arrays.items():
+        if array.dtype.name in ("float16", "bfloat16"):
+            arrays[name] = array.astype(np.float32)
+    return arrays
+
+
+def _read_torch(path: Path) -> Any:
+    import torch
+
+    # Checkpoints often hold a NumPy number, such as the best accuracy; NumPy 1 wrote it under another name.
+    scalar = np.float64(0).__reduce__()[0]
+    kinds = {type(np.dtype(code)) for code in np.typecodes["AllInteger"] + np.typecodes["AllFloat"] + "?"}
+    numbers = [np.dtype, *kinds, scalar, (scalar, "numpy.core.multiarray.scalar")]
+    with torch.serialization.safe_globals(numbers):
+        return _to_numpy(torch.load(path, map_location="cpu", weights_only=True))
+
+
+def _to_numpy(value: Any) -> Any:
+    import torch
+
     if isinstance(value, torch.Tensor):
         tensor = value.detach()
-        if tensor.dtype in (torch.float16, torch.bfloat16):
-            tensor = tensor.float()
-        return tensor.numpy()
+        return (tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor).numpy()
     if isinstance(value, Mapping):
-        return {name: _plain(entry, torch) for name, entry in value.items()}
+        return {name: _to_numpy(entry) for name, entry in value.items()}
     return value
+
+
+def _weights_and_masks(content: Any, path: Path) -> tuple[Mapping[str, Any], dict[str, np.ndarray]]:
+    """Choose the state dict of a checkpoint, and the masks that are stored beside it."""
+    found = list(_dicts_of_tensors(content))
+    masks = [entries for _, entries in found if _are_masks(entries)]
+    networks = [(name, entries) for name, entries in found if not _are_masks(entries)]
+    if masks and not networks:
+        raise UserError(
+            f"{path}: got masks (only zeros and ones), expected a state dict of weights; "
+            f"name it as the file of its weights with _mask, e.g. net_mask.pth beside net.pth"
+        )
+    if not networks:
+        raise UserError(f"{path}: got no tensors of a network, expected a state dict, alone or in a checkpoint")
+    if len(masks) > 1:
+        raise UserError(f"{path}: got {len(masks)} dicts of masks, expected one; save only those of this level")
+    stored = _only_masks(masks[0], path) if masks else {}
+    if len(networks) == 1:
+        return networks[0][1], stored
+    for wrapper in _WRAPPERS:
+        for name, entries in networks:
+            if name == wrapper:
+                return entries, stored
+    names = ", ".join(repr(name) for name, _ in networks)
+    raise UserError(f"{path}: got several networks ({names}), expected one; save only its state_dict")
+
+
+def _dicts_of_tensors(content: Any, name: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield every dict that holds the tensors of a network or its masks; the state of an optimizer is left out."""
+    if not isinstance(content, Mapping):
+        return
+    if any(isinstance(value, np.ndarray) and value.ndim > 1 for value in content.values()):
+        yield name, content
+        return
+    for key, value in content.items():
+        if "optim" not in str(key):
+            yield from _dicts_of_tensors(value, str(key))
+
+
+def _are_masks(entries: Mapping[str, Any]) -> bool:
+    matrices = [value for value in entries.values() if isinstance(value, np.ndarray) and value.ndim > 1]
+    return all(np.isin(matrix, (0, 1)).all() for matrix in matrices)
+
+
+def _only_masks(content: Any, path: Path) -> dict[str, np.ndarray]:
+    found = list(_dicts_of_tensors(content))
+    if len(found) != 1 or not _are_masks(found[0][1]):
+        raise UserError(f"{path}: expected one dict of masks, tensors of zeros and ones by the names of weights")
+    return {name: value for name, value in found[0][1].items() if isinstance(value, np.ndarray) and value.ndim}
 
 
 def _cifar(source: Path) -> list[Source]:
@@ -191,9 +238,39 @@ def _cifar(source: Path) -> list[Source]:
     return []
 
 
-def _bare(source: Path, first: int) -> list[Source]:
-    paths = [source] if source.is_file() else [path for path in source.iterdir() if path.name.endswith(_SUFFIXES)]
-    return [Source(0, level, path) for level, path in enumerate(sorted(paths, key=_natural), start=first)]
+def _state_dicts(source: Path, first: int) -> list[Source]:
+    folder = source if source.is_dir() else source.parent
+    paths = sorted((path for path in folder.iterdir() if _FILE.fullmatch(path.name)), key=_natural)
+    masks = [path for path in paths if _MASK_WORD.search(path.name)]
+    networks = [path for path in paths if path not in masks]
+    pairs = {}
+    for mask in masks:
+        fitting = _networks_of(mask, networks)
+        if len(fitting) == 1:
+            pairs[fitting[0]] = mask
+        elif source.is_dir():
+            raise UserError(
+                f"{mask}: got masks of {len(fitting)} files of weights, expected one; "
+                "name it as that file with _mask, e.g. net_mask.pth beside net.pth"
+            )
+    if source.is_file():
+        return [Source(0, first, source, pairs.get(source))]
+    return [Source(0, level, path, pairs.get(path)) for level, path in enumerate(networks, start=first)]
+
+
+def _networks_of(mask: Path, networks: list[Path]) -> list[Path]:
+    """Find whose masks these are: `net3_mask.pth` those of `net3.pth`, `masks.pth` those of the only file beside it."""
+    name = _MASK_WORD.sub("", _stem(mask))
+    if not name:
+        return networks
+    same = [path for path in networks if _stem(path) == name]
+    number = re.findall(r"\d+", name)[-1:]
+    return same or [path for path in networks if number and re.findall(r"\d+", _stem(path))[-1:] == number]
+
+
+def _stem(path: Path) -> str:
+    match = _FILE.fullmatch(path.name)
+    return match[1] if match else path.name
 
 
 def _openlth(source: Path) -> list[Source]:
@@ -201,36 +278,26 @@ def _openlth(source: Path) -> list[Source]:
     ends = {}
     for folder in (source, *source.glob("replicate_*")):
         replicate = re.fullmatch(r"replicate_([1-9]\d*)", folder.resolve().name)
+        seed = int(replicate[1]) - 1 if replicate else 0
         for main in folder.glob("level_[0-9]*/main"):
-            models = {(int(match[1]), int(match[2])): match[0] for match in _models(main)}
+            models = {}
+            for path in main.iterdir():
+                if match := _OPENLTH_MODEL.fullmatch(path.name):
+                    models[int(match[1]), int(match[2])] = path
             if not models:
-                raise ValueError(f"{main} lacks model_ep*_it*.pth: the level is incomplete")
+                raise UserError(f"{main} lacks model_ep*_it*.pth: the level is incomplete; finish its training")
             if not (main / "mask.pth").exists():
-                raise ValueError(f"{main} lacks mask.pth: the level is incomplete")
+                raise UserError(f"{main} lacks mask.pth: the level is incomplete; finish its training")
             end = max(models)
             ends[end] = main
-            seed = int(replicate[1]) - 1 if replicate else 0
             level = int(main.parent.name.removeprefix("level_"))
-            found.append(Source(seed, level, main / models[end], main / "mask.pth"))
+            found.append(Source(seed, level, models[end], main / "mask.pth"))
     if len(ends) > 1:
         (epoch, iteration), short = min(ends.items())
-        raise ValueError(
+        raise UserError(
             f"{short} ends at epoch {epoch}, iteration {iteration}, before other levels; finish its training"
         )
     return found
-
-
-def _models(main: Path) -> Iterator[re.Match[str]]:
-    return filter(None, (_OPENLTH_MODEL.fullmatch(path.name) for path in main.iterdir()))
-
-
-def _contiguous(sources: list[Source]) -> list[Source]:
-    for before, after in itertools.pairwise(sources):
-        if before.seed == after.seed and after.level != before.level + 1:
-            raise ValueError(
-                f"level {before.level} is followed by level {after.level} ({after.weights}); give those between"
-            )
-    return sources
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:

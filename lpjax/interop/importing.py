@@ -1,16 +1,33 @@
-"""Import of tickets of the PyTorch implementations."""
+"""Import tickets of the PyTorch implementations: all levels of one architecture, with the same prunable weights."""
 
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
 
 from lpjax import sparsity, store
+from lpjax.choices import one_of
+from lpjax.errors import UserError
 from lpjax.interop import files
-from lpjax.interop.convert import convert, origin, prunable_tree
 from lpjax.interop.destination import joining
+from lpjax.interop.layout import to_ticket, torch_keys
+from lpjax.interop.masks import split_masks, with_names
+from lpjax.interop.recognize import Architecture, dataset_of, recognize, template
 from lpjax.store import paths
-from lpjax.types import PyTree
+from lpjax.types import Ticket, Variables
+
+MASKS = ("stored", "nonzero")
+
+
+class Shared(NamedTuple):
+    """What all levels share: the network, the data set whose normalization it includes, its prunable weights."""
+
+    architecture: Architecture
+    dataset: str | None
+    prunable: frozenset[str]
 
 
 def import_tickets(
@@ -22,74 +39,104 @@ def import_tickets(
     seed: int | None = None,
     level: int | None = None,
 ) -> Iterator[str]:
-    """Writes `destination/seed_{s}/level_{k}` for every level found, and `tickets.json`.
+    """Write `destination/seed_{s}/level_{k}` for every level found, and `tickets.json`; yield a line per level.
 
-    Validation accuracies are those stored in the files, on the hold-out of the original code.
-
-    Args:
-      source: As for `files.find`.
-      destination: A folder that is absent, empty, or contains other seeds of the same architecture.
-      model: Required name of the architecture; by default any that fits.
-      mask: As for `convert`.
-      seed: As for `files.find`.
-      level: As for `files.find`.
-
-    Yields:
-      A line of output per level, and a last line, which names seeds without level 0, as a run needs it.
-
-    Raises:
-      ValueError: If files are invalid or inconsistent; then nothing is written.
+    Validation accuracies are those stored in the files, on the hold-out of the original code. After an error, nothing
+    is written.
     """
+    one_of("--mask", mask, MASKS)
     form, sources = files.find(source, seed, level)
-    last = files.read(sources[-1], files.load)
     with _naming(sources[-1].weights):
-        shared = origin(last, model)
-    prunable = prunable_tree(shared)
-    record: dict[str, Any] = {**shared.architecture._asdict(), "dataset": shared.dataset, "total": shared.total}
+        shared = _shared(files.read(sources[-1], files.load), model)
+    network = template(shared.architecture)
+    prunable = jax.tree.map(lambda name: name in shared.prunable, torch_keys(network))
+    total = sparsity.total(network, prunable)
+    record: dict[str, Any] = {**shared.architecture._asdict(), "dataset": shared.dataset, "total": total}
     record["seeds"] = {str(one.seed): {"form": form, "levels": [], "sources": {}} for one in sources}
-    with joining(destination, record) as folder, _nothing_written():
+    root = source if source.is_dir() else source.parent
+    before: dict[int, Ticket] = {}
+    with joining(destination, record) as folder:
         for one in sources:
-            contents = files.read(one, files.load)
             with _naming(one.weights):
-                ticket = convert(contents, shared, mask)
-            summary = _counts(one.level, ticket.mask, prunable)
+                contents = files.read(one, files.load)
+                ticket = _convert(contents, shared, network, mask)
+            kept = int(sparsity.kept(ticket.mask, prunable))
+            summary = {
+                "level": one.level,
+                "kept": kept,
+                "total": total,
+                "density": kept / total,
+                "epoch": contents.epoch,
+                "validation_accuracy": contents.validation_accuracy,
+            }
             directory = paths.level(folder, one.seed, one.level)
             store.save_ticket(paths.ticket(directory), ticket, prunable)
-            found = {"epoch": contents.epoch, "validation_accuracy": contents.validation_accuracy}
-            store.write_json(paths.summary(directory), summary | found)
+            store.write_json(paths.summary(directory), summary)
             notes = record["seeds"][str(one.seed)]
             notes["levels"].append(one.level)
-            notes["sources"] |= {_name(path, source): files.digest(path) for path in (one.weights, one.mask) if path}
-            yield f"seed {one.seed} level {one.level:2d}: kept {summary['kept']:,} ({summary['density']:.4f})"
-    network, classes, width, _ = shared.architecture
-    built_in = f"{shared.dataset or 'no'} normalization built in"
+            for path in filter(None, (one.weights, one.mask)):
+                notes["sources"][path.relative_to(root).as_posix()] = files.digest(path)
+            yield f"seed {one.seed} level {one.level:2d}: kept {kept:,} ({kept / total:.4f})"
+            if contents.ignored:
+                yield f"{one.weights}: ignored {', '.join(contents.ignored)}: not tensors of the network"
+            if one.seed in before and (regrown := _regrown(before[one.seed], ticket)):
+                yield (
+                    f"warning: seed {one.seed}: level {one.level} keeps {regrown:,} weights that level {one.level - 1} "
+                    "has pruned; check that these are levels of one iterative pruning, in order"
+                )
+            before[one.seed] = ticket
     without_dense = {one.seed for one in sources} - {one.seed for one in sources if one.level == 0}
     hint = f"; lpjax.main needs level 0 of seed {min(without_dense)} too" if without_dense else ""
-    yield f"{network}, {classes} classes, width {width}, {built_in}: {destination}{hint}"
+    built_in = f"{shared.dataset or 'no'} normalization built in"
+    model, classes, width, _ = shared.architecture
+    yield f"{model}, {classes} classes, width {width}, {built_in}: {destination}{hint}"
 
 
-def _counts(level: int, mask: PyTree, prunable: PyTree) -> dict[str, Any]:
-    kept = int(sparsity.kept(mask, prunable))
-    total = sparsity.total(mask, prunable)
-    return {"level": level, "kept": kept, "total": total, "density": kept / total}
+def _shared(last: files.Contents, model: str) -> Shared:
+    """Determine what all levels share from the sparsest, which has masks if any has; else convolutions are prunable."""
+    weights, masks = split_masks(last.state)
+    architecture = recognize(weights, model)
+    names = jax.tree.leaves(torch_keys(template(architecture)))
+    prunable = with_names(masks, names)
+    if not prunable:
+        prunable = {name: array for name, array in with_names(weights, names).items() if array.ndim == 4}
+    return Shared(architecture, dataset_of(last.state), frozenset(prunable))
 
 
-def _name(path: Path, source: Path) -> str:
-    return path.relative_to(source).as_posix() if path != source else path.name
+def _convert(contents: files.Contents, shared: Shared, network: Variables, mask: str) -> Ticket:
+    """Convert one level to a ticket, in numpy arrays; a level that differs in what all share is refused."""
+    weights, masks = split_masks(contents.state)
+    names = jax.tree.leaves(torch_keys(network))
+    weights = with_names(weights, names)
+    masks = with_names(masks, names)
+    if not masks:
+        masks = {name: weights[name] != 0 for name in shared.prunable & weights.keys()}
+        zeros = sum(int(np.sum(~found)) for found in masks.values())
+        if zeros and mask == "stored":
+            raise UserError(
+                f"--mask: got no masks, but {zeros:,} weights are zero; give --mask=nonzero to treat them as pruned"
+            )
+    ticket = to_ticket(network, weights, masks)
+    differing = sorted(masks.keys() ^ shared.prunable)
+    if differing:
+        raise UserError(f"{differing[0]!r} is not prunable in all levels; import one experiment")
+    dataset = dataset_of(contents.state)
+    if dataset != shared.dataset:
+        raise UserError(f"dataset: got {dataset}, but the last level's is {shared.dataset}; import one experiment")
+    return ticket
 
 
-@contextlib.contextmanager
-def _nothing_written() -> Iterator[None]:
-    """Adds to errors that nothing was written, since lines of earlier levels may have been printed."""
-    try:
-        yield
-    except (ValueError, OSError) as error:
-        raise ValueError(f"{error}; nothing was written") from error
+def _regrown(before: Ticket, after: Ticket) -> int:
+    """Count the weights that a level keeps and the level before has pruned."""
+    masks = zip(jax.tree.leaves(before.mask), jax.tree.leaves(after.mask), strict=True)
+    return sum(int(np.sum(new & ~old)) for old, new in masks)
 
 
 @contextlib.contextmanager
 def _naming(path: Path) -> Iterator[None]:
+    """Begin errors with the file they are about."""
     try:
         yield
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+    except UserError as error:
+        message = str(error)
+        raise UserError(message if str(path) in message else f"{path}: {message}") from error

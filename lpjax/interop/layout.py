@@ -1,13 +1,13 @@
-"""Conversion between variables and PyTorch state dicts: names and axes. PyTorch is not required."""
+"""Convert between variables and PyTorch state dicts: names and axes. PyTorch is not required."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import jax
 import numpy as np
 
 from lpjax.choices import one_of
-from lpjax.interop.masks import Arrays, split_masks
+from lpjax.errors import UserError
+from lpjax.interop.masks import Arrays, split_masks, with_names
 from lpjax.sparsity import Prunable, as_tree, convolution_kernels, leaf_name, prunable_leaves
 from lpjax.types import Ticket, Variables
 
@@ -17,7 +17,7 @@ _OUR_AXES = {4: (2, 3, 1, 0), 2: (1, 0)}
 _MODULES = {
     **dict.fromkeys(("features", "conv", "bn"), 1),
     **dict.fromkeys(("downsample", "shortcut", "convShortcut"), 2),
-    **dict.fromkeys(("layer", "block"), 3),
+    **dict.fromkeys(("layer", "block", "blocks"), 3),
     **dict.fromkeys(("fc", "classifier"), 4),
 }
 _PARAMETERS = ("weight", "bias", "weight_orig", "bias_orig")
@@ -26,7 +26,7 @@ FORMS = ("pruned", "plain")
 
 
 def torch_keys(variables: Variables) -> Variables:
-    """Returns the state-dict name of every array, e.g. `layer1.0.conv1.weight` for `layer1_0/conv1/kernel`.
+    """Return the state-dict name of every array, e.g. `layer1.0.conv1.weight` for `layer1_0/conv1/kernel`.
 
     Args:
       variables: Variables of a network of `lpjax.models`.
@@ -41,27 +41,27 @@ def torch_keys(variables: Variables) -> Variables:
 
     def key(path: Any, _: Any) -> str:
         *modules, leaf = leaf_name(path).split("/")
-        return ".".join([module.replace("_", ".") for module in modules] + [_LEAF[leaf]])
+        entry = _LEAF[one_of("parameter", leaf, _LEAF, "; convert the arrays of your own network yourself")]
+        return ".".join([module.replace("_", ".") for module in modules] + [entry])
 
     return Variables(*(jax.tree_util.tree_map_with_path(key, tree) for tree in variables))
 
 
 def from_state_dict(variables: Variables, state: Arrays) -> Variables:
-    """Converts a state dict to variables.
+    """Convert a state dict to variables.
 
-    Convolutions are transposed from OIHW to HWIO, and linear layers from out-in to in-out. Prefixes `module.` and
-    `model.` are stripped, normalization constants and batch counters are ignored, and pruned weights are multiplied by
-    their masks.
+    Convolutions are transposed from OIHW to HWIO, and linear layers from out-in to in-out. Names are read as by
+    `split_masks`; a classifier may be called `fc`, `linear` or `classifier`, a shortcut `downsample` or `shortcut`.
 
     Args:
       variables: Variables of the same architecture, or their shapes.
       state: Arrays by name, in PyTorch's layout.
 
     Returns:
-      Variables of the structure and dtypes of `variables`, as numpy arrays.
+      Variables of the structure and dtypes of `variables`, as numpy arrays; weights are zero outside their masks.
 
     Raises:
-      ValueError: If a key is missing or unknown, or a shape differs.
+      UserError: If a key is missing or unknown, or a shape differs.
 
     Example:
       >>> linear = Variables({'fc': {'kernel': np.zeros((3, 2), np.float32)}}, {})
@@ -71,38 +71,21 @@ def from_state_dict(variables: Variables, state: Arrays) -> Variables:
     References:
       The layout of `torch.nn.Module.state_dict`.
     """
-    arrays, _ = split_masks(state)
-    keys = torch_keys(variables)
-
-    def take(key: str, template: Any) -> np.ndarray:
-        if key not in arrays:
-            raise ValueError(f"{key!r} is missing in the state dict, which belongs to another architecture")
-        wanted = torch_shape(template.shape)
-        if arrays[key].shape != wanted:
-            raise ValueError(
-                f"{key!r}: got shape {arrays[key].shape}, expected {wanted}; it belongs to another architecture"
-            )
-        return _from_torch(arrays[key]).astype(template.dtype)
-
-    filled = jax.tree.map(take, keys, variables)
-    unused = sorted(set(arrays) - set(jax.tree.leaves(keys)))
-    if unused:
-        raise ValueError(f"{unused[0]!r} is unknown to the network; the state dict belongs to another architecture")
-    return filled
+    return ticket_from_state_dict(variables, state).params
 
 
 def ticket_from_state_dict(variables: Variables, state: Arrays) -> Ticket:
-    """Converts a state dict to a ticket; the inverse of `to_state_dict`.
+    """Convert a state dict to a ticket; the inverse of `to_state_dict`.
 
     Args:
       variables: Variables of the same architecture, or their shapes.
-      state: As for `from_state_dict`; parameters without an `X_mask` are kept whole.
+      state: As for `from_state_dict`; parameters without a mask are kept whole.
 
     Returns:
       The ticket, as numpy arrays: `Variables`, and a mask of their form.
 
     Raises:
-      ValueError: If the state dict belongs to another architecture.
+      UserError: If the state dict belongs to another architecture.
 
     Example:
       >>> linear = Variables({'fc': {'kernel': np.zeros((2, 1), np.float32)}}, {})
@@ -110,13 +93,33 @@ def ticket_from_state_dict(variables: Variables, state: Arrays) -> Ticket:
       >>> ticket_from_state_dict(linear, state).mask.params['fc']['kernel'].tolist()
       [[False], [True]]
     """
-    _, masks = split_masks(state)
-    filled = from_state_dict(variables, state)
+    return to_ticket(variables, *split_masks(state))
+
+
+def to_ticket(variables: Variables, weights: Arrays, masks: Arrays) -> Ticket:
+    """Convert what `split_masks` returns to a ticket."""
+    keys = torch_keys(variables)
+    names = jax.tree.leaves(keys)
+    weights = with_names(weights, names)
+    masks = with_names(masks, names)
+    another = "the state dict belongs to another architecture; name the right one"
+
+    def weight_of(key: str, template: Any) -> np.ndarray:
+        if key not in weights:
+            raise UserError(f"{key!r} is missing; {another}")
+        wanted = torch_shape(template.shape)
+        if weights[key].shape != wanted:
+            raise UserError(f"{key!r}: got shape {weights[key].shape}, expected {wanted}; {another}")
+        return _from_torch(weights[key]).astype(template.dtype)
 
     def mask_of(key: str, leaf: np.ndarray) -> np.ndarray:
         return _from_torch(masks[key]) if key in masks else np.ones(leaf.shape, bool)
 
-    return Ticket(filled, jax.tree.map(mask_of, torch_keys(variables), filled))
+    params = jax.tree.map(weight_of, keys, variables)
+    unknown = sorted(set(weights) - set(names))
+    if unknown:
+        raise UserError(f"{unknown[0]!r} is unknown to the network; {another}")
+    return Ticket(params, jax.tree.map(mask_of, keys, params))
 
 
 def to_state_dict(
@@ -126,12 +129,13 @@ def to_state_dict(
     normalize: tuple[tuple[float, ...], tuple[float, ...]] | None = None,
     prunable: Prunable = convolution_kernels,
 ) -> dict[str, np.ndarray]:
-    """Converts a ticket to a state dict.
+    """Convert a ticket to a state dict.
 
     Args:
       ticket: A ticket of a network of `lpjax.models`: `Variables`, and a mask of their form.
-      form: `'pruned'` has `X_orig` and `X_mask` for every prunable parameter, like `torch.nn.utils.prune`; `'plain'`
-        has only the weights. A dense ticket is always plain.
+      form: `'pruned'` has `X_orig` and `X_mask` for every prunable parameter, like `torch.nn.utils.prune`, but with
+        bool masks, which load as well and take one byte per weight instead of four; `'plain'` has only the weights.
+        A dense ticket is always plain.
       normalize: Mean and standard deviation per channel, for networks that include normalization; None for others.
       prunable: The prunable parameters. A parameter that has pruned weights gets an `X_mask` in any case.
 
@@ -139,7 +143,7 @@ def to_state_dict(
       Arrays by name, in PyTorch's layout and order; the convolutions of a wide ResNet precede its BatchNorm.
 
     Raises:
-      ValueError: If the form is unknown.
+      UserError: If the form is unknown.
 
     Example:
       >>> weights = Variables({'fc': {'kernel': np.ones((3, 2), np.float32)}}, {})
@@ -150,15 +154,20 @@ def to_state_dict(
     """
     one_of("form", form, FORMS)
     names = torch_keys(ticket.params)
-    arrays = {name: _to_torch(leaf) for name, leaf in _pairs(names, ticket.params)}
-    flags = dict(_pairs(names, as_tree(prunable_leaves(ticket.params, prunable), names)))
-    masks = {name: _to_torch(leaf) for name, leaf in _pairs(names, ticket.mask) if flags[name] or not np.all(leaf)}
+    flags = as_tree(prunable_leaves(ticket.params, prunable), names)
+    arrays = {}
+    masks = {}
+    trees = (names, ticket.params, ticket.mask, flags)
+    for name, leaf, mask, flag in zip(*map(jax.tree.leaves, trees), strict=True):
+        arrays[name] = _to_torch(leaf)
+        if flag or not np.all(mask):
+            masks[name] = _to_torch(mask).astype(bool)
+        if name.endswith(".running_var"):
+            arrays[name.replace("running_var", "num_batches_tracked")] = np.zeros((), np.int64)
     if form == "pruned" and not all(mask.all() for mask in masks.values()):
         for name, mask in masks.items():
             arrays[f"{name}_orig"] = arrays.pop(name)
-            arrays[f"{name}_mask"] = mask.astype(np.float32)
-    for name in [name for name in arrays if name.endswith(".running_var")]:
-        arrays[name.replace("running_var", "num_batches_tracked")] = np.zeros((), np.int64)
+            arrays[f"{name}_mask"] = mask
     ordered = {name: arrays[name] for name in sorted(arrays, key=_order)}
     if normalize is None:
         return ordered
@@ -170,7 +179,7 @@ def to_state_dict(
 
 
 def torch_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Returns the PyTorch shape of a parameter: HWIO to OIHW, in-out to out-in."""
+    """Return the PyTorch shape of a parameter: HWIO to OIHW, in-out to out-in."""
     return tuple(shape[axis] for axis in _TORCH_AXES.get(len(shape), range(len(shape))))
 
 
@@ -185,12 +194,8 @@ def _from_torch(array: np.ndarray) -> np.ndarray:
     return array.transpose(_OUR_AXES.get(array.ndim, range(array.ndim)))
 
 
-def _pairs(names: Any, tree: Any) -> Iterable[tuple[str, Any]]:
-    return zip(jax.tree.leaves(names), jax.tree.leaves(tree), strict=True)
-
-
 def _order(name: str) -> tuple[list[tuple[int, int, bool]], int]:
-    """Sort key for the order in which PyTorch registers modules and their entries."""
+    """Return a sort key for the order in which PyTorch registers modules and their entries."""
     *modules, entry = name.split(".")
     return [_module_order(module) for module in modules], (*_PARAMETERS, *_BUFFERS).index(entry)
 

@@ -1,28 +1,35 @@
-"""Weights and masks of a state dict."""
+"""Weights and masks of a state dict, whatever their spelling."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
 
+from lpjax.errors import UserError
+
 Arrays = Mapping[str, np.ndarray]
 _IGNORED = re.compile(r"^normalize\.|num_batches_tracked$")
-_PREFIX = re.compile(r"^(module\.|model\.)+")
+_PREFIX = re.compile(r"^(module\.|model\.|_orig_mod\.)+")
+_PARAMETRIZED = re.compile(r"parametrizations\.(\w+)\.(?:original|\d+\.(mask))$")
+_MASK = re.compile(r"[._]mask$")
+_SYNONYMS = {"linear": "fc", "classifier": "fc", "shortcut": "downsample"}
 
 
 def split_masks(state: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Splits a state dict into effective weights, `weight_orig * weight_mask`, and masks.
+    """Split a state dict into effective weights, `weight * mask`, and masks.
 
     Args:
-      state: Arrays by name, with pruned weights as `X_orig` and `X_mask`; `X_orig` may be nonzero outside the mask.
+      state: Arrays by name. The mask of `X` is spelled `X_mask` or `X.mask`, that of `M.weight` also `M.mask` or
+        `M.parametrizations.weight.0.mask`; the weight itself is `X`, `X_orig` or `M.parametrizations.weight.original`,
+        and may be nonzero outside its mask.
 
     Returns:
-      `(weights, masks)` by name. Prefixes `module.` and `model.` are stripped, normalization constants and batch
-      counters are dropped, weights are zero outside their masks, and masks are bool.
+      `(weights, masks)` by name. Prefixes `module.`, `model.` and `_orig_mod.` are stripped, normalization constants
+      and batch counters are dropped, weights are zero outside their masks, and masks are bool.
 
     Raises:
-      ValueError: If a mask is missing, has no weight, or contains values other than 0 and 1.
+      UserError: If a mask is missing, has no weight, or contains values other than 0 and 1.
 
     Example:
       >>> weights, masks = split_masks({'fc.weight_orig': np.array([3.0, 5.0]), 'fc.weight_mask': np.array([0.0, 1.0])})
@@ -30,43 +37,67 @@ def split_masks(state: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], dict[s
       ([0.0, 5.0], [False, True])
 
     References:
-      The parametrization of `torch.nn.utils.prune`.
+      The parametrizations of `torch.nn.utils.prune` and `torch.nn.utils.parametrize`.
     """
-    plain = {_PREFIX.sub("", name): np.asarray(array) for name, array in state.items()}
-    kept = {name: array for name, array in plain.items() if not _IGNORED.search(name)}
-    masks = {name.removesuffix("_mask"): array for name, array in kept.items() if name.endswith("_mask")}
-    weights = {name.removesuffix("_orig"): array for name, array in kept.items() if not name.endswith("_mask")}
-    for name in kept:
-        if name.endswith("_orig") and name.removesuffix("_orig") not in masks:
-            raise ValueError(
-                f"{name.removesuffix('_orig') + '_mask'!r} is missing, but {name!r} is not; give the complete file"
-            )
-    return masked(weights, masks)
+    weights, masks, pruned = {}, {}, []
+    for given, array in state.items():
+        name = plain_name(given)
+        if _IGNORED.search(name):
+            continue
+        if _MASK.search(name):
+            masks[name] = array
+            continue
+        if name.endswith("_orig"):
+            name = name.removesuffix("_orig")
+            pruned.append(name)
+        weights[name] = np.asarray(array)
+    weights, masks = _apply(weights, masks)
+    for name in pruned:
+        if name not in masks:
+            raise UserError(f"{name + '_mask'!r} is missing, but {name + '_orig'!r} is not; give the complete file")
+    return weights, masks
 
 
-def masked(weights: Arrays, masks: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Sets weights to zero outside their masks.
+def with_names(entries: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    """Rename what PyTorch networks call differently: a classifier `linear` becomes `fc` where `fc` is missing."""
+    missing = {}
+    for name in names:
+        if name not in entries:
+            missing[_canonical(name)] = name
+    renamed = {}
+    for name, entry in entries.items():
+        renamed[name if name in names else missing.get(_canonical(name), name)] = entry
+    return renamed
 
-    Args:
-      weights: Arrays by name.
-      masks: Arrays of zeros and ones of the same names and shapes; prefixes are stripped.
 
-    Returns:
-      `(weights, masks)`, with bool masks.
+def plain_name(name: str) -> str:
+    """Return `conv1.weight_orig` for `module._orig_mod.conv1.parametrizations.weight.original`."""
+    stripped = _PREFIX.sub("", name).replace("._orig_mod.", ".")
+    return _PARAMETRIZED.sub(lambda match: f"{match[1]}_{match[2] or 'orig'}", stripped)
 
-    Raises:
-      ValueError: If a mask has no weight, another shape, or values other than 0 and 1.
-    """
+
+def _apply(weights: Arrays, masks: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Set weights to zero outside their masks."""
+    effective = dict(weights)
     checked = {}
-    for prefixed, given in masks.items():
-        name = _PREFIX.sub("", prefixed)
-        mask = np.asarray(given)
+    for given, values in masks.items():
+        base = _MASK.sub("", given)
+        name = base if base in weights else f"{base}.weight"
+        mask = np.asarray(values)
         if name not in weights:
-            raise ValueError(f"mask of {name!r}: there is no such weight")
-        if weights[name].shape != mask.shape:
-            raise ValueError(f"mask of {name!r}: got shape {mask.shape}, expected {weights[name].shape}")
-        if not np.isin(mask, (0, 1)).all():
-            raise ValueError(f"mask of {name!r}: got {mask[~np.isin(mask, (0, 1))][0]}, expected 0 or 1")
+            raise UserError(f"mask of {base!r}: there is no such weight; give the file of its weights")
+        weight = weights[name]
+        if weight.shape != mask.shape:
+            raise UserError(
+                f"mask of {name!r}: got shape {mask.shape}, expected {weight.shape}; give that of these weights"
+            )
+        strange = mask[~np.isin(mask, (0, 1))]
+        if strange.size:
+            raise UserError(f"mask of {name!r}: got {strange[0]}, expected 0 or 1; give zeros and ones")
         checked[name] = mask.astype(bool)
-    zeroed = {name: np.where(mask, weights[name], np.zeros((), weights[name].dtype)) for name, mask in checked.items()}
-    return {**weights, **zeroed}, checked
+        effective[name] = np.where(checked[name], weight, np.zeros((), weight.dtype))
+    return effective, checked
+
+
+def _canonical(name: str) -> str:
+    return ".".join(_SYNONYMS.get(module, module) for module in name.split("."))

@@ -1,4 +1,4 @@
-"""Recognition of the architecture of a state dict, from names and shapes."""
+"""Recognize the architecture of a state dict, from names and shapes."""
 
 import functools
 import inspect
@@ -10,12 +10,13 @@ import numpy as np
 
 from lpjax import data, models
 from lpjax.choices import one_of
+from lpjax.errors import UserError
 from lpjax.interop.layout import torch_keys, torch_shape
+from lpjax.interop.masks import plain_name, with_names
 from lpjax.types import Variables
 
-_CONSTANTS = ("normalize.mean", "normalize.std")
 _ANY_SIZE = 64
-_HEADS = ("fc.weight", "classifier.weight", "classifier.3.weight")
+_STEMS = ("conv1.weight", "features.0.weight", "conv.weight")
 
 
 class Architecture(NamedTuple):
@@ -35,17 +36,18 @@ class Architecture(NamedTuple):
 
 
 def recognize(weights: Mapping[str, np.ndarray], model: str = "") -> Architecture:
-    """Finds the architecture that has exactly these parameters and statistics.
+    """Find the architecture that has exactly these parameters and statistics.
 
     Args:
-      weights: Arrays by name, in PyTorch's layout, from `split_masks`.
+      weights: Arrays by name, in PyTorch's layout, from `split_masks`; classifiers and shortcuts may be named as for
+        `from_state_dict`.
       model: Required name; by default all of `lpjax.models.NAMES` are tried.
 
     Returns:
       The architecture.
 
     Raises:
-      ValueError: If none fits; the message names the nearest one and the first entry that differs.
+      UserError: If none fits; the message names the nearest one and the first entry that differs.
 
     Example:
       >>> wanted = Architecture('resnet8', classes=10, width=4, channels=3)
@@ -54,30 +56,34 @@ def recognize(weights: Mapping[str, np.ndarray], model: str = "") -> Architectur
       Architecture(model='resnet8', classes=10, width=4, channels=3)
     """
     got = {name: np.shape(array) for name, array in weights.items()}
-    stem = next((shape for shape in got.values() if len(shape) == 4), (0, 0))
-    stem = got.get("conv1.weight", got.get("features.0.weight", stem))
-    head = next((got[name] for name in _HEADS if name in got), (1,))
-    if len(stem) != 4 or stem[0] % 2 or not head:
-        raise ValueError("no architecture fits: expected a first convolution with an even number of channels")
+    stems = [got[name] for name in _STEMS if name in got]
+    stems += [shape for shape in got.values() if len(shape) == 4]
+    heads = [shape for shape in got.values() if len(shape) == 2]
     names = (one_of("model", model, models.NAMES),) if model else models.NAMES
-    candidates = [Architecture(name, head[0], stem[0], stem[1]) for name in names]
-    for candidate in candidates:
-        if _shapes(candidate) == got:
+    if not stems or not heads or len(stems[0]) != 4 or stems[0][0] % 2:
+        raise UserError(
+            "no architecture fits: expected a first convolution with an even number of channels, and a classifier; "
+            f"give a network of {', '.join(names)}"
+        )
+    width, channels = stems[0][:2]
+    problems = {}
+    for name in names:
+        candidate = Architecture(name, heads[-1][0], width, channels)
+        wanted = _shapes(candidate)
+        renamed = with_names(got, wanted)
+        if renamed == wanted:
             return candidate
-    nearest = max(candidates, key=lambda candidate: len(_shapes(candidate).items() & got.items()))
-    raise ValueError(f"no architecture fits; the nearest is {nearest.model}, but {_difference(got, _shapes(nearest))}")
+        problems[candidate] = len(wanted.items() & renamed.items()), _difference(renamed, wanted)
+    nearest = max(problems, key=lambda candidate: problems[candidate][0])
+    raise UserError(
+        f"no architecture fits; the nearest is {nearest.model}, but {problems[nearest][1]}; "
+        "give a network of lpjax.models, or convert the arrays of your own yourself"
+    )
 
 
 @functools.cache
 def template(architecture: Architecture) -> Variables:
-    """Computes the shapes of the variables of an architecture.
-
-    Args:
-      architecture: The architecture.
-
-    Returns:
-      Variables of `jax.ShapeDtypeStruct`.
-    """
+    """Compute the shapes of the variables of an architecture."""
     model, classes, width, channels = architecture
     options: dict[str, Any] = {"width": width} if "width" in inspect.signature(models.MODELS[model]).parameters else {}
     module = models.build(model, classes=classes, **options)
@@ -86,34 +92,20 @@ def template(architecture: Architecture) -> Variables:
 
 
 def dataset_of(state: Mapping[str, np.ndarray]) -> str | None:
-    """Returns the data set whose normalization constants a state dict contains.
-
-    Args:
-      state: Arrays by name, with or without `normalize.mean` and `normalize.std`.
-
-    Returns:
-      A name of `lpjax.data.PUBLISHED`, or None if there are no constants.
-
-    Raises:
-      ValueError: If the constants are those of no known data set.
-
-    Example:
-      >>> dataset_of({'normalize.mean': np.array([0.5071, 0.4866, 0.4409]), 'normalize.std': np.ones(3) / 4})
-      Traceback (most recent call last):
-      ValueError: normalize: got mean 0.5071 0.4866 0.4409, std 0.25 0.25 0.25, known: cifar10, cifar100, imagenet2012
-    """
-    plain = {name.removeprefix("module."): np.ravel(array) for name, array in state.items()}
-    if not any(name in plain for name in _CONSTANTS):
+    """Return the data set whose normalization constants a state dict contains; None if there are no constants."""
+    plain = {plain_name(name): np.ravel(array) for name, array in state.items()}
+    if "normalize.mean" not in plain and "normalize.std" not in plain:
         return None
-    mean, std = (plain.get(name, np.zeros(0)) for name in _CONSTANTS)
+    mean = plain.get("normalize.mean", np.zeros(0))
+    std = plain.get("normalize.std", np.zeros(0))
     for name, published in data.PUBLISHED.items():
         if mean.shape == std.shape == (3,) and np.allclose((mean, std), published, rtol=0, atol=1e-6):
             return name
-    raise ValueError(f"normalize: got mean {_joined(mean)}, std {_joined(std)}, known: {', '.join(data.PUBLISHED)}")
-
-
-def _joined(values: np.ndarray) -> str:
-    return " ".join(f"{value:.4g}" for value in values)
+    known = ", ".join(data.PUBLISHED)
+    raise UserError(
+        f"normalize: got mean {np.round(mean, 4)}, std {np.round(std, 4)}, expected those of {known}; "
+        "remove these entries to import the rest"
+    )
 
 
 def _shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:

@@ -7,21 +7,17 @@ from pathlib import Path
 
 from lpjax import data
 from lpjax.command import OneLineParser
-from lpjax.interop.convert import MASKS
-from lpjax.interop.exporting import export_ticket
-from lpjax.interop.importing import import_tickets
+from lpjax.errors import UserError
+from lpjax.interop.exporting import export_ticket, ticket_directory
+from lpjax.interop.importing import MASKS, import_tickets
 from lpjax.interop.layout import FORMS
-from lpjax.store import paths
 
-_IMPORT, _EXPORT = ("model", "mask", "seed", "level"), ("form", "dataset")
+_IMPORT = ("model", "mask", "seed", "level")
+_EXPORT = ("form", "dataset")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Imports tickets, or exports one; user errors print one line and exit with code 2.
-
-    Args:
-      argv: Command-line arguments; None for `sys.argv`.
-    """
+    """Import tickets, or export one; user errors print one line and exit with code 2."""
     parser = OneLineParser(
         prog="python -m lpjax.interop.torch",
         description="Imports tickets of the PyTorch implementations, or exports a ticket of lpjax as a .pth file.",
@@ -36,24 +32,26 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--level", type=_count, help="import: level of a single state dict, or of the first of a folder"
     )
-    parser.add_argument("--form", choices=FORMS, help="export: with masks, or only weights (default for ImageNet)")
+    parser.add_argument(
+        "--form", choices=FORMS, help="export: with masks, or only weights, which take less room (default for OpenLTH)"
+    )
     parser.add_argument(
         "--dataset", choices=(*data.PUBLISHED, "none"), help="export: data set whose normalization is included"
     )
-    given = vars(parser.parse_args(argv))
-    src = given.pop("src").expanduser()
-    dst = given.pop("dst").expanduser()
-    options = {name: value for name, value in given.items() if value is not None}
-    exporting = paths.ticket(src).is_dir()
+    options = vars(parser.parse_args(argv))
+    src = options.pop("src").expanduser()
+    dst = options.pop("dst").expanduser()
+    options = {name: value for name, value in options.items() if value is not None}
+    exporting = ticket_directory(src) is not None
+    for name in _IMPORT if exporting else _EXPORT:
+        if name in options:
+            parser.error(f"--{name} is only for {'imports' if exporting else 'exports'}; omit it")
+    lines = export_ticket(src, dst, **options) if exporting else import_tickets(src, dst, **options)
     try:
-        unused = sorted(options.keys() & set(_IMPORT if exporting else _EXPORT))
-        if unused:
-            raise ValueError(f"--{unused[0]} is only for {'imports' if exporting else 'exports'}; omit it")
-        lines = export_ticket(src, dst, **options) if exporting else import_tickets(src, dst, **options)
         for line in lines:
             sys.stdout.write(f"{line}\n")
-    except (ValueError, OSError) as error:
-        parser.error(str(error))
+    except (UserError, OSError) as error:
+        parser.error(str(error) if exporting else f"{error}; nothing was written")
 
 
 def _count(text: str) -> int:

@@ -1,5 +1,6 @@
 """What lies in a folder of PyTorch files, and how they are read."""
 
+import contextlib
 import pickle
 import sys
 from types import SimpleNamespace
@@ -7,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from lpjax.errors import UserError
 from lpjax.interop import files
 
 
@@ -92,7 +94,7 @@ def test_gaps_and_empty_folders_are_refused(touch, tmp_path):
         files.find(touch("0model_SA_best.pth.tar", "2model_SA_best.pth.tar"))
 
 
-STATE = {"fc.weight": np.ones((1, 2))}
+STATE = {"fc.weight": np.full((1, 2), 0.5)}
 
 
 @pytest.mark.parametrize(
@@ -102,16 +104,21 @@ STATE = {"fc.weight": np.ones((1, 2))}
         ("3checkpoint.pth.tar", {"state_dict": STATE, "epoch": 182, "best_sa": 71.5}, 182, None),
         ("3model_SA_best.pth.tar", {"state_dict": STATE}, None, None),
         ("net.pth", STATE, None, None),
+        ("net.pth", {"net": STATE, "acc": 93.1, "epoch": 7}, 7, None),
+        ("net.pth", {"model_state_dict": STATE, "optimizer_state_dict": {"state": {0: STATE}}}, None, None),
+        ("net.pth", {"checkpoint": {"student": STATE}}, None, None),
     ],
 )
 def test_epoch_and_accuracy_are_those_of_the_weights(tmp_path, name, content, epoch, accuracy):
     contents = files.read(files.Source(0, 3, tmp_path / name), lambda path: content)
-    assert contents == files.Contents(STATE, {}, epoch, accuracy)
+    assert contents == files.Contents(STATE, epoch, accuracy)
 
 
-@pytest.mark.parametrize("content", [[1, 2], {"model_state_dict": STATE}, {"state_dict": 3}, {"fc.weight": "x"}])
+@pytest.mark.parametrize(
+    "content", [[1, 2], {}, {"state_dict": 3}, {"fc.weight": "x"}, {"optimizer": {"state": {0: STATE}}}]
+)
 def test_what_is_no_state_dict_is_refused(tmp_path, content):
-    with pytest.raises(ValueError, match=r"net\.pth.*state dict"):
+    with pytest.raises(UserError, match=r"net\.pth.*state dict"):
         files.read(files.Source(0, 0, tmp_path / "net.pth"), lambda path: content)
 
 
@@ -131,6 +138,7 @@ class Tensor:
 
 def pretend(monkeypatch, load):
     stand_in = SimpleNamespace(load=load, Tensor=Tensor, float16="float16", bfloat16="bfloat16")
+    stand_in.serialization = SimpleNamespace(safe_globals=contextlib.nullcontext)
     monkeypatch.setitem(sys.modules, "torch", stand_in)
 
 

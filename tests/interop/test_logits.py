@@ -21,11 +21,12 @@ from lpjax.types import Ticket
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "torch_logits.json"
 HAS_TORCH = importlib.util.find_spec("torch") is not None
-QUICK = ("resnet8", "resnet20")
+QUICK = ("openlth_resnet20", "resnet8", "resnet20")
 NETWORKS = [name for name in models.NAMES if name != "suptickets_imagenet_resnet50"]  # that is another's, started anew
-BARE = ("imagenet_", "suptickets_", "wide_")  # their networks leave normalization to the data
+BARE = ("imagenet_", "openlth_", "suptickets_", "wide_")  # their networks leave normalization to the data
 
 
+STEMS = {"vgg16": "features.0.weight", "suptickets_vgg16": "features.0.weight", "openlth_resnet20": "conv.weight"}
 HEADS = {
     "vgg16": ["classifier.weight", "classifier.bias"],
     "suptickets_vgg16": ["classifier.3.weight", "classifier.3.bias"],
@@ -60,7 +61,7 @@ def drawn(shapes):
 
 
 def our_shapes(name):
-    slim = name in ("resnet8", "resnet20", "resnet44", "resnet56", "wide_resnet28_10")
+    slim = name in ("openlth_resnet20", "resnet8", "resnet20", "resnet44", "resnet56", "wide_resnet28_10")
     network = template(Architecture(name, 10, 16 if slim else 64, 3))
     zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), network)
     state = to_state_dict(Ticket(zeros, full_mask(zeros)))
@@ -126,7 +127,7 @@ def test_entries_have_pytorch_s_names_and_order(name):
     _, state = our_shapes(name)
     entries = list(state)
     head = HEADS.get(name, ["fc.weight", "fc.bias"])
-    assert [entries[0], *entries[-len(head) :]] == ["features.0.weight" if "vgg" in name else "conv1.weight", *head]
+    assert [entries[0], *entries[-len(head) :]] == [STEMS.get(name, "conv1.weight"), *head]
     if HAS_TORCH:
         theirs = {key.removeprefix("model."): array for key, array in torch_network(name).state_dict().items()}
         expected = [key for key in theirs if not key.startswith("normalize.")]

@@ -43,7 +43,7 @@ def refused(capsys):
 
 @pytest.fixture
 def tickets(make_ticket):
-    return [make_ticket(kept=None if kept == KEPT[0] else kept, seed=level) for level, kept in enumerate(KEPT)]
+    return [make_ticket(kept=None if kept == KEPT[0] else kept) for kept in KEPT]
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_a_level_without_those_before_it_comes_with_a_word(cifar, tmp_path, caps
 
 
 def test_a_refusal_after_lines_of_levels_says_that_they_are_in_vain(cifar, tmp_path, write, capsys):
-    write(cifar / "1model_SA_best.pth.tar", {"model_state_dict": {}})
+    write(cifar / "1model_SA_best.pth.tar", {"optimizer": {}})
     with pytest.raises(SystemExit):
         command(cifar, tmp_path / "out")
     shown = capsys.readouterr()
@@ -245,7 +245,7 @@ def test_mistakes_are_answered_in_one_line(write, make_ticket, tmp_path, refused
         ((level, tmp_path / "a.pth", "--seed=1"), "--seed is only for imports"),
         ((tmp_path / "taken.pth", tmp_path / "out", "--form=plain"), "--form is only for exports"),
         ((tmp_path / "taken.pth", tmp_path / "out", "--seed=-1"), "--seed: got '-1'"),
-        ((tmp_path / "taken.pth", tmp_path / "out"), "no architecture fits"),
+        ((tmp_path / "taken.pth", tmp_path / "out"), "taken.pth: got no tensors"),
         ((tmp_path, tmp_path / "out", "--mask=zero"), "--mask: invalid choice: 'zero'"),
         ((tmp_path / "absent", tmp_path / "out"), "absent does not exist"),
     ):

@@ -97,6 +97,23 @@ class ResNet(nn.Module):
         return getattr(self, self.head)(x.mean((2, 3)))
 
 
+class OpenLTH(nn.Module):
+    """OpenLTH's `cifar_resnet_20`."""
+
+    def __init__(self, classes, width=16):
+        super().__init__()
+        self.conv, self.bn = conv(3, width, 3), nn.BatchNorm2d(width)
+        blocks, channels = [], width
+        for stage in range(3):
+            for i in range(3):
+                blocks.append(Block(channels, width << stage, 2 if stage and not i else 1, False, False, "shortcut"))
+                channels = width << stage
+        self.blocks, self.fc = nn.Sequential(*blocks), nn.Linear(channels, classes)
+
+    def forward(self, x):
+        return self.fc(self.blocks(functional.relu(self.bn(self.conv(x)))).mean((2, 3)))
+
+
 class PreactivationBlock(nn.Module):
     """A shortcut that changes shape starts from the activation, any other from the input."""
 
@@ -172,6 +189,8 @@ def build(name, *, classes=10, width=0, dataset="cifar10"):
         return VGG(classes, None, hidden=512)
     if name == "suptickets_resnet50":
         return ResNet(name, classes, width or 64, None)
+    if name == "openlth_resnet20":
+        return OpenLTH(classes)
     if name == "wide_resnet28_10":
         return WideResNet(classes)
     if name.startswith("imagenet_"):
