@@ -26,6 +26,7 @@ from lpjax.run.hosts import (
     exclusive_workdir,
     join,
 )
+from lpjax.run.load import load
 from lpjax.run.plan import describe, levels_of, plan
 from lpjax.run.preemption import Preempted, handle_preemption
 from lpjax.run.settings import SETTINGS, help_text
@@ -45,6 +46,7 @@ __all__ = [
     "handle_preemption",
     "help_text",
     "join",
+    "load",
     "run",
     "run_stages",
     "show_plan",
