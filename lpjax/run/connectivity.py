@@ -16,7 +16,7 @@ from lpjax.errors import UserError
 from lpjax.run.evaluate import evaluation, measure, predict
 from lpjax.run.pools import load_ticket
 from lpjax.run.setup import SeedKeys, Setup
-from lpjax.run.stage import Output, Progress, Stage
+from lpjax.run.stage import Output, Outputs, Progress, Stage
 from lpjax.store import paths
 from lpjax.types import Apply, Batch, Preprocess, Ticket, Variables
 
@@ -96,7 +96,7 @@ def _analysis_stage(workdir: Path, seed: int, levels: int, name: str, analyze: C
     """Plan an analysis of all tickets of a seed, whose rows become one record."""
     path = paths.analysis(workdir, seed, name)
 
-    def build(setup: Setup, missing: Sequence[str], progress: Progress) -> Iterator[Output]:
+    def build(setup: Setup, missing: Sequence[str], progress: Progress) -> Outputs:
         del missing
         tickets = [load_ticket(setup, paths.level(workdir, seed, level)) for level in range(levels)]
         rows = list(analyze(setup, tickets, SeedKeys.of(seed).pool, progress))
@@ -166,7 +166,7 @@ def _ensembles(
     seed: int,
     methods: Mapping[str, str],
     members: Mapping[int, Sequence[int]],
-) -> Iterator[Output]:
+) -> Outputs:
     needed = sorted({member for _, level in missing for member in members[level]})
     masks = {}
     validation = {}

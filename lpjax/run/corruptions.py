@@ -1,6 +1,6 @@
 """Robustness: the accuracy of every network on corrupted test images, in a `corruptions.jsonl` beside each."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ from lpjax.run.hosts import broadcast_from_host0
 from lpjax.run.pools import load_ticket
 from lpjax.run.settings import CORRUPTIONS
 from lpjax.run.setup import Setup
-from lpjax.run.stage import Output, Progress, Stage, is_done
+from lpjax.run.stage import Output, Outputs, Progress, Stage, is_done
 from lpjax.store import paths
 
 _TOGETHER = 32  # networks in memory; corrupted images are made once for so many
@@ -90,9 +90,7 @@ def find_corruptions(setup: Setup) -> data.Corruptions:
     )
 
 
-def evaluate_corruptions(
-    setup: Setup, missing: Sequence[tuple[int, SavedNetwork]], progress: Progress
-) -> Iterator[Output]:
+def evaluate_corruptions(setup: Setup, missing: Sequence[tuple[int, SavedNetwork]], progress: Progress) -> Outputs:
     """Evaluate networks on what they were not evaluated on yet: one line per corruption and severity.
 
     Networks keep the statistics of clean training images. Corrupted images are read or made once for many networks.

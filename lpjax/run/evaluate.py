@@ -1,6 +1,6 @@
 """Evaluation: where the test split is read. An `evaluation.json` lies beside every network; results gather them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ from lpjax.errors import UserError
 from lpjax.run.hosts import broadcast_from_host0
 from lpjax.run.pools import load_ticket
 from lpjax.run.setup import Setup
-from lpjax.run.stage import Output, Progress, Stage
+from lpjax.run.stage import Output, Outputs, Progress, Stage
 from lpjax.store import paths
 from lpjax.types import Apply, Batch, Preprocess, Variables
 
@@ -61,7 +61,7 @@ def evaluation_stage(workdir: Path, seed: int, levels: Sequence[int], methods: S
     )
 
 
-def evaluate_networks(setup: Setup, missing: Sequence[SavedNetwork], progress: Progress) -> Iterator[Output]:
+def evaluate_networks(setup: Setup, missing: Sequence[SavedNetwork], progress: Progress) -> Outputs:
     """Evaluate the networks that are there."""
     there = broadcast_from_host0(lambda: [paths.summary(network.directory).exists() for network in missing])
     for network, exists in zip(missing, there, strict=True):

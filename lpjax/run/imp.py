@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 from lpjax import sparsity, store, tickets, train
 from lpjax.run.hosts import broadcast_from_host0
 from lpjax.run.setup import SeedKeys, Setup, learning_rate, masked_sgd
-from lpjax.run.stage import Output, Progress, Stage
+from lpjax.run.stage import Output, Outputs, Progress, Stage
 from lpjax.run.training import NO_METRICS, Loop, training_loop
 from lpjax.store import paths
 from lpjax.types import PyTree, Ticket, Variables
@@ -65,9 +65,7 @@ def imp_stage(config: ConfigDict, workdir: Path, seed: int) -> Stage:
     )
 
 
-def find_tickets(
-    setup: Setup, missing: Sequence[int], progress: Progress, *, workdir: Path, seed: int
-) -> Iterator[Output]:
+def find_tickets(setup: Setup, missing: Sequence[int], progress: Progress, *, workdir: Path, seed: int) -> Outputs:
     """Train, prune and rewind, level after level."""
     settings = setup.config.imp
     keys = SeedKeys.of(seed)

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from lpjax.interop.files import digest
 from lpjax.run.hosts import broadcast_from_host0
 from lpjax.run.settings import PRUNABLE
 from lpjax.run.setup import Setup
-from lpjax.run.stage import Output, Progress, Stage, is_done
+from lpjax.run.stage import Output, Outputs, Progress, Stage, is_done
 from lpjax.run.training import evaluate
 from lpjax.store import paths
 from lpjax.types import PyTree, Ticket
@@ -39,7 +39,7 @@ def imported_stage(config: ConfigDict, workdir: Path, seed: int) -> Stage:
 
 def take_tickets(
     setup: Setup, missing: Sequence[int], progress: Progress, *, workdir: Path, seed: int, source: Path
-) -> Iterator[Output]:
+) -> Outputs:
     """Read, check and evaluate tickets, one after another."""
     for level in missing:
         start = time.monotonic()

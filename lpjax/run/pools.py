@@ -1,7 +1,7 @@
 """Pools: one around every ticket, by every method."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 from lpjax import pools, store, train
 from lpjax.errors import UserError
 from lpjax.run.setup import SeedKeys, Setup
-from lpjax.run.stage import Output, Progress, Stage, is_done
+from lpjax.run.stage import Output, Outputs, Progress, Stage, is_done
 from lpjax.run.training import evaluate
 from lpjax.store import paths
 from lpjax.types import Ticket
@@ -75,7 +75,7 @@ def build_pools(
     workdir: Path,
     seed: int,
     searches: Mapping[str, Search],
-) -> Iterator[Output]:
+) -> Outputs:
     """Search the pools of one seed, one after another.
 
     Tickets are read when they are tried, so that memory does not grow with their number: the anchor, the candidate and

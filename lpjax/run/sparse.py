@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ from lpjax.run.hosts import broadcast_from_host0
 from lpjax.run.schedule import Schedule, learning_rate
 from lpjax.run.settings import ALLOCATE, DENSE
 from lpjax.run.setup import SeedKeys, Setup
-from lpjax.run.stage import Output, Progress, Stage, is_done
+from lpjax.run.stage import Output, Outputs, Progress, Stage, is_done
 from lpjax.run.training import NO_METRICS, training_loop
 from lpjax.store import paths
 from lpjax.types import PyTree, Ticket, Variables
@@ -66,7 +66,7 @@ def sparse_stage(config: ConfigDict, workdir: Path, seed: int, schedule: Schedul
 
 def train_sparse(
     setup: Setup, missing: Sequence[int], progress: Progress, *, workdir: Path, seed: int, schedule: Schedule
-) -> Iterator[Output]:
+) -> Outputs:
     """Train from the first weights, or from a checkpoint, and collect the missing tickets."""
     keys = SeedKeys.of(seed)
     layers = setup.layer_flops()

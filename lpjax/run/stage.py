@@ -10,8 +10,8 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -51,6 +51,10 @@ class Output(NamedTuple):
     message: str = ""
 
 
+Outputs = Generator[Output, None, None]
+"""What a builder yields: it is closed when the stage stops."""
+
+
 class Stage(NamedTuple):
     """One step of a plan.
 
@@ -70,7 +74,7 @@ class Stage(NamedTuple):
     unit: str
     outputs: Mapping[Any, Path]
     is_complete: Callable[[Any, Path], bool]
-    build: Callable[[Setup, list[Any], "Progress"], Iterator[Output]]
+    build: Callable[[Setup, list[Any], "Progress"], Outputs]
     units: Callable[[Setup, Sequence[Any]], int] = lambda setup, missing: len(missing)
     trains: bool = False
     check: Callable[[Setup], None] = lambda setup: None
@@ -97,8 +101,11 @@ def run_stage(setup: Setup, stage: Stage) -> None:
             store.remove(paths.progress(directory))
     if not missing:
         return
-    with Progress(stage.name, stage.units(setup, missing), stage.unit) as progress:
-        for output in stage.build(setup, missing, progress):
+    with (
+        Progress(stage.name, stage.units(setup, missing), stage.unit) as progress,
+        closing(stage.build(setup, missing, progress)) as outputs,
+    ):
+        for output in outputs:
             commit(setup, output)
             if output.message:
                 progress.line(output.message)

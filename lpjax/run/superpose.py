@@ -1,7 +1,7 @@
 """Superpositions: the cheap tickets of a seed, averaged one after another."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 from lpjax import metrics, pools, sparsity, store, train
 from lpjax.run.pools import load_ticket
 from lpjax.run.setup import SeedKeys, Setup
-from lpjax.run.stage import Output, Progress, Stage, is_done
+from lpjax.run.stage import Output, Outputs, Progress, Stage, is_done
 from lpjax.run.training import evaluate
 from lpjax.store import paths
 from lpjax.types import Ticket, Variables
@@ -61,7 +61,7 @@ def superpose_tickets(
     name: str,
     kind: str,
     decay: float,
-) -> Iterator[Output]:
+) -> Outputs:
     """Average tickets in their order, up to the last that is missing."""
     settings = setup.config.superpose
     prunable = setup.network.prunable
