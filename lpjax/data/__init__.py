@@ -1,22 +1,26 @@
-"""Image-classification data sets: preparation, loading, streaming, augmentation, normalization and corruption."""
+"""Image-classification data sets: preparation, loading, streaming, augmentation, normalization and corruption.
+
+Read `directory` (what is prepared, and how a data set is written) and `png` first. Preparation: `archives` (with
+`pickles`), `folders`, and the command `prepare`. Reading: `stored` (a TFDS directory), `sources` (a name), `resident`
+(in memory), `crop`, `stream` and `workers` (read while training). Arithmetic on images: `augment`, `corrupt` with the
+table of `effects`, and `corrupted` (test sets).
+"""
 
 from lpjax.command import extra
 
 with extra("run"):
-    from lpjax.data.archives import ARCHIVES, Archive, prepare_archive
+    from lpjax.data.archives import ARCHIVES, prepare_archive
     from lpjax.data.augment import PADS, augmenter, preprocessor
     from lpjax.data.corrupt import corrupt
     from lpjax.data.corrupted import Corruptions, corruptions
     from lpjax.data.crop import Crop
-    from lpjax.data.directory import DataError, data_home, pinned_order, prepared, write_directory
+    from lpjax.data.directory import DataError, data_home, write_directory
     from lpjax.data.effects.table import BENCHMARK, EXTRA, SEVERITIES
     from lpjax.data.folders import prepare_folder
-    from lpjax.data.image_split import ImageSplit, open_image_splits, read_labels
-    from lpjax.data.pickles import read_pickle
-    from lpjax.data.png import decode_image, encode_png
+    from lpjax.data.png import encode_png
     from lpjax.data.resident import PUBLISHED, Dataset, channel_statistics, divide, load
-    from lpjax.data.sources import open_source
-    from lpjax.data.stored import Source, Split, open_directory, open_split
+    from lpjax.data.sources import open_image_splits
+    from lpjax.data.stored import ImageSplit, read_labels
     from lpjax.data.stream import ImageLoader, LazyImages, decode, read_ahead
 
 __all__ = [
@@ -26,7 +30,6 @@ __all__ = [
     "PADS",
     "PUBLISHED",
     "SEVERITIES",
-    "Archive",
     "Corruptions",
     "Crop",
     "DataError",
@@ -34,29 +37,20 @@ __all__ = [
     "ImageLoader",
     "ImageSplit",
     "LazyImages",
-    "Source",
-    "Split",
     "augmenter",
     "channel_statistics",
     "corrupt",
     "corruptions",
     "data_home",
     "decode",
-    "decode_image",
     "divide",
     "encode_png",
     "load",
-    "open_directory",
     "open_image_splits",
-    "open_source",
-    "open_split",
-    "pinned_order",
     "prepare_archive",
     "prepare_folder",
-    "prepared",
     "preprocessor",
     "read_ahead",
     "read_labels",
-    "read_pickle",
     "write_directory",
 ]

@@ -8,9 +8,9 @@ import numpy as np
 
 from lpjax.choices import one_of
 from lpjax.data.corrupt import corrupt
-from lpjax.data.directory import DataError, data_home, prepared
+from lpjax.data.directory import DataError, data_home, expand, prepared
 from lpjax.data.effects.table import BENCHMARK, EXTRA, SEVERITIES, TABLE
-from lpjax.data.stored import open_split
+from lpjax.data.stored import open_split, read_images
 from lpjax.errors import UserError
 from lpjax.types import Batch
 
@@ -66,7 +66,7 @@ def corruptions(name: str, test: Batch, *, directory: str = "", data_dir: str = 
     kind = name.partition(":")[0]
     count = images or len(test.labels)
     if directory:
-        return _published(kind, test, Path(directory).expanduser(), count)
+        return _published(kind, test, expand(directory), count)
     if kind == "cifar10":
         directories = _in_tfds(data_home(data_dir))
         if directories:
@@ -122,7 +122,7 @@ def _from_tfds(directories: dict[tuple[str, int], Path], count: int) -> Corrupti
         split = open_split(directory, "test")
         if split.size < count:
             raise DataError(f"{directory}: got {split.size} images, expected {count}; remove it and prepare it again")
-        return split.read(0, count)
+        return read_images(split, 0, count)
 
     return Corruptions(f"{_TFDS} (TFDS)", names, read)
 

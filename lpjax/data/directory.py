@@ -6,25 +6,46 @@ import re
 import shutil
 import uuid
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from lpjax.errors import UserError
+from lpjax.cache import cache_directory
+from lpjax.errors import StorageError, UserError
+from lpjax.wording import is_system_trouble
 
 _IMAGES_PER_FILE = 100_000
+_VERSION = re.compile(r"\d+\.\d+\.\d+")
 
 
 class DataError(UserError):
     """Data are missing or corrupt; the message is one line that says what to do."""
 
 
+def read_error(directory: Path, error: Exception, place: str = "") -> DataError:
+    """Words a failure to read, which may be due to a system that lacks memory or file descriptors."""
+    message = " ".join(str(error).split()) or type(error).__name__
+    if is_system_trouble(error):
+        return DataError(f"{directory} could not be read{place} ({message}); run the same command again")
+    return DataError(f"{directory} is broken{place} ({message}); remove it and prepare it again")
+
+
+def expand(path: str | Path) -> Path:
+    """Replaces `~` by the home directory, which not every user of a container has."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise UserError(f"{path}: there is no home directory for '~'; give a path without it") from error
+
+
 def data_home(data_dir: str | Path = "") -> Path:
     """Returns the folder of TFDS directories.
 
     Args:
-      data_dir: The folder; empty for the default of TFDS, `$TFDS_DATA_DIR` or `~/tensorflow_datasets`.
+      data_dir: The folder; empty for the default of TFDS, `$TFDS_DATA_DIR` or `~/tensorflow_datasets`. Where there is
+        no home directory that can be written, a folder of `cache_directory()` stands in for it.
 
     Returns:
       The expanded path, which need not exist.
@@ -33,42 +54,33 @@ def data_home(data_dir: str | Path = "") -> Path:
       >>> data_home('/data').as_posix()
       '/data'
     """
-    return Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+    given = data_dir or os.environ.get("TFDS_DATA_DIR")
+    if given:
+        return expand(given)
+    with suppress(RuntimeError):  # there is no home directory
+        default = Path.home() / "tensorflow_datasets"
+        existing = next(directory for directory in (default, *default.parents) if directory.exists())
+        if existing == default or os.access(existing, os.W_OK):
+            return default
+    return cache_directory() / "tensorflow_datasets"
 
 
 def prepared(home: Path) -> dict[str, Path]:
-    """Lists the data sets that are prepared in a folder.
-
-    Args:
-      home: From `data_home`.
-
-    Returns:
-      Directories by name: `'set'` or `'set/config'` for the newest version, `'set:1.0.0'` for a specific version.
-
-    Example:
-      >>> prepared(Path('/nowhere'))
-      {}
-    """
+    """Lists the data sets in a folder: `'set'` or `'set/config'` for the newest version, `'set:1.0.0'` for that one."""
     infos = [*home.glob("*/*.*.*/dataset_info.json"), *home.glob("*/*/*.*.*/dataset_info.json")]
-    versions = [info.parent for info in infos if re.fullmatch(r"\d+\.\d+\.\d+", info.parent.name)]
+    versions = [info.parent for info in infos if _VERSION.fullmatch(info.parent.name)]
     versions.sort(key=lambda directory: [int(number) for number in directory.name.split(".")])
-    named = [(directory.parent.relative_to(home).as_posix(), directory) for directory in versions]
-    return dict(named) | {f"{name}:{directory.name}": directory for name, directory in named}
+    newest = {}
+    exact = {}
+    for directory in versions:
+        name = directory.parent.relative_to(home).as_posix()
+        newest[name] = directory
+        exact[f"{name}:{directory.name}"] = directory
+    return newest | exact
 
 
 def pinned_order(names: Iterable[str]) -> list[int]:
-    """Returns a pseudo-random order that is the same on every machine and with every library version.
-
-    Args:
-      names: Unique names of the items.
-
-    Returns:
-      Indices of the items, sorted by the SHA-256 of their names.
-
-    Example:
-      >>> pinned_order(['cat', 'dog', 'frog'])
-      [2, 0, 1]
-    """
+    """Orders unique names pseudo-randomly, by their SHA-256: the same on every machine and with every version."""
     digests = [hashlib.sha256(name.encode()).digest() for name in names]
     return sorted(range(len(digests)), key=digests.__getitem__)
 
@@ -93,11 +105,13 @@ def write_directory(
 
     Raises:
       DataError: If the directory cannot be written.
+      StorageError: If the disk is full or fails.
     """
     import tensorflow_datasets as tfds  # slow: a second
 
     target = home / name / version
     unfinished = target.parent / f"incomplete.{uuid.uuid4().hex}"
+    missing = [parent for parent in (target.parent, *target.parent.parents) if not parent.exists()]
     try:
         unfinished.mkdir(parents=True)
     except OSError as error:
@@ -116,6 +130,12 @@ def write_directory(
         writer.close_all()
         if not target.exists():
             unfinished.rename(target)
+    except OSError as error:
+        reason = error.strerror or error
+        raise StorageError(f"cannot write {target}: {reason}; free some space, or give another data_dir") from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+        for parent in missing:
+            with suppress(OSError):  # it is not empty
+                parent.rmdir()
     return target

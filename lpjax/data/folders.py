@@ -1,110 +1,238 @@
 """Conversion of a folder of images to a TFDS directory."""
 
+import itertools
+import logging
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from lpjax.data.archives import ARCHIVES
-from lpjax.data.directory import DataError, data_home, pinned_order, prepared, write_directory
-from lpjax.data.png import encode_png
+from lpjax.data.directory import DataError, data_home, expand, pinned_order, prepared, write_directory
+from lpjax.data.png import convert, encode_png
 from lpjax.errors import UserError
 
-_SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 _TAKEN = {"digits", *ARCHIVES}
-_GREY = {"1", "L"}
-_COLOUR = {"CMYK", "P", "RGB", "YCbCr"}
+_GRAY = {"1", "L", "LA"}
+_COLOR = {"CMYK", "HSV", "P", "PA", "RGB", "RGBA", "RGBX", "YCbCr"}
 _KEPT = {"JPEG", "PNG"}  # formats whose files are stored unchanged if images may have any size
+_EXPECTED = "train/<class>/*.png and test/<class>/*.png"
 
 
-def prepare_folder(name: str, source: str | Path, data_dir: str | Path = "", *, any_size: bool = False) -> Path:
+def prepare_folder(
+    name: str,
+    source: str | Path,
+    data_dir: str | Path = "",
+    *,
+    any_size: bool = False,
+    test_fraction: float = 0.0,
+    seed: int = 0,
+) -> Path:
     """Converts a folder of images to a TFDS directory.
 
     Images are ordered by the SHA-256 of their paths, so that the last images of the training split, which `load` holds
-    out, come from all classes. Classes are numbered in alphabetical order.
+    out, come from all classes. Classes are numbered in alphabetical order. Every file that Pillow reads is an image,
+    whatever its suffix; hidden files are skipped, and what else is left out is logged. Images of any 8-bit mode are
+    converted as Pillow does it, which leaves out opacity.
 
     Args:
       name: Name of the new data set: lower-case letters, digits and underscores.
-      source: A folder with `train/<class>/` and `test/<class>/`, which contain images (PNG, JPEG, ...) of one size.
+      source: A folder with `train/<class>/` and `test/<class>/`, which contain images (PNG, JPEG, ...) of one size; or
+        with `<class>/`, if `test_fraction` is given.
       data_dir: The folder of TFDS directories; empty for the default of TFDS.
       any_size: Accept images of different sizes, for streaming. Color and gray images may be mixed; all become color.
+      test_fraction: Share of every class, in (0, 1), that becomes the test split; 0 if the folder has one.
+      seed: Which images these are, at least 0.
 
     Returns:
       The directory `data_dir/name/1.0.0`. Images are stored as PNG; with `any_size`, JPEG files are stored unchanged.
 
     Raises:
-      DataError: If there are no images, their sizes or the classes of the splits differ, or one cannot be read.
-      UserError: If the name is invalid, or the data set exists.
+      DataError: If there are no images, their sizes or the classes of the splits differ, or some cannot be read; it
+        names all of these. Nothing is left behind.
+      UserError: If the name or the fraction is invalid, or the data set exists.
 
     Example:
       >>> prepare_folder('cats', '/nowhere')
       Traceback (most recent call last):
-      lpjax.data.directory.DataError: no images in /nowhere/train; expected train/<class>/*.png and test/<class>/*.png
+      lpjax.data.directory.DataError: no images in /nowhere; expected train/<class>/*.png and test/<class>/*.png
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in _TAKEN:
         raise UserError(
             f"name: got {name!r}, expected lower-case letters, digits and underscores, and none of "
             f"{', '.join(sorted(_TAKEN))}"
         )
+    if not 0 <= test_fraction < 1 or seed < 0:
+        raise UserError(f"test_fraction, seed: got {test_fraction}, {seed}, expected 0 to below 1 and at least 0")
     home = data_home(data_dir)
-    root = Path(source).expanduser()
+    root = expand(source)
     directory = prepared(home).get(name)
     if directory is not None:
         raise UserError(f"name: {directory} exists; give another name, or delete it first")
-    files = {split: _files(root, split) for split in ("train", "test")}
+    left_out: Counter[str] = Counter()
+    about = f"From the folder {root.name}."
+    if test_fraction:
+        files = _divided(root, test_fraction, seed, left_out)
+        about += f" Test images are {test_fraction:g} of every class, drawn with seed {seed}."
+    else:
+        files = _given(root, left_out)
+    if left_out:
+        counts = ", ".join(f"{count} {what}" for what, count in sorted(left_out.items()))
+        logging.getLogger(__name__).warning("lpjax: left out of %s: %s", root, counts)
     classes = sorted({path.parent.name for path in files["train"]})
     unknown = sorted({path.parent.name for path in files["test"]} - set(classes))
     if unknown:
         raise DataError(f"{root}/test has classes that {root}/train lacks: {', '.join(unknown)}")
-    if any_size:
-        examples = {split: _examples_of_any_size(root, paths) for split, paths in files.items()}
-        features = _features((None, None, 3), classes)
-    else:
-        shape = _pixels(files["train"][0]).shape
-        examples = {split: _examples(root, paths, shape) for split, paths in files.items()}
-        features = _features(shape, classes)
-    return write_directory(home, name, "1.0.0", features, examples, f"From the folder {root.name}.")
+    shape = None if any_size else _first_shape(files["train"])
+    problems: list[str] = []
+    splits = {
+        "train": _examples(root, files["train"], shape, problems),
+        "test": itertools.chain(_examples(root, files["test"], shape, problems), _refuse(root, problems)),
+    }
+    return write_directory(home, name, "1.0.0", _features(shape or (None, None, 3), classes), splits, about)
 
 
-def _files(root: Path, split: str) -> list[Path]:
-    paths = [path for path in root.glob(f"{split}/*/*") if path.suffix.lower() in _SUFFIXES]
-    if not paths:
-        raise DataError(f"no images in {root}/{split}; expected train/<class>/*.png and test/<class>/*.png")
-    return [paths[i] for i in pinned_order(path.relative_to(root).as_posix() for path in paths)]
+def _given(root: Path, left_out: Counter[str]) -> dict[str, list[Path]]:
+    """Finds the images of `train/<class>/` and `test/<class>/`, in pinned order."""
+    splits = [split for split in ("train", "test") if (root / split).is_dir()]
+    if not splits and _images(root, left_out):
+        raise DataError(
+            f"{root} has neither train/ nor test/; make {_EXPECTED}, or have its classes divided: --test_fraction=0.2"
+        )
+    if not splits:
+        raise DataError(f"no images in {root}; expected {_EXPECTED}")
+    files = {split: _images(root / split, left_out) for split in ("train", "test")}
+    for split, paths in files.items():
+        if not paths:
+            raise DataError(f"no images in {root}/{split}; expected {_EXPECTED}")
+    return {split: _in_order(root, paths) for split, paths in files.items()}
+
+
+def _divided(root: Path, fraction: float, seed: int, left_out: Counter[str]) -> dict[str, list[Path]]:
+    """Divides the images of `<class>/`: of every class a share, drawn by the SHA-256 of seed and path, is to test."""
+    if (root / "train").is_dir() or (root / "test").is_dir():
+        raise UserError(f"test_fraction: got {fraction:g}, but {root} has train/ or test/; leave it out")
+    by_class: dict[str, list[Path]] = {}
+    for path in _images(root, left_out):
+        by_class.setdefault(path.parent.name, []).append(path)
+    files: dict[str, list[Path]] = {"train": [], "test": []}
+    for paths in by_class.values():
+        order = pinned_order(f"{seed}/{path.relative_to(root).as_posix()}" for path in paths)
+        test = min(max(round(fraction * len(paths)), 1), len(paths) - 1)
+        files["test"] += [paths[index] for index in order[:test]]
+        files["train"] += [paths[index] for index in order[test:]]
+    if not files["test"]:
+        raise DataError(f"no images in {root}; expected <class>/*.png, at least two of a class")
+    return {split: _in_order(root, paths) for split, paths in files.items()}
+
+
+def _in_order(root: Path, paths: Sequence[Path]) -> list[Path]:
+    return [paths[index] for index in pinned_order(path.relative_to(root).as_posix() for path in paths)]
+
+
+def _images(folder: Path, left_out: Counter[str]) -> list[Path]:
+    """Finds the images in the folders of a folder, and counts what else is there."""
+    images = []
+    for entry in _visible(folder):
+        if not entry.is_dir():
+            left_out["files outside of classes"] += 1
+            continue
+        for path in _visible(entry):
+            if path.is_dir():
+                left_out["folders inside of classes"] += 1
+            elif path.suffix.lower() in _suffixes() or _is_image(path):
+                images.append(path)
+            else:
+                left_out["files that are no images"] += 1
+    return images
+
+
+def _visible(folder: Path) -> list[Path]:
+    try:
+        return [path for path in folder.iterdir() if not path.name.startswith(".")]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise DataError(f"{folder} cannot be read: {error.strerror}") from error
+
+
+@cache
+def _suffixes() -> set[str]:
+    """Lists the suffixes of all formats that Pillow reads."""
+    return {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
+
+
+def _is_image(path: Path) -> bool:
+    try:
+        with Image.open(path):
+            return True
+    except Exception:  # formats raise errors of many types
+        return False
 
 
 def _pixels(path: Path) -> np.ndarray:
     try:
         with Image.open(path) as image:
-            if image.mode in _GREY:
-                return np.asarray(image.convert("L"))[..., None]
-            if image.mode in _COLOUR:
-                return np.asarray(image.convert("RGB"))
-            raise DataError(f"{path}: got mode {image.mode!r}, expected 8-bit gray or RGB; convert it")
-    except (UnidentifiedImageError, OSError) as error:
-        raise DataError(f"{path} cannot be read as an image; repair or remove it") from error
+            mode = image.mode
+            if mode in _GRAY:
+                return np.asarray(convert(image, "L"))[..., None]
+            if mode in _COLOR:
+                return np.asarray(convert(image, "RGB"))
+    except Exception as error:  # formats raise errors of many types
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"cannot be read as an image ({reason})") from error
+    raise DataError(f"has mode {mode!r}, expected 8-bit gray or color")
 
 
-def _examples(root: Path, paths: Sequence[Path], shape: tuple[int, ...]) -> Iterator[dict[str, Any]]:
+def _first_shape(paths: Sequence[Path]) -> tuple[int, ...]:
     for path in paths:
-        pixels = _pixels(path)
-        if pixels.shape != shape:
-            raise DataError(
-                f"{path}: got shape {pixels.shape}, expected that of the first image, {shape}; "
-                "resize all images to one shape, or prepare them for streaming (--any_size)"
-            )
-        yield {"id": path.relative_to(root).as_posix(), "image": encode_png(pixels), "label": path.parent.name}
+        try:
+            return _pixels(path).shape
+        except DataError:
+            continue  # it is going to be listed with all others
+    return (1, 1, 1)
 
 
-def _examples_of_any_size(root: Path, paths: Sequence[Path]) -> Iterator[dict[str, Any]]:
+def _examples(
+    root: Path, paths: Sequence[Path], shape: tuple[int, ...] | None, problems: list[str]
+) -> Iterator[dict[str, Any]]:
+    """Reads images of one shape, or of any; those that cannot be used are appended to the problems."""
     for path in paths:
-        pixels = _pixels(path)  # raises an error if the image is corrupt
-        with Image.open(path) as image:
-            encoded = path.read_bytes() if image.format in _KEPT else encode_png(pixels)
-        yield {"id": path.relative_to(root).as_posix(), "image": encoded, "label": path.parent.name}
+        name = path.relative_to(root).as_posix()
+        try:
+            encoded = _encode(path, shape) if shape else _encode_any_size(path)
+        except DataError as error:
+            problems.append(f"{name} {error}")
+        else:
+            yield {"id": name, "image": encoded, "label": path.parent.name}
+
+
+def _refuse(root: Path, problems: Sequence[str]) -> Iterator[Any]:
+    """Yields nothing; refuses the folder if, by now, there are problems."""
+    if problems:
+        raise DataError(
+            f"{root}: {len(problems)} of its images cannot be used: {'; '.join(problems)}; mend or remove them, or "
+            "prepare images of different sizes for streaming (--any_size)"
+        )
+    yield from ()
+
+
+def _encode(path: Path, shape: tuple[int, ...]) -> bytes:
+    pixels = _pixels(path)
+    if pixels.shape != shape:
+        raise DataError(f"has shape {pixels.shape}, expected that of the first image, {shape}")
+    return encode_png(pixels)
+
+
+def _encode_any_size(path: Path) -> bytes:
+    pixels = _pixels(path)  # raises an error if the image is corrupt
+    with Image.open(path) as image:
+        return path.read_bytes() if image.format in _KEPT else encode_png(pixels)
 
 
 def _features(shape: tuple[int | None, ...], classes: list[str]) -> Any:

@@ -9,14 +9,7 @@ import numpy as np
 def read_pickle(file: IO[bytes]) -> Any:
     """Reads a pickle of numpy arrays and builtin containers; any other global is rejected, as it could run code.
 
-    Args:
-      file: A file open for reading; Python 2 strings are decoded as latin-1.
-
-    Returns:
-      The pickled object.
-
-    Raises:
-      pickle.UnpicklingError: If the pickle is corrupt, or refers to anything but numpy arrays.
+    Python 2 strings are decoded as latin-1.
 
     Example:
       >>> import io

@@ -9,37 +9,25 @@ _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
 def open_image(encoded: bytes, channels: int) -> Image.Image:
-    """Decodes an image of any format and mode that Pillow supports.
-
-    Args:
-      encoded: The content of an image file.
-      channels: 1 (gray), 3 (color) or 4 (color and alpha); the image is converted.
-
-    Returns:
-      The image, of mode `'L'`, `'RGB'` or `'RGBA'`.
+    """Decodes an image of any format and mode that Pillow supports, and converts it to 1, 3 or 4 channels.
 
     Example:
       >>> open_image(encode_png(np.full((2, 3, 1), 7, np.uint8)), 3).getpixel((0, 0))
       (7, 7, 7)
     """
     with Image.open(io.BytesIO(encoded)) as image:
-        return image.convert(_MODES[channels])
+        return convert(image, _MODES[channels])
+
+
+def convert(image: Image.Image, mode: str) -> Image.Image:
+    """Converts an image as Pillow does, without its warning that the opacity of a palette is left out."""
+    if mode != "RGBA":
+        image.info.pop("transparency", None)
+    return image.convert(mode)
 
 
 def decode_image(encoded: bytes, channels: int) -> np.ndarray:
-    """Decodes an image to an array.
-
-    Args:
-      encoded: The content of an image file.
-      channels: 1 (gray), 3 (color) or 4 (color and alpha); the image is converted.
-
-    Returns:
-      `[H, W, channels]`, uint8.
-
-    Example:
-      >>> decode_image(encode_png(np.full((2, 3, 1), 7, np.uint8)), 1).shape
-      (2, 3, 1)
-    """
+    """Decodes an image to an array `[H, W, channels]`, uint8; see `open_image`."""
     pixels = np.asarray(open_image(encoded, channels))
     return pixels.reshape(*pixels.shape[:2], channels)
 

@@ -7,7 +7,7 @@ from lpjax.choices import one_of
 from lpjax.command import OneLineParser
 from lpjax.data.archives import ARCHIVES, prepare_archive
 from lpjax.data.folders import prepare_folder
-from lpjax.errors import UserError
+from lpjax.errors import StorageError, UserError
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -30,16 +30,30 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--any_size", action="store_true", help="folder: accept images of different sizes, for streaming"
     )
+    parser.add_argument(
+        "--test_fraction",
+        type=float,
+        default=0.0,
+        help="folder: share of every class to test on, if source holds <class>/ instead of train/ and test/",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="folder: which images --test_fraction draws")
     given = parser.parse_args(argv)
     try:
         one_of("data set", given.what, (*ARCHIVES, "folder"))
         if given.what == "folder":
             if not given.name or not given.source:
                 raise UserError("folder requires --name=NAME and --source=DIR")
-            directory = prepare_folder(given.name, given.source, given.data_dir, any_size=given.any_size)
+            directory = prepare_folder(
+                given.name,
+                given.source,
+                given.data_dir,
+                any_size=given.any_size,
+                test_fraction=given.test_fraction,
+                seed=given.seed,
+            )
         else:
             directory = prepare_archive(given.what, given.data_dir, given.archive)
-    except UserError as error:
+    except (UserError, StorageError) as error:
         parser.error(str(error))
     sys.stdout.write(f"{directory}\n")
 

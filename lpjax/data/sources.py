@@ -1,17 +1,46 @@
 """Lookup of data sets by name."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from lpjax.choices import one_of
 from lpjax.data.archives import ARCHIVES, prepare_archive
 from lpjax.data.directory import DataError, data_home, pinned_order, prepared
-from lpjax.data.stored import Source, Split, open_directory
+from lpjax.data.stored import ImageSplit, open_splits, read_images
+from lpjax.errors import UserError
 from lpjax.types import Batch
 
 _DIGITS_TRAIN = 1000
+
+
+class Split(NamedTuple):
+    """A split of a data set, read on demand.
+
+    Attributes:
+      size: Number of images.
+      read: `(start, stop)` to the images and labels of these rows in stored order, numpy arrays.
+    """
+
+    size: int
+    read: Callable[[int, int], Batch]
+
+
+class Source(NamedTuple):
+    """A data set that is read on demand.
+
+    Attributes:
+      classes: Number of classes.
+      train: The training split, including the images to be held out.
+      test: The test split.
+    """
+
+    classes: int
+    train: Split
+    test: Split
 
 
 def open_source(name: str, data_dir: str = "") -> Source:
@@ -36,28 +65,36 @@ def open_source(name: str, data_dir: str = "") -> Source:
     """
     if name == "digits":
         return _digits()
-    return open_directory(find_directory(name, data_dir))
+    train, test = open_splits(find_directory(name, data_dir))
+    return Source(train.classes, _on_disk(train), _on_disk(test))
 
 
-def find_directory(name: str, data_dir: str = "") -> Path:
-    """Finds the TFDS directory of a data set; an official archive is prepared on first use.
+def open_image_splits(name: str, data_dir: str = "") -> tuple[ImageSplit, ImageSplit]:
+    """Opens a data set whose images need not fit in memory, nor have the same size.
 
     Args:
-      name: As for `open_source`, except `'digits'`.
+      name: An image-classification data set prepared in `data_dir`, or a name of `ARCHIVES`.
       data_dir: The folder of TFDS directories; empty for the default of TFDS.
 
     Returns:
-      The directory.
+      The training split, including the images to be held out, and the test split (`validation` if there is no `test`).
 
     Raises:
-      DataError: If the data are missing and cannot be downloaded.
-      UserError: If the name is unknown.
+      DataError: If the data are missing and cannot be downloaded, or are not labeled images.
+      UserError: If the name is unknown, or the data set is always in memory.
 
     Example:
-      >>> find_directory('imagenet2012', '/nowhere')  # doctest: +ELLIPSIS
+      >>> open_image_splits('digits')
       Traceback (most recent call last):
-      lpjax.data.directory.DataError: imagenet2012 is not in /nowhere; prepare it where TensorFlow is installed, ...
+      lpjax.errors.UserError: dataset: 'digits' is always in memory and cannot be streamed; set stream.size to 0
     """
+    if name == "digits":
+        raise UserError("dataset: 'digits' is always in memory and cannot be streamed; set stream.size to 0")
+    return open_splits(find_directory(name, data_dir))
+
+
+def find_directory(name: str, data_dir: str = "") -> Path:
+    """Finds the TFDS directory of a data set other than `'digits'`; see `open_source`."""
     home = data_home(data_dir)
     if name in ARCHIVES and name not in prepared(home):
         prepare_archive(name, home)
@@ -81,6 +118,10 @@ def _digits() -> Source:
 
 def _resident(images: Any, labels: Any) -> Split:
     return Split(len(labels), lambda start, stop: Batch(images[start:stop], labels[start:stop]))
+
+
+def _on_disk(split: ImageSplit) -> Split:
+    return Split(split.size, partial(read_images, split))
 
 
 def _raise_missing(name: str, home: Path, directories: dict[str, Path]) -> None:

@@ -1,167 +1,158 @@
-"""Reading of TFDS directories into memory."""
+"""Reading of TFDS directories: image by image, for streaming, or a range of images into memory."""
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from PIL import Image
 
-from lpjax.data.directory import DataError
-from lpjax.data.png import decode_image
+from lpjax.data.directory import DataError, read_error
+from lpjax.data.png import decode_image, open_image
 from lpjax.types import Batch
 
-_CHUNK = 500  # images a thread decodes at a time
+_CHUNK = 500  # images or labels that are read at a time
 
 
-class Split(NamedTuple):
-    """A split of a data set, read on demand.
-
-    Attributes:
-      size: Number of images.
-      read: `(start, stop)` to the images and labels of these rows in stored order, numpy arrays.
-    """
-
-    size: int
-    read: Callable[[int, int], Batch]
-
-
-class Source(NamedTuple):
-    """A data set that is read on demand.
+class ImageSplit(NamedTuple):
+    """A split whose images are read one by one. It holds no open files, so it can be sent to other processes.
 
     Attributes:
-      classes: Number of classes.
-      train: The training split, including the images to be held out.
-      test: The test split.
-    """
-
-    classes: int
-    train: Split
-    test: Split
-
-
-def open_directory(directory: Path) -> Source:
-    """Opens a prepared image-classification data set.
-
-    Args:
-      directory: A TFDS directory in ArrayRecord format, with splits `train` and `test` (`validation` if there is
-        no `test`).
-
-    Returns:
-      The source. Pillow always decodes the images, in threads, so that pixels are the same on every machine.
-
-    Raises:
-      DataError: If it does not hold 8-bit images with one label each, or is in another format; when read, if it is
-        corrupt, or its images have different shapes.
-    """
-    builder, keys, classes = open_builder(directory)
-    test = test_split(directory, builder)
-    return Source(classes, _split(directory, builder, keys, "train"), _split(directory, builder, keys, test))
-
-
-def open_split(directory: Path, split: str) -> Split:
-    """Opens one split of a prepared image-classification data set.
-
-    Args:
-      directory: As for `open_directory`.
-      split: Name of the split.
-
-    Returns:
-      The split.
-
-    Raises:
-      DataError: As for `open_directory`, or if the split does not exist.
-    """
-    builder, keys, _ = open_builder(directory)
-    if split not in builder.info.splits:
-        raise DataError(f"{directory} has no {split} split; it has {sorted(builder.info.splits)}")
-    return _split(directory, builder, keys, split)
-
-
-def test_split(directory: Path, builder: Any) -> str:
-    """Returns the name of the test split.
-
-    Args:
-      directory: A TFDS directory.
-      builder: From `open_builder`.
-
-    Returns:
-      `'test'`, or `'validation'` if there is no `'test'`.
-
-    Raises:
-      DataError: If there is neither, or there is no `'train'`.
-    """
-    splits = builder.info.splits
-    test = "test" if "test" in splits else "validation"
-    if missing := {"train", test} - set(splits):
-        raise DataError(f"{directory} has no {' and no '.join(sorted(missing))} split; it has {sorted(splits)}")
-    return test
-
-
-def open_builder(directory: Path) -> tuple[Any, tuple[str, str], int]:
-    """Opens a TFDS directory and checks that it is an image-classification data set.
-
-    Args:
       directory: The TFDS directory.
+      name: Name of the split.
+      size: Number of images.
+      channels: 1 (gray) or 3 (color); images are converted.
+      classes: Number of classes.
+    """
+
+    directory: Path
+    name: str
+    size: int
+    channels: int
+    classes: int
+
+
+def open_splits(directory: Path) -> tuple[ImageSplit, ImageSplit]:
+    """Opens the training and the test split (`validation` if there is no `test`) of a TFDS directory."""
+    splits = _builder(directory).info.splits
+    test = "test" if "test" in splits else "validation"
+    missing = {"train", test} - set(splits)
+    if missing:
+        raise DataError(f"{directory} has no {' and no '.join(sorted(missing))} split; it has {sorted(splits)}")
+    return open_split(directory, "train"), open_split(directory, test)
+
+
+def open_split(directory: Path, name: str) -> ImageSplit:
+    """Opens a split of a TFDS directory in ArrayRecord format that holds 8-bit images with one label each."""
+    builder = _builder(directory)
+    image, label = _keys(directory, builder)
+    if name not in builder.info.splits:
+        raise DataError(f"{directory} has no {name} split; it has {sorted(builder.info.splits)}")
+    features = builder.info.features
+    channels = features[image].shape[-1] or 3
+    return ImageSplit(directory, name, builder.info.splits[name].num_examples, channels, features[label].num_classes)
+
+
+def read_image(split: ImageSplit, row: int) -> tuple[Image.Image, int]:
+    """Reads one image, of mode `'L'` or `'RGB'`, and its label; raises DataError if it is corrupt or cannot be read."""
+    try:
+        stored, (image, label) = _opened(split.directory, split.name)
+        example = stored[row]
+        return open_image(example[image], split.channels), int(example[label])
+    except Exception as error:  # ArrayRecord, protocol buffers, TFDS and Pillow raise many types
+        raise read_error(split.directory, error, f" at image {row} of {split.name}") from error
+
+
+def read_labels(split: ImageSplit) -> np.ndarray:
+    """Reads all labels of a split, without decoding images.
+
+    Args:
+      split: The split.
 
     Returns:
-      The TFDS builder, the feature names of image and label, and the number of classes.
+      `[N]`, int32.
 
     Raises:
-      DataError: If it does not hold 8-bit images with one label each, or is in another format.
+      DataError: If the data are corrupt, or could not be read.
     """
+    labels: list[int] = []
+    try:
+        stored, (_, label) = _opened(split.directory, split.name)
+        for start in range(0, split.size, _CHUNK):
+            examples = stored.__getitems__(range(start, min(start + _CHUNK, split.size)))
+            labels.extend(example[label] for example in examples)
+    except Exception as error:
+        raise read_error(split.directory, error) from error
+    return np.array(labels, np.int32)
+
+
+def read_images(split: ImageSplit, start: int, stop: int) -> Batch:
+    """Reads the images and labels of a range of rows, which must have one shape, into numpy arrays.
+
+    Pillow decodes the images, in threads, so that pixels are the same on every machine.
+    """
+    try:
+        stored, (image, label) = _open(split.directory, split.name)
+        shape = decode_image(stored[0][image], split.channels).shape
+        images: Any = np.empty((stop - start, *shape), np.uint8)
+        labels: Any = np.empty(stop - start, np.int32)
+
+        def decode_chunk(begin: int) -> None:
+            rows = range(begin, min(begin + _CHUNK, stop))
+            for row, example in zip(rows, stored.__getitems__(rows), strict=True):
+                pixels = decode_image(example[image], split.channels)
+                if pixels.shape != shape:
+                    raise DataError(
+                        f"{split.directory} has images of shapes {shape} and {pixels.shape}; "
+                        "resize all images to one shape, or stream them (stream.size=224)"
+                    )
+                images[row - start] = pixels
+                labels[row - start] = example[label]
+
+        with ThreadPoolExecutor() as threads:
+            list(threads.map(decode_chunk, range(start, stop, _CHUNK)))
+    except (OSError, RuntimeError) as error:  # ArrayRecord raises RuntimeError for missing or truncated files
+        raise read_error(split.directory, error) from error
+    return Batch(images, labels)
+
+
+@cache
+def _opened(directory: Path, split: str) -> tuple[Any, tuple[str, str]]:
+    return _open(directory, split)
+
+
+def _open(directory: Path, split: str) -> tuple[Any, tuple[str, str]]:
+    """Opens the records of a split, with images as encoded bytes, and names the features of image and label."""
     import tensorflow_datasets as tfds
 
-    builder = tfds.builder_from_directory(directory)
+    builder = _builder(directory)
+    keys = _keys(directory, builder)
+    return builder.as_data_source(split, decoders={keys[0]: tfds.decode.SkipDecoding()}), keys
+
+
+def _builder(directory: Path) -> Any:
+    import tensorflow_datasets as tfds
+
+    return tfds.builder_from_directory(directory)
+
+
+def _keys(directory: Path, builder: Any) -> tuple[str, str]:
+    """Names the features of image and label, after checking that it is an image-classification data set."""
+    import tensorflow_datasets as tfds
+
     features = dict(builder.info.features.items())
-    keys = (builder.info.supervised_keys or ("image", "label"))[:2]
-    image, label = (features.get(key) for key in keys)
-    if not isinstance(image, tfds.features.Image) or not isinstance(label, tfds.features.ClassLabel):
+    image, label = (builder.info.supervised_keys or ("image", "label"))[:2]
+    if not isinstance(features.get(image), tfds.features.Image) or not isinstance(
+        features.get(label), tfds.features.ClassLabel
+    ):
         raise DataError(f"{directory}: got features {sorted(features)}, expected images with one label each")
-    if image.np_dtype != np.uint8:
-        raise DataError(f"{directory}: got pixels of {np.dtype(image.np_dtype)}, expected uint8")
+    if features[image].np_dtype != np.uint8:
+        raise DataError(f"{directory}: got pixels of {np.dtype(features[image].np_dtype)}, expected uint8")
     file_format = builder.info.file_format.value
     if file_format != "array_record":
         raise DataError(
             f"{directory}: got format {file_format}, which requires TensorFlow, expected array_record; convert it, or "
             f"give another data_dir and prepare it there"
         )
-    return builder, keys, label.num_classes
-
-
-def _split(directory: Path, builder: Any, keys: tuple[str, str], split: str) -> Split:
-    import tensorflow_datasets as tfds
-
-    stored = builder.as_data_source(split, decoders={keys[0]: tfds.decode.SkipDecoding()})
-    channels = builder.info.features[keys[0]].shape[-1] or 3
-
-    def read(start: int, stop: int) -> Batch:
-        try:
-            return _decode(directory, stored, keys, channels, start, stop)
-        except (OSError, RuntimeError) as error:  # ArrayRecord raises RuntimeError for missing or truncated files
-            raise DataError(f"{directory} is broken ({error}); remove it and prepare it again") from error
-
-    return Split(len(stored), read)
-
-
-def _decode(directory: Path, stored: Any, keys: tuple[str, str], channels: int, start: int, stop: int) -> Batch:
-    shape = decode_image(stored[0][keys[0]], channels).shape
-    images: Any = np.empty((stop - start, *shape), np.uint8)
-    labels: Any = np.empty(stop - start, np.int32)
-
-    def decode_chunk(begin: int) -> None:
-        rows = range(begin, min(begin + _CHUNK, stop))
-        for row, example in zip(rows, stored.__getitems__(rows), strict=True):
-            pixels = decode_image(example[keys[0]], channels)
-            if pixels.shape != shape:
-                raise DataError(
-                    f"{directory} has images of shapes {shape} and {pixels.shape}; "
-                    "resize all images to one shape, or stream them (stream.size=224)"
-                )
-            images[row - start] = pixels
-            labels[row - start] = example[keys[1]]
-
-    with ThreadPoolExecutor() as threads:
-        for _ in threads.map(decode_chunk, range(start, stop, _CHUNK)):
-            pass
-    return Batch(images, labels)
+    return image, label

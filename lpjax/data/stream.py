@@ -11,7 +11,7 @@ import numpy as np
 
 from lpjax.data.crop import Crop, center_crop, random_crop
 from lpjax.data.directory import DataError
-from lpjax.data.image_split import ImageSplit, read_image
+from lpjax.data.stored import ImageSplit, read_image
 from lpjax.data.workers import blocked_signals, end_with_parent
 from lpjax.types import Batch
 

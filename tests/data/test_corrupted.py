@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from lpjax import data
+from lpjax.data.directory import prepared
+from lpjax.data.stored import open_split
 from lpjax.types import Batch
 
 ALL = (*data.BENCHMARK, *data.EXTRA)
@@ -125,10 +127,10 @@ def test_tfds_sets_are_read_where_all_five_severities_lie_prepared(tfds_home, te
 
 
 def test_one_split_is_opened_whatever_others_there_are(tfds_home):
-    directory = data.prepared(tfds_home)["cifar10_corrupted/fog_1"]
-    assert data.open_split(directory, "test").size == 6
+    directory = prepared(tfds_home)["cifar10_corrupted/fog_1"]
+    assert open_split(directory, "test").size == 6
     with pytest.raises(data.DataError, match=r"train split.*\['test'\]"):
-        data.open_split(directory, "train")
+        open_split(directory, "train")
 
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar100", "digits"])

@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from lpjax import data
+from lpjax.data.directory import prepared
 
 main = importlib.import_module("lpjax.data.prepare").main
 
@@ -23,7 +24,21 @@ def refused(capsys, *arguments):
 def test_the_command_prepares_a_folder_and_says_where(images_folder, tmp_path, capsys):
     main(["folder", "--name=pets", f"--source={images_folder}", f"--data_dir={tmp_path}"])
     assert capsys.readouterr().out == f"{tmp_path}/pets/1.0.0\n"
-    assert "pets" in data.prepared(tmp_path)
+    assert "pets" in prepared(tmp_path)
+
+
+def test_the_command_divides_a_folder_without_splits(images_folder, tmp_path, capsys):
+    main(
+        [
+            "folder",
+            "--name=pets",
+            f"--source={images_folder / 'train'}",
+            f"--data_dir={tmp_path}",
+            "--test_fraction=0.3",
+        ]
+    )
+    training, test = data.open_image_splits("pets", str(tmp_path))
+    assert (training.size, test.size) == (4, 2)
 
 
 def test_the_command_prepares_an_archive(archive, tmp_path, capsys, monkeypatch):

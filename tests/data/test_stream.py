@@ -18,7 +18,7 @@ from PIL import Image
 from lpjax import data
 from lpjax.data import stream
 from lpjax.data.crop import center_crop, draw_box, random_crop
-from lpjax.data.image_split import read_image
+from lpjax.data.stored import read_image
 
 AREA, RATIO = (0.1, 1.0), (0.8, 1.25)
 CROP = data.Crop(16, 18, AREA, RATIO)
@@ -342,7 +342,7 @@ def raising(error):
     ],
 )
 def test_a_system_that_fails_breaks_no_data(load, monkeypatch, error, said):
-    monkeypatch.setattr("lpjax.data.image_split._opened", raising(error))
+    monkeypatch.setattr("lpjax.data.stored._opened", raising(error))
     with pytest.raises(data.DataError, match=rf"could not be read at image 3 of train {said}"):
         next(data.read_ahead(load, [np.arange(3, 4)]))
     with pytest.raises(data.DataError, match=rf"could not be read {said}"):
