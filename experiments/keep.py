@@ -8,56 +8,46 @@ import shutil
 import sys
 from pathlib import Path
 
+from experiments import markdown
 from lpjax.report import reading, tables
 from lpjax.store import paths
 
 FIGURES = ("accuracy", "gains", "baselines", "coefficients")
+HEADINGS = (
+    "method",
+    "test accuracy",
+    "over tickets (points)",
+    "over recalibrated (points)",
+    "validation - test (points)",
+)
 
 
 def main(argv: list[str]) -> None:
-    """Copies results, environment and figures, and prints a Markdown table.
-
-    Args:
-      argv: Command-line arguments.
-    """
+    """Copy results, environment and figures, and print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("workdir", type=Path)
     parser.add_argument("folder", type=Path)
     options = parser.parse_args(argv)
     options.folder.mkdir(parents=True, exist_ok=True)
-    figures = (paths.figures(options.workdir) / f"{name}.png" for name in FIGURES)
-    records = (paths.results, paths.environment)
-    for source in (*(record(options.workdir) for record in records), *figures):
+    sources = [paths.results(options.workdir), paths.environment(options.workdir)]
+    sources += [paths.figures(options.workdir) / f"{name}.png" for name in FIGURES]
+    for source in sources:
         if source.exists():
             shutil.copy(source, options.folder / source.name)
-    print(markdown(tables.rows(reading.results(options.workdir))))
+    rows = tables.rows(reading.results(options.workdir))
+    print(markdown.table(HEADINGS, [_cells(row) for row in rows]))
 
 
-def markdown(rows: list[tables.Row]) -> str:
-    """Writes the rows of a table in Markdown: fractions for accuracy, points (hundredths) for differences.
-
-    Args:
-      rows: One a method.
-
-    Returns:
-      The table.
-    """
-    head = (
-        "| method | test accuracy | over tickets (points) | over recalibrated (points) | validation - test (points) |"
-    )
-    body = [
-        f"| {row.method} | {_cell(row.accuracy, 1, '.4f')} | {_cell(row.gain, 100, '+.2f')} | "
-        f"{_cell(row.control_gain, 100, '+.2f')} | {_cell(row.gap, 100, '+.2f')} |"
-        for row in rows
-    ]
-    return "\n".join([head, "|---|---|---|---|---|", *body])
+def _cells(row: tables.Row) -> list[str]:
+    differences = [_cell(spread, 100, "+.2f") for spread in (row.gain, row.control_gain, row.gap)]
+    return [row.method, _cell(row.accuracy, 1, ".4f"), *differences]
 
 
 def _cell(spread: tables.Spread | None, scale: float, form: str) -> str:
     if spread is None:
         return ""
-    std = "" if spread.std is None else f" ± {scale * spread.std:{form.lstrip('+')}}"
-    return f"{scale * spread.mean:{form}}{std}"
+    std = None if spread.std is None else scale * spread.std
+    return markdown.spread(scale * spread.mean, std, form)
 
 
 if __name__ == "__main__":

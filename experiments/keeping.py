@@ -13,25 +13,20 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from experiments.options import Options, Paper, options
-from lpjax.command import remember_compilations
+from lpjax.command import USER_MISTAKE, remember_compilations
+from lpjax.errors import StorageError, UserError
 from lpjax.report.figures import save
 from lpjax.store import environment
 
-USER_MISTAKE, INTERRUPTED = 2, 130
+INTERRUPTED = 130
 
 
 def main(make: Callable[[Options], None], about: str | None, paper: Paper) -> None:
-    """Runs one experiment, or all, from the command line.
-
-    Args:
-      make: Measures, draws and writes.
-      about: What it is.
-      paper: Whose it is.
-    """
+    """Run one experiment of a paper, or all, from the command line."""
     remember_compilations()
     try:
         make(options(sys.argv[1:], about, paper))
-    except ValueError as error:
+    except (UserError, StorageError) as error:
         print(f"lpjax: {error}", file=sys.stderr)
         sys.exit(USER_MISTAKE)
     except KeyboardInterrupt:
@@ -40,30 +35,17 @@ def main(make: Callable[[Options], None], about: str | None, paper: Paper) -> No
 
 
 def make_all(options: Options, names: Sequence[str]) -> None:
-    """Makes several experiments of a paper, one after another, in one process.
-
-    Args:
-      options: What was asked for.
-      names: Their folders.
-    """
+    """Make several experiments of a paper, one after another, in one process."""
     for name in names:
-        clock = time.monotonic()
+        start = time.monotonic()
         importlib.import_module(f"experiments.{options.paper.folder.name}.{name}.__main__").make(options)
-        print(f"{name}: {time.monotonic() - clock:.0f} s", flush=True)
+        print(f"{name}: {time.monotonic() - start:.0f} s", flush=True)
 
 
 def write(
     options: Options, name: str, figures: Mapping[str, Figure], tables: Mapping[str, pd.DataFrame], text: str
 ) -> None:
-    """Writes what an experiment found.
-
-    Args:
-      options: Where to.
-      name: The experiment's folder.
-      figures: Pictures by name.
-      tables: CSV files by name.
-      text: Markdown for its README.
-    """
+    """Write what an experiment found: figures and CSV files by name, and Markdown for its README."""
     home = options.paper.folder / name
     folder = home / options.preset if options.keep else options.out / name
     folder.mkdir(parents=True, exist_ok=True)
@@ -71,20 +53,23 @@ def write(
         save(figure, folder, title)
     for title, table in tables.items():
         table.to_csv(folder / f"{title}.csv", index=False, lineterminator="\n")
-    pictures = "\n".join(f"![{title}]({options.preset}/{title}.png)" for title in figures)
-    result = "\n\n".join(part for part in (text, pictures, _circumstances(options)) if part)
     if options.keep:
-        _insert(home / "README.md", options.preset, result)
+        pictures = "\n".join(f"![{title}]({options.preset}/{title}.png)" for title in figures)
+        result = "\n\n".join(part for part in (text, pictures, _circumstances(options)) if part)
+        replace_between(home / "README.md", options.preset, result)
     print(f"\n{name} ({options.preset}): {folder}\n\n{text}", flush=True)
 
 
-def _insert(readme: Path, preset: str, result: str) -> None:
-    begin, end = f"<!-- {preset} -->", f"<!-- end of {preset} -->"
+def replace_between(readme: Path, name: str, content: str) -> None:
+    """Replace what lies between the marks `<!-- name -->` and `<!-- end of name -->` of a file."""
+    begin = f"<!-- {name} -->"
+    end = f"<!-- end of {name} -->"
     text = readme.read_text(encoding="utf-8")
     if begin not in text or end not in text:
-        raise ValueError(f"{readme} has no place for the preset {preset!r}; add the lines {begin} and {end}")
+        raise UserError(f"{readme} has no place for the preset {name!r}; add the lines {begin} and {end}")
     pattern = f"{re.escape(begin)}.*?{re.escape(end)}"
-    readme.write_text(re.sub(pattern, lambda _: f"{begin}\n{result}\n{end}", text, flags=re.DOTALL), encoding="utf-8")
+    text = re.sub(pattern, lambda _: f"{begin}\n{content}\n{end}", text, flags=re.DOTALL)
+    readme.write_text(text, encoding="utf-8")
 
 
 def _circumstances(options: Options) -> str:

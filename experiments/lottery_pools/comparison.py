@@ -17,12 +17,13 @@ def comparison(
     options: Options,
     name: str,
     runs: Sequence[Run],
-    methods: Sequence[str],
+    searches: Mapping[str, Search],
     *,
+    others: Sequence[str] = (),
     questions: Sequence[tuple[str, str]] = (),
     labels: Mapping[str, str] | None = None,
 ) -> None:
-    """Draws accuracy against density for several methods, and compares them image by image.
+    """Draw accuracy against density for several methods, and compare them image by image.
 
     Every method is compared with the tickets and, since pools are recalibrated and plain tickets are not, with the
     recalibrated tickets; further pairs are the figure's own questions.
@@ -30,25 +31,29 @@ def comparison(
     Args:
       options: What was asked for.
       name: The experiment's folder.
-      runs: One a panel; the pools are there.
-      methods: Curves to draw, the tickets first.
+      runs: One per panel.
+      searches: Pools to build and to draw, by name.
+      others: Further methods to draw, which are evaluated already.
       questions: Further pairs to compare, the first less the second.
       labels: Names in the legend, by method, instead of their own.
     """
-    _, *merged = methods
-    pairs = [(method, base) for base in ("ticket", CONTROL) for method in merged]
-    pairs = [(CONTROL, "ticket"), *pairs, *questions]
-    statistics, measured, parts, panel = [], [], [], []
+    merged = (*searches, *others)
+    pairs = [(CONTROL, "ticket")]
+    for base in ("ticket", CONTROL):
+        pairs += [(method, base) for method in merged]
+    pairs += questions
+    statistics, measured, parts, curves = [], [], [], []
     for run in runs:
-        run.build({CONTROL: Search(CONTROL)})
+        run.build({CONTROL: Search(CONTROL), **searches})
         results = run.results((CONTROL, *merged))
         there = set(results["method"])
         right = run.right([method for method in (CONTROL, *merged) if method in there])
         compared = [paired.compare(results, right, *pair) for pair in pairs if there >= set(pair)]
-        statistics.append(paired.frame([row for rows in compared for row in rows]).assign(panel=run.title))
+        for pair in compared:
+            statistics.append(paired.frame(pair).assign(panel=run.title))
         measured.append(results.assign(panel=run.title))
         parts.append(f"**{run.title}**\n\n{paired.markdown(compared, labels)}")
-        panel.append((run.title, results))
-    figure = panels.panels(panel, methods, dense=True, labels=labels)
+        curves.append((run.title, results))
+    figure = panels.panels(curves, ("ticket", *merged), dense=True, labels=labels)
     tables = {"results": pd.concat(measured), "statistics": pd.concat(statistics)}
     write(options, name, {"accuracy": figure}, tables, "\n\n".join(parts))

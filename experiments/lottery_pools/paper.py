@@ -5,6 +5,7 @@ from pathlib import Path
 
 from experiments import keeping
 from experiments.options import OWN, Options, Panel, Paper, config_panel
+from lpjax.errors import UserError
 
 PRESETS = {
     "demo": (config_panel("ResNet-8, digits", "digits_resnet8"),),
@@ -30,17 +31,7 @@ main = partial(keeping.main, paper=PAPER)
 
 
 def one(options: Options) -> Panel:
-    """Gives the panel of the figures that have but one.
-
-    Args:
-      options: What was asked for.
-
-    Returns:
-      The panel.
-
-    Raises:
-      ValueError: If several work directories are given.
-    """
+    """Return the panel of the figures that have but one; refuse several work directories."""
     if options.preset == OWN and len(options.panels) > 1:
-        raise ValueError(f"this figure shows one run, but {len(options.panels)} are given; give one --workdir")
+        raise UserError(f"this figure shows one run, but {len(options.panels)} are given; give one --workdir")
     return options.panels[ONE_NETWORK.get(options.preset, 0)]

@@ -1,6 +1,6 @@
 """The runs of an experiment: their tickets, found or made, and the pools that it asks for."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,24 +9,19 @@ import numpy as np
 import pandas as pd
 
 from experiments.options import OWN, Options, Panel, config_of, own
+from lpjax.errors import UserError
 from lpjax.run import Setup, Stage, default_config, run, run_stages
 from lpjax.run.evaluate import evaluation_stage, gather, load_right, networks
 from lpjax.run.pools import Search, pools_stage
 from lpjax.store import Result, paths, read_json
 
 NO_REWINDING = "0it"
+PUBLISHED = ("coefficients", "accept", "prune", "recalibration_batches")
+"""The settings of a search, whose defaults are the paper's."""
 
 
 class Run(NamedTuple):
-    """Tickets that are there.
-
-    Attributes:
-      title: Of their panel.
-      setup: Network and data.
-      workdir: Where they lie.
-      seeds: Replicates.
-      levels: Tickets a seed.
-    """
+    """Tickets that are there: `levels` of them for every seed."""
 
     title: str
     setup: Setup
@@ -35,7 +30,7 @@ class Run(NamedTuple):
     levels: int
 
     def build(self, searches: Mapping[str, Search]) -> None:
-        """Builds and evaluates pools, those that are not there yet."""
+        """Build and evaluate pools, those that are not there yet."""
         stages = []
         for seed in self.seeds:
             stages.append(pools_stage(self.setup.config, self.workdir, seed, searches))
@@ -43,52 +38,44 @@ class Run(NamedTuple):
         run_stages(self.setup, self.workdir, stages)
 
     def analyze(self, stage: Callable[[Path, int, int], Stage], name: str) -> pd.DataFrame:
-        """Measures something of every seed, where it is not there yet, and reads what was recorded."""
+        """Measure something of every seed, where it is not there yet, and read what was recorded."""
         run_stages(self.setup, self.workdir, [stage(self.workdir, seed, self.levels) for seed in self.seeds])
-        records = {seed: read_json(paths.analysis(self.workdir, seed, name)) for seed in self.seeds}
-        return pd.concat([pd.DataFrame(rows).assign(seed=seed) for seed, rows in records.items()])
+        tables = []
+        for seed in self.seeds:
+            rows = read_json(paths.analysis(self.workdir, seed, name))
+            tables.append(pd.DataFrame(rows).assign(seed=seed))
+        return pd.concat(tables)
 
     def results(self, methods: Sequence[str]) -> pd.DataFrame:
-        """Reads what was measured of tickets and pools."""
+        """Read what was measured of tickets and pools."""
         rows = gather(self.workdir, self.seeds, range(self.levels), methods)
         return pd.DataFrame(rows, columns=list(Result._fields))
 
     def right(self, methods: Sequence[str]) -> dict[tuple[str, int, int], np.ndarray]:
-        """Reads which test images every network classifies rightly, by method, seed and level."""
+        """Read which test images every network classifies correctly, by method, seed and level."""
         images = len(self.setup.data.test.labels)
-        return {
-            (network.method, seed, network.level): load_right(network.directory, images)
-            for seed in self.seeds
-            for network in networks(self.workdir, seed, range(self.levels), methods)
-        }
+        answers = {}
+        for seed in self.seeds:
+            for network in networks(self.workdir, seed, range(self.levels), methods):
+                answers[network.method, seed, network.level] = load_right(network.directory, images)
+        return answers
 
 
 def tickets(options: Options, panel: Panel) -> Run:
-    """Finds a panel's tickets; what is done already is left alone.
-
-    Args:
-      options: Seeds, and where runs lie.
-      panel: Which.
-
-    Returns:
-      The run.
-    """
+    """Find a panel's tickets; what is done already is left alone."""
     workdir = panel.source if panel.source.is_dir() else options.runs / panel.source.stem
     return _tickets(panel, workdir, "", options.seeds, options.overrides)
 
 
+def all_tickets(options: Options) -> list[Run]:
+    """Find the tickets of every panel."""
+    return [tickets(options, panel) for panel in options.panels]
+
+
 def twin(options: Options, panel: Panel) -> Run | None:
-    """Finds the tickets of a panel's twin, which starts again from its initial weights.
+    """Find the tickets of a panel's twin, which starts again from its initial weights.
 
-    Args:
-      options: Seeds, and where runs lie.
-      panel: Which.
-
-    Returns:
-      The run. Of a work directory of one's own the twin lies beside it, named alike with `_0it`; None if there is none.
-
-    Raises:
-      ValueError: If that directory rewinds elsewhere.
+    The twin of a given work directory lies beside it, named alike with `_0it`; None if there is none.
     """
     if options.preset != OWN:
         workdir = options.runs / f"{panel.source.stem}_{NO_REWINDING}"
@@ -96,8 +83,9 @@ def twin(options: Options, panel: Panel) -> Run | None:
     beside = panel.source.with_name(f"{panel.source.name}_{NO_REWINDING}")
     if not paths.config(beside).exists():
         return None
-    if (rewind := config_of(Panel("", beside)).imp.rewind) != NO_REWINDING:
-        raise ValueError(f"{beside} rewinds to {rewind}; its tickets were to start again at {NO_REWINDING}")
+    rewind = config_of(Panel("", beside)).imp.rewind
+    if rewind != NO_REWINDING:
+        raise UserError(f"{beside} rewinds to {rewind}; its tickets were to start again at {NO_REWINDING}")
     return _tickets(own(beside, options.seeds), beside, "", options.seeds, options.overrides)
 
 
@@ -113,33 +101,18 @@ def _tickets(
     return Run(panel.title, run(config, workdir), workdir, tuple(config.seeds), config.imp.levels)
 
 
-def as_published(run: Run, name: str) -> dict[str, Search]:
-    """Builds the paper's search, whatever the run's own config says of pools.
-
-    Args:
-      run: Whose.
-      name: What to call it where the run's own `interpolation` is another search.
-
-    Returns:
-      The search, by name.
-    """
-    ours, published = run.setup.config.pool, default_config().pool
-    fields = ("coefficients", "candidates", "accept", "prune", "recalibration_batches")
-    if all(ours[field] == published[field] for field in fields):
-        return {"interpolation": Search("interpolation")}
-    return {name: published_search()}
-
-
-def published_search(**changes: Any) -> Search:
-    """Builds the paper's search with some of its choices changed.
-
-    Args:
-      **changes: Of the engine: `coefficients`, `accept`, `prune`.
-
-    Returns:
-      The search, over all candidates.
-    """
+def published_name(runs: Iterable[Run], name: str) -> str:
+    """Return `'interpolation'` where that is the paper's search in every run's own config, else `name`."""
     published = default_config().pool
-    fields = ("coefficients", "accept", "prune", "recalibration_batches")
-    choices = {field: published[field] for field in fields}
-    return Search("interpolation", published.candidates, choices | changes)
+    for setup in (one.setup for one in runs):
+        for field in (*PUBLISHED, "candidates"):
+            if setup.config.pool[field] != published[field]:
+                return name
+    return "interpolation"
+
+
+def published_search(*, candidates: int | None = None, **changes: Any) -> Search:
+    """Return the paper's search, with another number of candidates or other settings where they are given."""
+    published = default_config().pool
+    settings = {field: published[field] for field in PUBLISHED}
+    return Search("interpolation", published.candidates if candidates is None else candidates, settings | changes)

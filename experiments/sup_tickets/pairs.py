@@ -1,4 +1,4 @@
-"""Two networks a seed on the same test images: how far apart, and how surely."""
+"""Two networks per seed on the same test images: how far apart, and how surely."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -7,26 +7,27 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from lpjax.errors import UserError
 from lpjax.metrics import paired_bootstrap
 
 Answers = Mapping[int, np.ndarray]
-"""Which test images a network classifies rightly, `[N]` bool, by seed."""
+"""Which test images a network classifies correctly, `[N]` bool, by seed."""
 
 
 class Pair(NamedTuple):
-    """A network less its base within a seed, over the seeds that have both; accuracies are fractions.
+    """A network less its base within a seed, over the seeds that have both; NaN where something is not known.
 
     Attributes:
       seeds: How many.
       base: Mean of the base.
-      base_std: Over seeds (n - 1 in the denominator); NaN for one seed.
+      base_std: Over seeds (n - 1 in the denominator).
       value: Mean of the network.
       value_std: Over seeds.
       difference: Mean of the network less the base.
       difference_std: Of the differences, over seeds.
-      low: Lower end of the 95 % interval of Student's t over seeds; NaN for one seed.
+      low: Lower end of the 95 % interval of Student's t over seeds.
       high: Its upper end.
-      images_low: Lower end of the 95 % interval of a paired bootstrap over test images; NaN where no answers are known.
+      images_low: Lower end of the 95 % interval of a paired bootstrap over test images.
       images_high: Its upper end.
       above: Seeds in which the network is above its base.
       below: Seeds in which it is below.
@@ -48,36 +49,16 @@ class Pair(NamedTuple):
 
 
 def compare(network: Answers, base: Answers) -> Pair:
-    """Compares accuracies on test, seed by seed and image by image.
-
-    Args:
-      network: Its answers.
-      base: Those of what it is compared with.
-
-    Returns:
-      The pair.
-
-    Raises:
-      ValueError: If no seed has both.
-    """
-    pair = compare_values(*({seed: float(right.mean()) for seed, right in of.items()} for of in (network, base)))
+    """Compare accuracies on test, seed by seed and image by image."""
+    accuracies = [{seed: float(right.mean()) for seed, right in answers.items()} for answers in (network, base)]
+    pair = compare_values(*accuracies)
     seeds = [seed for seed in network if seed in base]
-    images = paired_bootstrap(*(np.stack([of[seed] for seed in seeds]) for of in (network, base)))
+    images = paired_bootstrap(np.stack([network[seed] for seed in seeds]), np.stack([base[seed] for seed in seeds]))
     return pair._replace(images_low=images.low, images_high=images.high)
 
 
 def compare_values(network: Mapping[int, float], base: Mapping[int, float]) -> Pair:
-    """Compares any measure, seed by seed.
-
-    Args:
-      network: Values by seed.
-      base: Those of what it is compared with.
-
-    Returns:
-      The pair, without an interval over images.
-
-    Raises:
-      ValueError: If no seed has both.
+    """Compare any measure, seed by seed, without an interval over images.
 
     Example:
       >>> pair = compare_values({0: 0.5, 1: 0.75}, {0: 0.25, 1: 0.25})
@@ -86,8 +67,9 @@ def compare_values(network: Mapping[int, float], base: Mapping[int, float]) -> P
     """
     seeds = [seed for seed in network if seed in base]
     if not seeds:
-        raise ValueError("no seed has both networks of a comparison; measure both")
-    values, bases = (np.array([of[seed] for seed in seeds]) for of in (network, base))
+        raise UserError("no seed has both networks of a comparison; measure both")
+    values = np.array([network[seed] for seed in seeds])
+    bases = np.array([base[seed] for seed in seeds])
     differences = values - bases
     low, high = interval(differences)
     return Pair(
@@ -108,39 +90,25 @@ def compare_values(network: Mapping[int, float], base: Mapping[int, float]) -> P
 
 
 def interval(differences: np.ndarray, level: float = 0.95) -> tuple[float, float]:
-    """Gives the interval of a mean by Student's t.
-
-    Args:
-      differences: One a seed.
-      level: Of confidence.
-
-    Returns:
-      Its ends; NaN for one seed, both the mean where all are alike.
-    """
-    mean, error = differences.mean(), spread(differences) / len(differences) ** 0.5
-    reach = stats.t.ppf((1 + level) / 2, len(differences) - 1) * error if len(differences) > 1 else float("nan")
+    """Return the interval of a mean by Student's t: NaN for one seed, both the mean where all are alike."""
+    if len(differences) == 1:
+        return float("nan"), float("nan")
+    mean = differences.mean()
+    error = spread(differences) / len(differences) ** 0.5
+    reach = stats.t.ppf((1 + level) / 2, len(differences) - 1) * error
     return float(mean - reach), float(mean + reach)
 
 
 def spread(values: np.ndarray) -> float:
-    """Gives the standard deviation over seeds.
-
-    Args:
-      values: One a seed.
-
-    Returns:
-      With n - 1 in the denominator; NaN for one seed.
-    """
+    """Return the standard deviation over seeds, with n - 1 in the denominator; NaN for one seed."""
     return float(values.std(ddof=1)) if len(values) > 1 else float("nan")
 
 
 def frame(rows: Sequence[tuple[Mapping[str, Any], Pair]]) -> pd.DataFrame:
-    """Makes a table for a CSV file.
-
-    Args:
-      rows: Labels and pair of every comparison.
-
-    Returns:
-      One row a comparison: its labels, then the fields of its pair.
-    """
+    """Make a table for a CSV file: one row per comparison, its labels, then the fields of its pair."""
     return pd.DataFrame([{**labels, **pair._asdict()} for labels, pair in rows])
+
+
+def per_seed(labels: Mapping[str, Any], values: Mapping[int, float]) -> list[dict[str, Any]]:
+    """Make one row per seed, of labels, `seed` and `value`."""
+    return [{**labels, "seed": seed, "value": value} for seed, value in values.items()]

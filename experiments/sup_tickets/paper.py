@@ -6,6 +6,7 @@ from pathlib import Path
 
 from experiments import keeping
 from experiments.options import OWN, Options, Panel, Paper, config_panel
+from lpjax.errors import UserError
 
 Panels = Mapping[str, tuple[Panel, ...]]
 
@@ -19,6 +20,9 @@ SMALL: Panels = {
 }
 """One network each, which stands for all of the paper's."""
 
+CIFAR100: Panels = {**SMALL, "paper": (VGG16[1], RESNET50[1])}
+"""The networks of the tables and figures that vary one choice."""
+
 PAPER = Paper(
     folder=Path(__file__).parent,
     presets={**SMALL, "paper": (*VGG16, *RESNET50, *WIDE, *IMAGENET)},
@@ -27,40 +31,21 @@ PAPER = Paper(
 )
 main = partial(keeping.main, paper=PAPER)
 
-METHODS = {"demo": ("set", "rigl", "granet", "erk", "snip")}
-SPARSITIES = {"demo": (0.95, 0.9)}
-"""What a preset runs of the paper's methods and sparsities, where it is not what the table has."""
-
 
 def panels(options: Options, of: Panels) -> tuple[Panel, ...]:
-    """Gives the networks that an experiment looks at.
-
-    Args:
-      options: What was asked for.
-      of: The experiment's, by preset.
-
-    Returns:
-      Those of the preset, or the given work directories.
-
-    Raises:
-      ValueError: If the preset has no network for it.
-    """
+    """Return the networks that an experiment looks at: those of the preset, or the given work directories."""
     if options.preset == OWN:
         return options.panels
     if options.preset not in of:
-        raise ValueError(f"there is no network for it in preset {options.preset!r}; give --preset={', '.join(of)}")
+        raise UserError(f"there is no network for it in preset {options.preset!r}; give --preset={', '.join(of)}")
     return of[options.preset]
 
 
-def by_preset(options: Options, of: Mapping[str, Sequence], published: Sequence) -> Sequence:
-    """Gives what a preset changes, else what the paper has.
+def methods(options: Options, published: Sequence[str]) -> Sequence[str]:
+    """Return the methods that the preset runs of the paper's."""
+    return ("set", "rigl", "granet", "erk", "snip") if options.preset == "demo" else published
 
-    Args:
-      options: What was asked for.
-      of: By preset.
-      published: The paper's.
 
-    Returns:
-      The choice.
-    """
-    return of.get(options.preset, published)
+def sparsities(options: Options, published: Sequence[float] = (0.95, 0.9, 0.8)) -> Sequence[float]:
+    """Return the sparsities that the preset runs of the paper's."""
+    return (0.95, 0.9) if options.preset == "demo" else published

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from experiments.options import OWN, Options, Panel, config_of
 from experiments.sup_tickets.pairs import Answers
 from lpjax import store
+from lpjax.errors import UserError
 from lpjax.run import Setup, levels_of, run
 from lpjax.run.evaluate import load_right
 from lpjax.store import paths
@@ -16,17 +17,7 @@ BASE, CHEAP, SUP, DENSE = "base", "cheap", "cia", "dense"
 
 
 class Run(NamedTuple):
-    """A sparse run that is there.
-
-    Attributes:
-      network: Architecture and data, for people.
-      method: Of sparse training.
-      sparsity: Of its networks.
-      setup: Network and data.
-      workdir: Where its networks lie.
-      seeds: Replicates.
-      tickets: Cheap tickets a seed.
-    """
+    """A sparse run that is there: a base network and `tickets` cheap tickets for every seed."""
 
     network: str
     method: str
@@ -38,34 +29,33 @@ class Run(NamedTuple):
 
     @property
     def labels(self) -> dict[str, Any]:
-        """Tells the run apart in a table."""
+        """What tells the run apart in a table."""
         return {"network": self.network, "method": self.method, "sparsity": self.sparsity}
 
     def directory(self, seed: int, arm: str, level: int | None = None) -> Path:
-        """Names where a network lies: `'base'`, the `level`-th `'cheap'` ticket, or what was made of so many."""
+        """Return where a network lies: `'base'`, the `level`-th `'cheap'` ticket, or an average of so many."""
         if arm == BASE:
             return paths.level(self.workdir, seed, 0)
         level = self.tickets if level is None else level
         return paths.level(self.workdir, seed, level) if arm == CHEAP else paths.pool(self.workdir, seed, arm, level)
 
-    def answers(self, arm: str, level: int | None = None) -> Answers:
-        """Reads which test images a network classifies rightly, by seed."""
+    def answers(self, arm: str) -> Answers:
+        """Read which test images a network classifies correctly, by seed."""
         images = len(self.setup.data.test.labels)
-        return {seed: load_right(self.directory(seed, arm, level), images) for seed in self.seeds}
+        return {seed: load_right(self.directory(seed, arm), images) for seed in self.seeds}
 
     def measured(self, arm: str, metric: str, level: int | None = None) -> dict[int, float]:
-        """Reads what was measured of a network on test, by seed."""
+        """Read what was measured of a network on test, by seed."""
         records = {seed: store.read_json(paths.evaluation(self.directory(seed, arm, level))) for seed in self.seeds}
         return {seed: record["test"][metric] for seed, record in records.items()}
 
-    def summary(self, arm: str, field: str, level: int | None = None) -> dict[int, float]:
-        """Reads what was recorded of a network when it was made, by seed."""
-        records = {seed: store.read_json(paths.summary(self.directory(seed, arm, level))) for seed in self.seeds}
-        return {seed: record[field] for seed, record in records.items()}
+    def summary(self, arm: str, field: str) -> dict[int, float]:
+        """Read what was recorded of a network when it was made, by seed."""
+        return {seed: store.read_json(paths.summary(self.directory(seed, arm)))[field] for seed in self.seeds}
 
-    def cheap_mean(self, metric: str = "accuracy") -> dict[int, float]:
-        """Averages a measure over the cheap tickets, by seed."""
-        each = [self.measured(CHEAP, metric, level) for level in range(1, self.tickets + 1)]
+    def cheap_mean(self) -> dict[int, float]:
+        """Average the accuracy of the cheap tickets, by seed."""
+        each = [self.measured(CHEAP, "accuracy", level) for level in range(1, self.tickets + 1)]
         return {seed: sum(values[seed] for values in each) / len(each) for seed in self.seeds}
 
 
@@ -77,7 +67,7 @@ def find(
     variant: str = "",
     changes: Mapping[str, Any] | None = None,
 ) -> list[Run]:
-    """Finds runs; what is done already is left alone, what is not there is trained.
+    """Find runs; what is done already is left alone, what is not there is trained.
 
     Args:
       options: Seeds, and where runs lie.
@@ -88,48 +78,36 @@ def find(
       changes: Fields of the config.
 
     Returns:
-      One run a network, sparsity and method; of given work directories, those that have cheap tickets.
-
-    Raises:
-      ValueError: If none of these has any.
+      One run per network, sparsity and method; of given work directories, those that have cheap tickets.
     """
     if options.preset == OWN:
         found = [_find(panel, panel.source, None, options.seeds, options.overrides) for panel in panels]
-        if not (cyclic := [run for run in found if run.tickets]):
-            raise ValueError("no given run has cheap tickets; give the --workdir of one with superpose.share above 0")
+        cyclic = [run for run in found if run.tickets]
+        if not cyclic:
+            raise UserError("no given run has cheap tickets; give the --workdir of one with superpose.share above 0")
         return cyclic
-    changed = tuple((changes or {}).items())
-    return [
-        _find(
-            panel,
-            options.runs / "_".join(filter(None, (panel.source.stem, method, f"{sparsity:g}", variant))),
-            f"{method},{sparsity:g}",
-            options.seeds,
-            options.overrides + changed,
-        )
-        for panel in panels
-        for sparsity in sparsities
-        for method in methods
-    ]
+    overrides = options.overrides + tuple((changes or {}).items())
+    runs = []
+    for panel in panels:
+        for sparsity in sparsities:
+            for method in methods:
+                parts = (panel.source.stem, method, f"{sparsity:g}", variant)
+                workdir = options.runs / "_".join(filter(None, parts))
+                runs.append(_find(panel, workdir, f"{method},{sparsity:g}", options.seeds, overrides))
+    return runs
 
 
 def dense(options: Options, panels: Sequence[Panel]) -> dict[str, Run]:
-    """Finds the dense networks that sparse ones are compared with.
-
-    Args:
-      options: Seeds, and where runs lie.
-      panels: Networks, or work directories.
-
-    Returns:
-      By network a run without cheap tickets; of given work directories those that are dense.
-    """
-    if options.preset == OWN:
-        sources = [(panel, panel.source, None) for panel in panels if config_of(panel).sparse.method == DENSE]
-    else:
-        sources = [(panel, options.runs / f"{panel.source.stem}_{DENSE}", DENSE) for panel in panels]
-    changes = () if options.preset == OWN else (("superpose.share", 0.0),)
-    found = [_find(*source, options.seeds, options.overrides + changes) for source in sources]
-    return {run.network: run for run in found}
+    """Find the dense networks that sparse ones are compared with, by network; of given work directories the dense."""
+    runs = []
+    for panel in panels:
+        if options.preset != OWN:
+            workdir = options.runs / f"{panel.source.stem}_{DENSE}"
+            overrides = (*options.overrides, ("superpose.share", 0.0))
+            runs.append(_find(panel, workdir, DENSE, options.seeds, overrides))
+        elif config_of(panel).sparse.method == DENSE:
+            runs.append(_find(panel, panel.source, None, options.seeds, options.overrides))
+    return {run.network: run for run in runs}
 
 
 @lru_cache(maxsize=32)
@@ -144,7 +122,7 @@ def _find(
     config.seeds = seeds or tuple(config.seeds)
     config.update_from_flattened_dict(dict(overrides))
     if config.sparse.method == "none":
-        raise ValueError(f"{workdir} holds tickets found by iterative pruning; give a run of sparse training")
+        raise UserError(f"{workdir} holds tickets found by iterative pruning; give a run of sparse training")
     setup = run(config, workdir)
     network = panel.title if argument else f"{config.model}, {config.dataset}"
     sparsity = round(1 - config.sparse.density, 6)

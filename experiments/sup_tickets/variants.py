@@ -5,41 +5,48 @@ from typing import Any
 
 import pandas as pd
 
+from experiments.keeping import write
 from experiments.options import OWN, Options, Panel
 from experiments.sup_tickets import pairs, words
+from experiments.sup_tickets.paper import CIFAR100, panels, sparsities
 from experiments.sup_tickets.runs import SUP, Run, find
 
 METHODS = ("rigl",)
-ALONE = "superpose.base"
-SPARSITIES = (0.95, 0.9, 0.8)
+
+
+def make(options: Options, name: str, setting: str, values: Sequence[str], heading: str) -> None:
+    """Compare values of a setting of the section `superpose`; the first is the configs' own."""
+    own, *others = values
+    changes: list[tuple[str, Mapping]] = [("", {})]
+    changes += [(f"{setting}_{other}", {f"superpose.{setting}": other}) for other in others]
+    runs = find_variants(options, panels(options, CIFAR100), sparsities(options), changes)
+    table = compare(runs, setting, lambda run: run.setup.config.superpose[setting], own)
+    write(options, name, {}, {"pairs": table}, text(table, setting, heading))
 
 
 def find_variants(
     options: Options, panels: Sequence[Panel], sparsities: Sequence[float], changes: Sequence[tuple[str, Mapping]]
 ) -> list[Run]:
-    """Finds RigL's runs with every variant of the section `superpose`.
+    """Find RigL's runs with every variant of the section `superpose`; given work directories as they are.
 
     Args:
       options: What was asked for.
       panels: Networks.
       sparsities: Of their masks.
       changes: Of every variant, the name to add to its work directory and fields; none for the config's own.
-
-    Returns:
-      Runs, in the order of the variants; given work directories as they are.
     """
     if options.preset == OWN:
         return find(options, panels, METHODS, sparsities)
-    # Base networks do not depend on the superposition: those of the config's own run are everyone's.
-    return [
-        run
-        for variant, fields in changes
-        for run in find(options, panels, METHODS, sparsities, variant, {**fields, **({ALONE: False} if fields else {})})
-    ]
+    runs = []
+    for variant, fields in changes:
+        # Base networks do not depend on the superposition: those of the config's own run are everyone's.
+        changed = {**fields, "superpose.base": False} if fields else {}
+        runs += find(options, panels, METHODS, sparsities, variant, changed)
+    return runs
 
 
 def compare(runs: Sequence[Run], what: str, of: Callable[[Run], Any], reference: Any) -> pd.DataFrame:
-    """Compares the Sup-tickets of every variant with those of one.
+    """Compare the Sup-tickets of every variant with those of one.
 
     Args:
       runs: Of all variants.
@@ -48,7 +55,7 @@ def compare(runs: Sequence[Run], what: str, of: Callable[[Run], Any], reference:
       reference: What the others are compared with; where no run of a network has it, the first one's.
 
     Returns:
-      One row a run, as `pairs.frame` gives it, with its labels, the choice and the number of tickets.
+      One row per run, as `pairs.frame` gives it, with its labels, the choice and the number of tickets.
     """
     rows = []
     for run in runs:
@@ -60,15 +67,6 @@ def compare(runs: Sequence[Run], what: str, of: Callable[[Run], Any], reference:
 
 
 def text(table: pd.DataFrame, what: str, reference: str) -> str:
-    """Puts a comparison of variants into words.
-
-    Args:
-      table: As `compare` gives it.
-      what: The choice.
-      reference: What the variants are compared with, for the heading.
-
-    Returns:
-      Markdown: the table, and the orders found.
-    """
+    """Write the comparison of variants, with their reference for the heading, and the orders found."""
     shown = words.comparisons(table, (*words.LABELS, what, "tickets"), "with Sup-tickets", reference)
     return f"{shown}\n\nBest first, by mean:\n\n{words.orders(table, words.LABELS, what)}"

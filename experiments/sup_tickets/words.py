@@ -7,29 +7,23 @@ from typing import Any
 
 import pandas as pd
 
+from experiments import markdown
+
 Cell = Callable[[Mapping[str, Any]], str]
 LABELS = ("network", "method", "sparsity")
 
 
 def table(rows: pd.DataFrame, columns: Mapping[str, Cell]) -> str:
-    """Makes a Markdown table.
-
-    Args:
-      rows: One a line.
-      columns: Row to cell, by heading.
-
-    Returns:
-      The table, without a newline at the end.
-    """
-    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
-    lines += [f"| {' | '.join(cell(row) for cell in columns.values())} |" for row in rows.to_dict("records")]
-    return "\n".join(lines)
+    """Make a Markdown table of columns, row to cell by heading."""
+    return markdown.table(list(columns), [[cell(row) for cell in columns.values()] for row in rows.to_dict("records")])
 
 
 def comparisons(
     pairs: pd.DataFrame, labels: Sequence[str], network: str, base: str, more: Mapping[str, Cell] | None = None
 ) -> str:
-    """Makes a table of comparisons, accuracies as fractions and differences in points (hundredths).
+    """Make a table of comparisons, accuracies as fractions and differences in points (hundredths).
+
+    The first interval speaks of other trainings, the second of other test images.
 
     Args:
       pairs: As `pairs.frame` gives them.
@@ -37,93 +31,71 @@ def comparisons(
       network: What is compared, for the heading.
       base: What with.
       more: Further columns, put after the accuracies.
-
-    Returns:
-      A Markdown table. The first interval speaks of other trainings, the second of other test images.
     """
-    return table(
-        pairs,
-        named(labels)
-        | {base: spread("base"), network: spread("value")}
-        | dict(more or {})
-        | {
-            "difference (points)": lambda row: points(row["difference"], row["difference_std"]),
-            "95 % over seeds": lambda row: ends(row["low"], row["high"]),
-            "95 % over images": lambda row: ends(row["images_low"], row["images_high"]),
-            "seeds above, below": lambda row: f"{row['above']}, {row['below']} of {row['seeds']}",
-        },
-    )
+    columns = named(labels) | {base: spread("base"), network: spread("value"), **(more or {})}
+    columns |= {
+        "difference (points)": spread("difference", "+.2f", scale=100),
+        "95 % over seeds": lambda row: _ends(row["low"], row["high"]),
+        "95 % over images": lambda row: _ends(row["images_low"], row["images_high"]),
+        "seeds above, below": lambda row: f"{row['above']}, {row['below']} of {row['seeds']}",
+    }
+    return table(pairs, columns)
 
 
 def count(pairs: pd.DataFrame) -> str:
-    """Counts how often the network is above its base, and how often its interval over seeds says so.
-
-    Args:
-      pairs: As `pairs.frame` gives them.
-
-    Returns:
-      A sentence.
-    """
-    above, below = (pairs["difference"] > 0).sum(), (pairs["difference"] < 0).sum()
+    """Count how often the network is above its base, and how often its interval over seeds says so."""
+    above = (pairs["difference"] > 0).sum()
+    below = (pairs["difference"] < 0).sum()
     known = pairs["low"] < pairs["high"]  # seeds that agree to the last image tell no spread
-    sure = (known & (pairs["low"] > 0)).sum(), (known & (pairs["high"] < 0)).sum()
+    surely_above = (known & (pairs["low"] > 0)).sum()
+    surely_below = (known & (pairs["high"] < 0)).sum()
     return (
         f"Above its base in {above} of {len(pairs)} comparisons, below in {below}; "
-        f"the interval over seeds is above zero in {sure[0]}, below in {sure[1]}."
+        f"the interval over seeds is above zero in {surely_above}, below in {surely_below}."
     )
 
 
 def orders(pairs: pd.DataFrame, labels: Sequence[str], what: str) -> str:
-    """Tells in which order the means of accuracy came out.
+    """List in which order the values of the column `what` came out by mean accuracy, one line per group of `labels`.
 
-    Args:
-      pairs: As `pairs.frame` gives them; `value` is the accuracy.
-      labels: Columns that tell groups apart.
-      what: The column that names what is put in order.
-
-    Returns:
-      A line a group, the best first; equal means are joined by `=`.
+    The best is first; equal means are joined by `=`.
     """
     lines = []
     for key, group in pairs.groupby(list(labels), sort=False):
         best = group.sort_values("value", ascending=False, kind="stable")
-        names, values = [plain(name) for name in best[what]], best["value"].tolist()
-        signs = [" = " if math.isclose(first, second) else " > " for first, second in pairwise(values)]
-        order = "".join(name + sign for name, sign in zip(names, [*signs, ""], strict=True))
+        names = [plain(name) for name in best[what]]
+        order = names[0]
+        for name, (first, second) in zip(names[1:], pairwise(best["value"]), strict=True):
+            order += f" = {name}" if math.isclose(first, second) else f" > {name}"
         lines.append(f"- {', '.join(map(plain, key))}: {order}")
     return "\n".join(lines)
 
 
 def named(labels: Sequence[str]) -> dict[str, Cell]:
-    """Gives the columns of labels."""
-    return {label: lambda row, label=label: plain(row[label]) for label in dict.fromkeys(labels)}
+    """Return the columns of labels."""
+    return {label: lambda row, label=label: plain(row[label]) for label in labels}
 
 
-def spread(name: str) -> Cell:
-    """Gives the column of a mean and its spread, which lies beside it with `_std` in its name."""
-    return lambda row: share(row[name], row[f"{name}_std"])
+def spread(name: str, form: str = ".4f", scale: float = 1) -> Cell:
+    """Return the column of a mean and its spread, which lies beside it with `_std` in its name; empty for NaN."""
+
+    def cell(row: Mapping[str, Any]) -> str:
+        if math.isnan(row[name]):
+            return ""
+        return markdown.spread(scale * row[name], scale * row[f"{name}_std"], form)
+
+    return cell
 
 
 def times(name: str) -> Cell:
-    """Gives the column of a cost, as a multiple of the dense network's; nothing where it was not measured."""
+    """Return the column of a cost, as a multiple of the dense network's; empty for NaN."""
     return lambda row: "" if math.isnan(row[name]) else f"{row[name]:.3f}×"
 
 
-def share(mean: float, std: float) -> str:
-    """Writes a fraction, with its spread where there is one; nothing where it was not measured."""
-    return "" if math.isnan(mean) else f"{mean:.4f}" + ("" if math.isnan(std) else f" ± {std:.4f}")
-
-
-def points(mean: float, std: float) -> str:
-    """Writes a difference of fractions in hundredths, with its spread where there is one."""
-    return f"{100 * mean:+.2f}" + ("" if math.isnan(std) else f" ± {100 * std:.2f}")
-
-
-def ends(low: float, high: float) -> str:
-    """Writes an interval of differences in hundredths; nothing where there is none."""
-    return "" if math.isnan(low) else f"{100 * low:+.2f} to {100 * high:+.2f}"
-
-
 def plain(label: Any) -> str:
-    """Writes a label; numbers in their shortest form."""
+    """Write a label; numbers in their shortest form."""
     return f"{label:g}" if isinstance(label, float) else str(label)
+
+
+def _ends(low: float, high: float) -> str:
+    return "" if math.isnan(low) else f"{100 * low:+.2f} to {100 * high:+.2f}"

@@ -5,7 +5,7 @@ Command: python -m experiments.lottery_pools.figure3a --preset=demo
 
 from experiments.lottery_pools.comparison import comparison
 from experiments.lottery_pools.paper import main
-from experiments.lottery_pools.runs import tickets
+from experiments.lottery_pools.runs import all_tickets
 from experiments.options import Options
 from lpjax.run.pools import Search
 
@@ -13,15 +13,9 @@ POOLS = ("interpolation", "average")
 
 
 def make(options: Options) -> None:
-    """Measures, draws and writes.
-
-    Args:
-      options: What was asked for.
-    """
-    runs = [tickets(options, panel) for panel in options.panels]
-    for run in runs:
-        run.build({method: Search(method) for method in ("recalibrated", *POOLS)})
-    comparison(options, "figure3a", runs, ("ticket", *POOLS), questions=[("interpolation", "average")])
+    """Measure, draw and write."""
+    searches = {method: Search(method) for method in POOLS}
+    comparison(options, "figure3a", all_tickets(options), searches, questions=[POOLS])
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ Command: python -m experiments.lottery_pools.figure5 --preset=demo
 
 from experiments.lottery_pools.comparison import comparison
 from experiments.lottery_pools.paper import main
-from experiments.lottery_pools.runs import as_published, published_search, tickets
+from experiments.lottery_pools.runs import all_tickets, published_name, published_search
 from experiments.options import Options
 
 FEWER = {
@@ -16,22 +16,14 @@ FEWER = {
 
 
 def make(options: Options) -> None:
-    """Measures, draws and writes.
-
-    Args:
-      options: What was asked for.
-    """
-    runs = [tickets(options, panel) for panel in options.panels]
-    names = []
-    for run in runs:
-        published = as_published(run, "coefficients_11")
-        fewer = {name: published_search(coefficients=chosen) for name, chosen in FEWER.items()}
-        run.build(fewer | published)
-        names += published
-    eleven = names[0]
+    """Measure, draw and write."""
+    runs = all_tickets(options)
+    eleven = published_name(runs, "coefficients_11")
+    searches = {name: published_search(coefficients=chosen) for name, chosen in FEWER.items()}
+    searches[eleven] = published_search()
     questions = [(eleven, few) for few in FEWER]
     labels = {eleven: "pool (11 coefficients)", "coefficients_1": "pool (1 coefficient)"}
-    comparison(options, "figure5", runs, ("ticket", *FEWER, eleven), questions=questions, labels=labels)
+    comparison(options, "figure5", runs, searches, questions=questions, labels=labels)
 
 
 if __name__ == "__main__":

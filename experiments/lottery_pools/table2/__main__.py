@@ -5,25 +5,20 @@ Command: python -m experiments.lottery_pools.table2 --preset=paper
 
 import pandas as pd
 
+from experiments import markdown
 from experiments.keeping import write
 from experiments.lottery_pools.paper import main
-from experiments.options import ROOT, Options, Panel, config_of
+from experiments.options import Options, Panel, config_of, config_panel
 
-IMAGENET = tuple(Panel(f"ResNet-{n}, ImageNet", ROOT / "configs" / f"imagenet_resnet{n}.py") for n in (18, 34))
+IMAGENET = tuple(config_panel(f"ResNet-{n}, ImageNet", f"imagenet_resnet{n}") for n in (18, 34))
 
 
 def make(options: Options) -> None:
-    """Reads the configs and writes the table; nothing is run.
-
-    Args:
-      options: Which configs; the paper's include ImageNet.
-    """
+    """Read the configs, those of the paper with ImageNet, and write the table; nothing is run."""
     panels = options.panels + (IMAGENET if options.preset == "paper" else ())
     rows = [_row(panel) for panel in panels]
-    table = pd.DataFrame(rows)
-    lines = [f"| {' | '.join(table.columns)} |", "|---" * len(table.columns) + "|"]
-    lines += [f"| {' | '.join(map(str, row.values()))} |" for row in rows]
-    write(options, "table2", {}, {"settings": table}, "\n".join(lines))
+    text = markdown.table(list(rows[0]), [list(map(str, row.values())) for row in rows])
+    write(options, "table2", {}, {"settings": pd.DataFrame(rows)}, text)
 
 
 def _row(panel: Panel) -> dict:

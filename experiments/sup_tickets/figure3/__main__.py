@@ -11,7 +11,7 @@ import pandas as pd
 from experiments.keeping import write
 from experiments.options import Options
 from experiments.sup_tickets import drawing, pairs, variants, words
-from experiments.sup_tickets.paper import RESNET50, SMALL, SPARSITIES, VGG16, by_preset, main, panels
+from experiments.sup_tickets.paper import CIFAR100, main, panels, sparsities
 from experiments.sup_tickets.runs import BASE, SUP, Run, find
 from lpjax.report import style
 from lpjax.run import run_stages
@@ -25,66 +25,49 @@ LOOKS = {name: style.look(name) for name in (SUP, "caa", "cima", BASE)}
 
 
 def make(options: Options) -> None:
-    """Measures, draws and writes.
-
-    Args:
-      options: What was asked for.
-    """
-    shown = panels(options, {**SMALL, "paper": (VGG16[1], RESNET50[1])})
-    runs = find(options, shown, variants.METHODS, by_preset(options, SPARSITIES, variants.SPARSITIES))
+    """Measure, draw and write."""
+    runs = find(options, panels(options, CIFAR100), variants.METHODS, sparsities(options))
+    rows = []
     for run in runs:
         _superpose(run)
-    rows = [
-        (run.labels | {"average": title}, pairs.compare(run.answers(name), run.answers(SUP)))
-        for run in runs
-        for name, title in {**AVERAGES, BASE: "base network"}.items()
-    ]
-    table, points = pairs.frame(rows), _points(runs)
-    figures = {
-        re.sub(r"\W+", "_", f"averages {network}".lower()): drawing.curves(
-            [(f"sparsity {words.plain(sparsity)}", part) for sparsity, part in of.groupby("sparsity", sort=False)],
-            LOOKS,
-            "decay of CIMA",
-            "test accuracy (%)",
-        )
-        for network, of in points.groupby("network", sort=False)
-    }
-    shown_text = words.comparisons(table, (*words.LABELS, "average"), "accuracy", "CIA")
-    text = f"{shown_text}\n\nBest first, by mean:\n\n{words.orders(table, words.LABELS, 'average')}"
+        for name, title in {**AVERAGES, BASE: "base network"}.items():
+            rows.append((run.labels | {"average": title}, pairs.compare(run.answers(name), run.answers(SUP))))
+    table = pairs.frame(rows)
+    points = _points(runs)
+    figures = {}
+    for network, of in points.groupby("network", sort=False):
+        panel = [(f"sparsity {words.plain(sparsity)}", part) for sparsity, part in of.groupby("sparsity", sort=False)]
+        name = re.sub(r"\W+", "_", f"averages {network}".lower())
+        figures[name] = drawing.curves(panel, LOOKS, "decay of CIMA", "test accuracy (%)")
+    shown = words.comparisons(table, (*words.LABELS, "average"), "accuracy", "CIA")
+    text = f"{shown}\n\nBest first, by mean:\n\n{words.orders(table, words.LABELS, 'average')}"
     write(options, "figure3", figures, {"pairs": table, "accuracies": points}, text)
 
 
 def _superpose(run: Run) -> None:
-    """Averages the cheap tickets that the run kept in every way that is not there yet; nothing is trained."""
+    """Average the cheap tickets that the run kept in every way that is not there yet; nothing is trained."""
+    config = run.setup.config
     stages = []
     for seed in run.seeds:
-        for name in AVERAGES:
-            kind, _, decay = name.partition("_")
-            stages.append(
-                superpose_stage(
-                    run.setup.config,
-                    run.workdir,
-                    seed,
-                    run.tickets,
-                    name,
-                    kind=kind,
-                    decay=float(decay) if decay else None,
-                )
-            )
+        for kind in (SUP, "caa"):
+            stages.append(superpose_stage(config, run.workdir, seed, run.tickets, kind))
+        for decay in DECAYS:
+            name = f"cima_{decay}"
+            stages.append(superpose_stage(config, run.workdir, seed, run.tickets, name, kind="cima", decay=decay))
         stages.append(evaluation_stage(run.workdir, seed, range(1 + run.tickets), tuple(AVERAGES)))
     run_stages(run.setup, run.workdir, stages)
 
 
 def _points(runs: Sequence[Run]) -> pd.DataFrame:
-    """Gives accuracies by decay; what has none stays the same all along."""
-    rows = [
-        {**run.labels, "curve": curve, "x": decay, "seed": seed, "value": 100 * value}
-        for run in runs
-        for curve in LOOKS
-        for decay in sorted(DECAYS)
-        for seed, value in run.measured(f"cima_{decay}" if curve == "cima" else curve, "accuracy").items()
-    ]
-    return pd.DataFrame(rows)
+    """Return accuracies by decay; what has none stays the same all along."""
+    rows = []
+    for run in runs:
+        for curve in LOOKS:
+            for decay in sorted(DECAYS):
+                measured = run.measured(f"cima_{decay}" if curve == "cima" else curve, "accuracy")
+                rows += pairs.per_seed({**run.labels, "curve": curve, "x": decay}, measured)
+    points = pd.DataFrame(rows)
+    return points.assign(value=100 * points["value"])
 
 
 if __name__ == "__main__":

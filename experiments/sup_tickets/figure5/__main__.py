@@ -3,67 +3,45 @@
 Command: python -m experiments.sup_tickets.figure5 --preset=demo
 """
 
-from collections.abc import Sequence
-
 import pandas as pd
 
 from experiments.keeping import write
 from experiments.options import Options
 from experiments.sup_tickets import drawing, pairs, variants, words
-from experiments.sup_tickets.paper import RESNET50, SMALL, SPARSITIES, VGG16, by_preset, main, panels
-from experiments.sup_tickets.runs import BASE, SUP, Run, find
+from experiments.sup_tickets.paper import CIFAR100, main, panels, sparsities
+from experiments.sup_tickets.runs import BASE, SUP, find
 from lpjax.report import style
 
 METRICS = {"ece": "calibration error", "nll": "likelihood (nats, negative log)"}
 ARMS = {"RigL": BASE, "RigL with Sup-tickets": SUP}
 LOOKS = {name: style.look(made)._replace(name=name) for name, made in ARMS.items()}
+COLUMNS = words.named((*words.LABELS, "metric")) | {
+    "alone": words.spread("base"),
+    "with Sup-tickets": words.spread("value"),
+    "difference": words.spread("difference"),
+    "95 % over seeds": lambda row: "" if row["seeds"] == 1 else f"{row['low']:+.4f} to {row['high']:+.4f}",
+    "seeds lower, higher": lambda row: f"{row['below']}, {row['above']} of {row['seeds']}",
+}
 
 
 def make(options: Options) -> None:
-    """Measures, draws and writes.
-
-    Args:
-      options: What was asked for.
-    """
-    shown = panels(options, {**SMALL, "paper": (VGG16[1], RESNET50[1])})
-    runs = find(options, shown, variants.METHODS, by_preset(options, SPARSITIES, variants.SPARSITIES))
-    rows = [
-        (run.labels | {"metric": metric}, pairs.compare_values(run.measured(SUP, metric), run.measured(BASE, metric)))
-        for run in runs
-        for metric in METRICS
-    ]
-    table, points = pairs.frame(rows), _points(runs)
+    """Measure, draw and write."""
+    runs = find(options, panels(options, CIFAR100), variants.METHODS, sparsities(options))
+    rows = []
+    measured = []
+    for run in runs:
+        for metric, title in METRICS.items():
+            pair = pairs.compare_values(run.measured(SUP, metric), run.measured(BASE, metric))
+            rows.append((run.labels | {"metric": metric}, pair))
+            for curve, made in ARMS.items():
+                labels = {"panel": f"{run.network}: {title}", "x": words.plain(run.sparsity), "curve": curve}
+                measured += pairs.per_seed(labels, run.measured(made, metric))
+    table = pairs.frame(rows)
+    points = pd.DataFrame(measured)
     panel = [(str(key), part) for key, part in points.groupby("panel", sort=False)]
     figure = drawing.curves(panel, LOOKS, "sparsity", "the lower the better")
-    text = words.table(
-        table,
-        words.named((*words.LABELS, "metric"))
-        | {
-            "alone": words.spread("base"),
-            "with Sup-tickets": words.spread("value"),
-            "difference": words.spread("difference"),
-            "95 % over seeds": lambda row: "" if row["seeds"] == 1 else f"{row['low']:+.4f} to {row['high']:+.4f}",
-            "seeds lower, higher": lambda row: f"{row['below']}, {row['above']} of {row['seeds']}",
-        },
-    )
-    write(options, "figure5", {"uncertainty": figure}, {"pairs": table, "measures": points}, text)
-
-
-def _points(runs: Sequence[Run]) -> pd.DataFrame:
-    rows = [
-        {
-            "panel": f"{run.network}: {title}",
-            "x": words.plain(run.sparsity),
-            "curve": curve,
-            "seed": seed,
-            "value": value,
-        }
-        for run in runs
-        for metric, title in METRICS.items()
-        for curve, made in ARMS.items()
-        for seed, value in run.measured(made, metric).items()
-    ]
-    return pd.DataFrame(rows)
+    tables = {"pairs": table, "measures": points}
+    write(options, "figure5", {"uncertainty": figure}, tables, words.table(table, COLUMNS))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from functools import partial
 from experiments.sup_tickets import accuracy
 from experiments.sup_tickets.paper import SMALL, VGG16, main
 
-make = partial(accuracy.make, name="table1", of={**SMALL, "paper": VGG16}, methods=("set", "rigl", "granet"))
+make = partial(accuracy.make, name="table1", of={**SMALL, "paper": VGG16}, published=("set", "rigl", "granet"))
 
 if __name__ == "__main__":
     main(make, __doc__)

@@ -9,7 +9,7 @@ from experiments.sup_tickets import accuracy
 from experiments.sup_tickets.paper import RESNET50, main
 
 METHODS = ("snip", "erk", "set", "rigl", "granet")
-make = partial(accuracy.make, name="table2", of={"paper": RESNET50}, methods=METHODS)
+make = partial(accuracy.make, name="table2", of={"paper": RESNET50}, published=METHODS)
 
 if __name__ == "__main__":
     main(make, __doc__)

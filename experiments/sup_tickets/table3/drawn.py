@@ -19,13 +19,10 @@ TRAINED = {
 
 
 def drawn(densities: tuple[float, ...] = (0.2, 0.1)) -> pd.DataFrame:
-    """Counts the FLOPs of masks whose layers keep their densities; nothing is trained, no image is needed.
-
-    Args:
-      densities: Of the masks.
+    """Count the FLOPs of masks whose layers keep their densities; nothing is trained, no image is needed.
 
     Returns:
-      One row a density and allocation: `inference` and the training by every method of `TRAINED`, shares of the dense
+      One row per density and allocation: `inference` and the training by every method of `TRAINED`, shares of the dense
       network's, whose own forward pass is `dense` FLOPs an image.
     """
     module = models.build("suptickets_imagenet_resnet50", classes=CLASSES)
@@ -37,21 +34,11 @@ def drawn(densities: tuple[float, ...] = (0.2, 0.1)) -> pd.DataFrame:
     for density in densities:
         for name, allocate in ALLOCATE.items():
             leaves = map(jax.tree.leaves, (layers, allocate(shapes.params, density), shapes.params))
-            sparse = sum(
-                flops * kept / math.prod(leaf.shape) if counted else flops
-                for flops, kept, leaf, counted in zip(*leaves, flags, strict=True)
-            )
-            training = {
-                title: metrics.training_flops(dense_gradient, sparse, dense, every) / (3 * dense)
-                for title, (dense_gradient, every) in TRAINED.items()
-            }
-            rows.append(
-                {
-                    "sparsity": round(1 - density, 6),
-                    "allocation": name,
-                    "inference": sparse / dense,
-                    **training,
-                    "dense": dense,
-                }
-            )
+            sparse = 0
+            for flops, kept, leaf, prunable in zip(*leaves, flags, strict=True):
+                sparse += flops * kept / math.prod(leaf.shape) if prunable else flops
+            row = {"sparsity": round(1 - density, 6), "allocation": name, "inference": sparse / dense}
+            for title, (dense_gradient, every) in TRAINED.items():
+                row[title] = metrics.training_flops(dense_gradient, sparse, dense, every) / (3 * dense)
+            rows.append(row | {"dense": dense})
     return pd.DataFrame(rows)

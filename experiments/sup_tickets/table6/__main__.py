@@ -14,25 +14,21 @@ import pandas as pd
 from experiments.keeping import write
 from experiments.options import Options
 from experiments.sup_tickets import words
-from experiments.sup_tickets.paper import SMALL, SPARSITIES, WIDE, by_preset, main, panels
+from experiments.sup_tickets.paper import SMALL, WIDE, main, panels, sparsities
 from experiments.sup_tickets.runs import BASE, CHEAP, DENSE, SUP, Run, dense, find
 from lpjax import metrics, pools, store
 from lpjax.run.evaluate import measure, predict
 from lpjax.run.pools import load_ticket
 from lpjax.store import paths
 
-METHODS, PUBLISHED = ("set", "rigl"), (0.95, 0.9, 0.8)
+METHODS = ("set", "rigl")
 MEASURES = ("disagreement", "divergence", "member", "ensemble", "ensemble_cost", "superposed", "superposed_cost")
 
 
 def make(options: Options) -> None:
-    """Measures and writes.
-
-    Args:
-      options: What was asked for.
-    """
+    """Measure and write."""
     shown = panels(options, {**SMALL, "paper": (WIDE[0],)})
-    runs = find(options, shown, METHODS, by_preset(options, SPARSITIES, PUBLISHED))
+    runs = find(options, shown, METHODS, sparsities(options))
     rows = [row for run in runs for row in _cheap(run)]
     for network, reference in dense(options, shown).items():
         members = [run.tickets for run in runs if run.network == network]
@@ -43,77 +39,62 @@ def make(options: Options) -> None:
 
 
 def text(table: pd.DataFrame) -> str:
-    """Makes a table for people, of means and spread over seeds.
-
-    Args:
-      table: One row an ensemble and seed: labels, `members` and the columns of `MEASURES`.
-
-    Returns:
-      Markdown.
-    """
+    """Write means and spread over seeds of a table with one row per ensemble and seed."""
     over_seeds = table.groupby([*words.LABELS, "members"], sort=False)[list(MEASURES)]
-    mean, std = over_seeds.mean(), over_seeds.std().add_suffix("_std")
-    shown = mean.join(std).reset_index()
+    std = over_seeds.std().add_suffix("_std")
+    shown = over_seeds.mean().join(std).reset_index()
     # Dense ensembles share members, so that their spread would look too small.
     shown.loc[shown["method"] == DENSE, list(std)] = float("nan")
-    return words.table(
-        shown,
-        words.named((*words.LABELS, "members"))
-        | {
-            "disagreement": words.spread("disagreement"),
-            "KL divergence (nats)": words.spread("divergence"),
-            "mean member": words.spread("member"),
-            "output ensemble": words.spread("ensemble"),
-            "FLOPs of the ensemble": words.times("ensemble_cost"),
-            "superposed": words.spread("superposed"),
-            "FLOPs of the superposed": words.times("superposed_cost"),
-        },
-    )
+    columns = words.named((*words.LABELS, "members")) | {
+        "disagreement": words.spread("disagreement"),
+        "KL divergence (nats)": words.spread("divergence"),
+        "mean member": words.spread("member"),
+        "output ensemble": words.spread("ensemble"),
+        "FLOPs of the ensemble": words.times("ensemble_cost"),
+        "superposed": words.spread("superposed"),
+        "FLOPs of the superposed": words.times("superposed_cost"),
+    }
+    return words.table(shown, columns)
 
 
 def _cheap(run: Run) -> list[dict[str, Any]]:
-    superposed, cost = run.measured(SUP, "accuracy"), run.summary(SUP, "inference_flops")
-    levels = range(1, run.tickets + 1)
-    return [
-        {
-            **run.labels,
-            **_ensemble(run, [run.directory(seed, CHEAP, level) for level in levels]),
-            "seed": seed,
-            "superposed": superposed[seed],
-            "superposed_cost": cost[seed],
-        }
-        for seed in run.seeds
-    ]
+    superposed = run.measured(SUP, "accuracy")
+    cost = run.summary(SUP, "inference_flops")
+    rows = []
+    for seed in run.seeds:
+        members = [run.directory(seed, CHEAP, level) for level in range(1, run.tickets + 1)]
+        rows.append(_row(run, seed, members, superposed[seed], cost[seed]))
+    return rows
 
 
 def _dense(run: Run, members: int) -> list[dict[str, Any]]:
-    """Lets every seed's network and its successors', around the end, speak together."""
-    count, seeds = min(members, len(run.seeds)), run.seeds
-    together = [[seeds[(first + n) % len(seeds)] for n in range(count)] for first in range(len(seeds))]
-    return [
-        {
-            **run.labels,
-            **_ensemble(run, [run.directory(member, BASE) for member in chosen]),
-            "seed": chosen[0],
-            "superposed": float("nan"),
-            "superposed_cost": float("nan"),
-        }
-        for chosen in (together if count < len(seeds) else together[:1])
-    ]
+    """Form an ensemble of every seed's network and its successors', around the end; once if that is all of them."""
+    seeds = run.seeds
+    count = min(members, len(seeds))
+    rows = []
+    for first in range(len(seeds) if count < len(seeds) else 1):
+        chosen = [seeds[(first + n) % len(seeds)] for n in range(count)]
+        directories = [run.directory(seed, BASE) for seed in chosen]
+        rows.append(_row(run, chosen[0], directories, float("nan"), float("nan")))
+    return rows
 
 
-def _ensemble(run: Run, directories: Sequence[Path]) -> dict[str, Any]:
-    """Measures what networks say of the same test images, one by one, in pairs and together."""
+def _row(run: Run, seed: int, directories: Sequence[Path], superposed: float, superposed_cost: float) -> dict[str, Any]:
+    """Measure networks on the same test images, one by one, in pairs and together."""
     setup = run.setup
     labels = setup.data.test.labels
     logits = jnp.stack([predict(setup, load_ticket(setup, place).params, setup.data.test) for place in directories])
     return {
+        **run.labels,
         "members": len(directories),
         "disagreement": float(metrics.pairwise(metrics.disagreement, logits)),
         "divergence": float(metrics.pairwise(metrics.kl_divergence, logits)),
         "member": float(np.mean([measure(each, labels)["accuracy"] for each in logits])),
         "ensemble": measure(pools.ensemble(logits, "probabilities"), labels)["accuracy"],
         "ensemble_cost": sum(store.read_json(paths.summary(place))["inference_flops"] for place in directories),
+        "seed": seed,
+        "superposed": superposed,
+        "superposed_cost": superposed_cost,
     }
 
 
