@@ -4,7 +4,7 @@ import hashlib
 import pickle
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -99,8 +99,8 @@ def prepare_archive(name: str, data_dir: str | Path = "", archive: str | Path = 
     members = _members(path, known)
     try:
         classes = {feature: members[known.meta][names] for feature, (_, names) in known.labels.items()}
-        train = list(_batches(members, known.train, known.labels))
-        test = list(_batches(members, known.test, known.labels))
+        train = [_batch(members[file], known) for file in known.train]
+        test = [_batch(members[file], known) for file in known.test]
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path} does not have the layout of {PurePosixPath(known.url).name}: {error!r}") from error
     examples = {"train": _examples("train", train), "test": _examples("test", test)}
@@ -158,24 +158,18 @@ def _members(path: Path, known: Archive) -> dict[str, Any]:
     return members
 
 
-_Batch = tuple[np.ndarray, dict[str, list[int]]]
+def _batch(member: dict[str, Any], known: Archive) -> tuple[np.ndarray, dict[str, list[int]]]:
+    """Returns the images of a member, `[N, 32, 32, 3]`, and its labels by feature."""
+    images = np.asarray(member["data"], np.uint8).reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+    return images, {feature: member[key] for feature, (key, _) in known.labels.items()}
 
 
-def _batches(members: dict[str, Any], files: tuple[str, ...], labels: dict[str, tuple[str, str]]) -> Iterator[_Batch]:
-    for file in files:
-        images = np.asarray(members[file]["data"], np.uint8).reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-        yield images, {feature: members[file][key] for feature, (key, _) in labels.items()}
-
-
-def _examples(split: str, batches: list[_Batch]) -> Iterator[dict[str, Any]]:
+def _examples(split: str, batches: Iterable[tuple[np.ndarray, dict[str, list[int]]]]) -> Iterator[dict[str, Any]]:
     count = 0
     for images, labels in batches:
-        for image, *values in zip(images, *labels.values(), strict=True):
-            yield {
-                "id": f"{split}_{count:05d}",
-                "image": encode_png(image),
-                **dict(zip(labels, values, strict=True)),
-            }
+        for row, image in enumerate(images):
+            example = {feature: values[row] for feature, values in labels.items()}
+            yield {"id": f"{split}_{count:05d}", "image": encode_png(image), **example}
             count += 1
 
 

@@ -108,9 +108,10 @@ def _in_tfds(home: Path) -> dict[tuple[str, int], Path]:
     available = prepared(home)
     found: dict[tuple[str, int], Path] = {}
     for name in _ALL:
-        configs = [f"{_TFDS}/{_TFDS_NAMES.get(name, name)}_{severity}" for severity in SEVERITIES]
-        if all(config in available for config in configs):
-            found |= {(name, severity): available[config] for severity, config in zip(SEVERITIES, configs, strict=True)}
+        config = f"{_TFDS}/{_TFDS_NAMES.get(name, name)}"
+        if all(f"{config}_{severity}" in available for severity in SEVERITIES):
+            for severity in SEVERITIES:
+                found[name, severity] = available[f"{config}_{severity}"]
     return found
 
 

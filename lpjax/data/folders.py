@@ -60,15 +60,9 @@ def prepare_folder(
     Example:
       >>> prepare_folder('cats', '/nowhere')
       Traceback (most recent call last):
-      lpjax.data.directory.DataError: no images in /nowhere; expected train/<class>/*.png and test/<class>/*.png
+      lpjax.data.directory.DataError: no images in /nowhere/train; expected train/<class>/*.png and test/<class>/*.png
     """
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in _TAKEN:
-        raise UserError(
-            f"name: got {name!r}, expected lower-case letters, digits and underscores, and none of "
-            f"{', '.join(sorted(_TAKEN))}"
-        )
-    if not 0 <= test_fraction < 1 or seed < 0:
-        raise UserError(f"test_fraction, seed: got {test_fraction}, {seed}, expected 0 to below 1 and at least 0")
+    _check(name, test_fraction, seed)
     home = data_home(data_dir)
     root = expand(source)
     directory = prepared(home).get(name)
@@ -77,62 +71,80 @@ def prepare_folder(
     left_out: Counter[str] = Counter()
     about = f"From the folder {root.name}."
     if test_fraction:
-        files = _divided(root, test_fraction, seed, left_out)
+        train, test = _divide(root, test_fraction, seed, left_out)
         about += f" Test images are {test_fraction:g} of every class, drawn with seed {seed}."
     else:
-        files = _given(root, left_out)
+        train, test = _find_splits(root, left_out)
     if left_out:
         counts = ", ".join(f"{count} {what}" for what, count in sorted(left_out.items()))
         logging.getLogger(__name__).warning("lpjax: left out of %s: %s", root, counts)
-    classes = sorted({path.parent.name for path in files["train"]})
-    unknown = sorted({path.parent.name for path in files["test"]} - set(classes))
+    classes = _classes(train)
+    unknown = sorted(set(_classes(test)) - set(classes))
     if unknown:
         raise DataError(f"{root}/test has classes that {root}/train lacks: {', '.join(unknown)}")
-    shape = None if any_size else _first_shape(files["train"])
+    shape = None if any_size else _first_shape(train)
     problems: list[str] = []
     splits = {
-        "train": _examples(root, files["train"], shape, problems),
-        "test": itertools.chain(_examples(root, files["test"], shape, problems), _refuse(root, problems)),
+        "train": _examples(root, train, shape, problems),
+        "test": itertools.chain(_examples(root, test, shape, problems), _refuse(root, problems)),
     }
     return write_directory(home, name, "1.0.0", _features(shape or (None, None, 3), classes), splits, about)
 
 
-def _given(root: Path, left_out: Counter[str]) -> dict[str, list[Path]]:
-    """Finds the images of `train/<class>/` and `test/<class>/`, in pinned order."""
-    splits = [split for split in ("train", "test") if (root / split).is_dir()]
-    if not splits and _images(root, left_out):
+def _check(name: str, test_fraction: float, seed: int) -> None:
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in _TAKEN:
+        raise UserError(
+            f"name: got {name!r}, expected lower-case letters, digits and underscores, and none of "
+            f"{', '.join(sorted(_TAKEN))}"
+        )
+    if not 0 <= test_fraction < 1:
+        raise UserError(f"test_fraction: got {test_fraction}, expected 0 to below 1")
+    if seed < 0:
+        raise UserError(f"seed: got {seed}, expected at least 0")
+
+
+def _find_splits(root: Path, left_out: Counter[str]) -> tuple[list[Path], list[Path]]:
+    """Finds the images of `train/<class>/` and `test/<class>/`."""
+    if not _has_splits(root) and _images(root, Counter()):
         raise DataError(
             f"{root} has neither train/ nor test/; make {_EXPECTED}, or have its classes divided: --test_fraction=0.2"
         )
-    if not splits:
-        raise DataError(f"no images in {root}; expected {_EXPECTED}")
-    files = {split: _images(root / split, left_out) for split in ("train", "test")}
-    for split, paths in files.items():
+    train = _images(root / "train", left_out)
+    test = _images(root / "test", left_out)
+    for split, paths in (("train", train), ("test", test)):
         if not paths:
             raise DataError(f"no images in {root}/{split}; expected {_EXPECTED}")
-    return {split: _in_order(root, paths) for split, paths in files.items()}
+    return _in_order(root, train), _in_order(root, test)
 
 
-def _divided(root: Path, fraction: float, seed: int, left_out: Counter[str]) -> dict[str, list[Path]]:
+def _divide(root: Path, fraction: float, seed: int, left_out: Counter[str]) -> tuple[list[Path], list[Path]]:
     """Divides the images of `<class>/`: of every class a share, drawn by the SHA-256 of seed and path, is to test."""
-    if (root / "train").is_dir() or (root / "test").is_dir():
+    if _has_splits(root):
         raise UserError(f"test_fraction: got {fraction:g}, but {root} has train/ or test/; leave it out")
-    by_class: dict[str, list[Path]] = {}
-    for path in _images(root, left_out):
-        by_class.setdefault(path.parent.name, []).append(path)
-    files: dict[str, list[Path]] = {"train": [], "test": []}
-    for paths in by_class.values():
-        order = pinned_order(f"{seed}/{path.relative_to(root).as_posix()}" for path in paths)
-        test = min(max(round(fraction * len(paths)), 1), len(paths) - 1)
-        files["test"] += [paths[index] for index in order[:test]]
-        files["train"] += [paths[index] for index in order[test:]]
-    if not files["test"]:
+    images = _images(root, left_out)
+    train: list[Path] = []
+    test: list[Path] = []
+    for label in _classes(images):
+        paths = _in_order(root, [path for path in images if path.parent.name == label], f"{seed}/")
+        count = min(max(round(fraction * len(paths)), 1), len(paths) - 1)
+        test += paths[:count]
+        train += paths[count:]
+    if not test:
         raise DataError(f"no images in {root}; expected <class>/*.png, at least two of a class")
-    return {split: _in_order(root, paths) for split, paths in files.items()}
+    return _in_order(root, train), _in_order(root, test)
 
 
-def _in_order(root: Path, paths: Sequence[Path]) -> list[Path]:
-    return [paths[index] for index in pinned_order(path.relative_to(root).as_posix() for path in paths)]
+def _has_splits(root: Path) -> bool:
+    return (root / "train").is_dir() or (root / "test").is_dir()
+
+
+def _classes(paths: Sequence[Path]) -> list[str]:
+    return sorted({path.parent.name for path in paths})
+
+
+def _in_order(root: Path, paths: Sequence[Path], salt: str = "") -> list[Path]:
+    order = pinned_order(salt + path.relative_to(root).as_posix() for path in paths)
+    return [paths[index] for index in order]
 
 
 def _images(folder: Path, left_out: Counter[str]) -> list[Path]:
@@ -145,7 +157,7 @@ def _images(folder: Path, left_out: Counter[str]) -> list[Path]:
         for path in _visible(entry):
             if path.is_dir():
                 left_out["folders inside of classes"] += 1
-            elif path.suffix.lower() in _suffixes() or _is_image(path):
+            elif _is_image(path):
                 images.append(path)
             else:
                 left_out["files that are no images"] += 1
@@ -168,6 +180,9 @@ def _suffixes() -> set[str]:
 
 
 def _is_image(path: Path) -> bool:
+    """Tells whether a file should be an image, by its suffix or by what it holds."""
+    if path.suffix.lower() in _suffixes():
+        return True
     try:
         with Image.open(path):
             return True

@@ -47,7 +47,8 @@ def load(name: str, *, data_dir: str = "", validation: int = 5000, train_images:
     training images are the first ones. Only these images are decoded.
 
     Args:
-      name: `'digits'`, `'cifar10'`, `'cifar100'`, or an image-classification set prepared in `data_dir`.
+      name: `'digits'`, a name of `ARCHIVES`, or an image-classification set prepared in `data_dir`: `'set'`,
+        `'set/config'` or `'set:version'`.
       data_dir: The folder of TFDS directories; empty for the default of TFDS.
       validation: Number of images held out.
       train_images: Number of training images; 0 for all that are not held out.
@@ -68,17 +69,16 @@ def load(name: str, *, data_dir: str = "", validation: int = 5000, train_images:
       The originals' CIFAR hold-out and normalization: the last 5,000 training images of the official archive;
       Yin et al., Lottery Pools, AAAI 2023.
     """
-    source = open_source(name, data_dir)
-    kept, held_out = divide(name, source.train.size, validation, train_images)
-    train = source.train.read(kept.start, kept.stop)
-    test = source.test.read(0, source.test.size)
+    stored, test_split = open_source(name, data_dir)
+    kept, held_out = divide(name, stored.size, validation, train_images)
+    train = stored.read(kept.start, kept.stop)
+    test = test_split.read(0, test_split.size)
     if train.images.shape[1:] != test.images.shape[1:]:
         raise DataError(
             f"{name}: train has images of shape {train.images.shape[1:]}, test of shape {test.images.shape[1:]}"
         )
     mean, std = PUBLISHED.get(name.partition(":")[0]) or channel_statistics(np.asarray(train.images))
-    validated = source.train.read(held_out.start, held_out.stop)
-    return Dataset(name, train, validated, test, source.classes, mean, std)
+    return Dataset(name, train, stored.read(held_out.start, held_out.stop), test, stored.classes, mean, std)
 
 
 def divide(name: str, size: int, validation: int, train_images: int) -> tuple[range, range]:

@@ -18,55 +18,31 @@ _DIGITS_TRAIN = 1000
 
 
 class Split(NamedTuple):
-    """A split of a data set, read on demand.
+    """A split of a data set that is read into memory on demand.
 
     Attributes:
       size: Number of images.
+      classes: Number of classes.
       read: `(start, stop)` to the images and labels of these rows in stored order, numpy arrays.
     """
 
     size: int
+    classes: int
     read: Callable[[int, int], Batch]
 
 
-class Source(NamedTuple):
-    """A data set that is read on demand.
-
-    Attributes:
-      classes: Number of classes.
-      train: The training split, including the images to be held out.
-      test: The test split.
-    """
-
-    classes: int
-    train: Split
-    test: Split
-
-
-def open_source(name: str, data_dir: str = "") -> Source:
-    """Opens a data set by name; an official archive is prepared on first use.
-
-    Args:
-      name: `'digits'`, a name of `ARCHIVES`, or an image-classification data set prepared in `data_dir`:
-        `'set'`, `'set/config'` or `'set:version'`.
-      data_dir: The folder of TFDS directories; empty for the default of TFDS.
-
-    Returns:
-      The source.
-
-    Raises:
-      DataError: If the data are missing and cannot be downloaded, or are not labeled images.
-      UserError: If the name is unknown.
+def open_source(name: str, data_dir: str = "") -> tuple[Split, Split]:
+    """Opens the training split, with the images to be held out, and the test split of a data set; see `load`.
 
     Example:
-      >>> source = open_source('digits')
-      >>> source.classes, source.train.size, source.test.size
+      >>> train, test = open_source('digits')
+      >>> train.classes, train.size, test.size
       (10, 1000, 797)
     """
     if name == "digits":
         return _digits()
     train, test = open_splits(find_directory(name, data_dir))
-    return Source(train.classes, _on_disk(train), _on_disk(test))
+    return _on_disk(train), _on_disk(test)
 
 
 def open_image_splits(name: str, data_dir: str = "") -> tuple[ImageSplit, ImageSplit]:
@@ -94,7 +70,7 @@ def open_image_splits(name: str, data_dir: str = "") -> tuple[ImageSplit, ImageS
 
 
 def find_directory(name: str, data_dir: str = "") -> Path:
-    """Finds the TFDS directory of a data set other than `'digits'`; see `open_source`."""
+    """Finds the TFDS directory of a data set other than `'digits'`; an official archive is prepared on first use."""
     home = data_home(data_dir)
     if name in ARCHIVES and name not in prepared(home):
         prepare_archive(name, home)
@@ -104,7 +80,7 @@ def find_directory(name: str, data_dir: str = "") -> Path:
     return directories[name]
 
 
-def _digits() -> Source:
+def _digits() -> tuple[Split, Split]:
     from sklearn.datasets import load_digits  # slow: several seconds
 
     pixels, labels = load_digits(return_X_y=True)
@@ -113,15 +89,15 @@ def _digits() -> Source:
     targets = labels.astype(np.int32)[order]
     train = _resident(images[:_DIGITS_TRAIN], targets[:_DIGITS_TRAIN])
     test = _resident(images[_DIGITS_TRAIN:], targets[_DIGITS_TRAIN:])
-    return Source(10, train, test)
+    return train, test
 
 
 def _resident(images: Any, labels: Any) -> Split:
-    return Split(len(labels), lambda start, stop: Batch(images[start:stop], labels[start:stop]))
+    return Split(len(labels), 10, lambda start, stop: Batch(images[start:stop], labels[start:stop]))
 
 
 def _on_disk(split: ImageSplit) -> Split:
-    return Split(split.size, partial(read_images, split))
+    return Split(split.size, split.classes, partial(read_images, split))
 
 
 def _raise_missing(name: str, home: Path, directories: dict[str, Path]) -> None:

@@ -110,18 +110,7 @@ def _regroup(
 
 
 def pipeline(loader: ImageLoader, rows: np.ndarray, size: int, *, workers: int = 0, prefetch: int = 2) -> Any:
-    """Builds the Grain pipeline of `read_ahead`.
-
-    Args:
-      loader: Rows to images and labels.
-      rows: `[N]`, all rows, in order.
-      size: Rows per batch; the last batch may be smaller.
-      workers: As for `read_ahead`.
-      prefetch: As for `read_ahead`.
-
-    Returns:
-      A `grain.IterDataset` of `(images, labels)`, whose iterators support `get_state`, `set_state` and `close`.
-    """
+    """Builds the Grain pipeline of `read_ahead`: an `IterDataset` of the images and labels of `size` rows at a time."""
     import grain
 
     images = grain.MapDataset.source(rows).map(loader)

@@ -14,10 +14,7 @@ def blocked_signals() -> Iterator[None]:
     """Blocks SIGINT and SIGTERM in threads and processes that are started within this context.
 
     Ctrl-C and the SIGTERM of a batch system go to whole process groups. Workers must outlive the signal, because this
-    process may still need them to save its work; it ends them itself.
-
-    Yields:
-      None; meanwhile, both signals are blocked in this thread too.
+    process may still need them to save its work; it ends them itself. Meanwhile, they are blocked in this thread too.
     """
     resource_tracker.ensure_running()  # if multiprocessing started it later, this thread would be unblocked again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))

@@ -1,6 +1,6 @@
 """Tickets on disk, by Orbax: sealed directories of named trees of host arrays, for any number of devices."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,17 +63,7 @@ def restore(directory: Path, *names: str, like: Mapping[str, PyTree] | None = No
       ValueError: If an item does not have the structure, shapes and dtypes of its `like`.
     """
     directory = atomic_dir.verified(Path(directory).absolute())
-    place = atomic_dir.orbax_path(directory)
-    with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
-        metadata = checkpointer.metadata(place).item_metadata
-        stored = {} if metadata is None else metadata.tree
-        absent = [name for name in names if name not in stored]
-        if absent or not stored:
-            raise DamagedTicket(directory, f"it holds {', '.join(stored) or 'nothing'}, but no {', '.join(absent)}")
-        wanted = {name: stored[name] for name in names or stored}
-        as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), wanted)
-        request = ocp.args.PyTreeRestore(item=wanted, restore_args=as_numpy, partial_restore=True)
-        items = checkpointer.restore(place, args=request)
+    items = _read(directory, names)
     for name, structure in (like or {}).items():
         if name in items:
             ensure_same_structure(items[name], structure, f"{name} of {directory}")
@@ -198,6 +188,22 @@ def restore_mask(directory: Path) -> PyTree:
       `prunable=sparsity.all_leaves`.
     """
     return restore(find_ticket(Path(directory)), "mask")["mask"]
+
+
+def _read(directory: Path, names: Sequence[str]) -> dict[str, PyTree]:
+    place = atomic_dir.orbax_path(directory)
+    with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
+        metadata = checkpointer.metadata(place).item_metadata
+        if metadata is None:
+            raise DamagedTicket(directory, "Orbax finds no arrays in it")
+        stored = metadata.tree
+        for name in names:
+            if name not in stored:
+                raise DamagedTicket(directory, f"it holds {', '.join(stored)}, but no {name}")
+        wanted = {name: stored[name] for name in names or stored}
+        as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), wanted)
+        request = ocp.args.PyTreeRestore(item=wanted, restore_args=as_numpy, partial_restore=True)
+        return checkpointer.restore(place, args=request)
 
 
 def _is_whole(directory: Path) -> bool:

@@ -9,16 +9,16 @@ from lpjax.data.sources import open_source
 
 
 def test_the_digits_are_shuffled_in_one_pinned_order():
-    source = open_source("digits")
-    labels = np.concatenate([split.read(0, split.size).labels for split in (source.train, source.test)])
-    assert (source.train.size, source.test.size) == (1000, 797)
+    splits = open_source("digits")
+    labels = np.concatenate([split.read(0, split.size).labels for split in splits])
+    assert [split.size for split in splits] == [1000, 797]
     assert hashlib.sha256(labels.astype("<i4").tobytes()).hexdigest().startswith("14064e7fef5fc736")
 
 
 def test_the_digits_are_real_images_scaled_to_a_byte():
     from sklearn.datasets import load_digits
 
-    train = open_source("digits").train.read(0, 1000)
+    train = open_source("digits")[0].read(0, 1000)
     assert (train.images.dtype, train.labels.dtype) == (np.uint8, np.int32)
     assert train.images.shape == (1000, 8, 8, 1)
     assert (train.images.min(), train.images.max()) == (0, 255)
@@ -27,8 +27,7 @@ def test_the_digits_are_real_images_scaled_to_a_byte():
 
 
 def test_every_digit_is_in_both_splits():
-    source = open_source("digits")
-    for split in (source.train, source.test):
+    for split in open_source("digits"):
         assert min(np.bincount(split.read(0, split.size).labels)) > 0.08 * split.size
 
 
@@ -36,7 +35,7 @@ def test_every_digit_is_in_both_splits():
 def test_a_name_means_the_newest_version_unless_it_says_which(name, version, stored, tmp_path):
     stored(version="1.0.0", size=5)
     stored(version="1.1.0", size=6)
-    assert open_source(name, str(tmp_path / "home")).train.size == {"1.0.0": 5, "1.1.0": 6}[version]
+    assert open_source(name, str(tmp_path / "home"))[0].size == {"1.0.0": 5, "1.1.0": 6}[version]
 
 
 def test_an_unknown_name_is_refused_with_a_suggestion(stored, tmp_path):
