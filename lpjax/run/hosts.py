@@ -34,6 +34,17 @@ _PATIENCE = 20.0  # seconds
 _WAITING = "lpjax: waiting for the other processes of the run; JAX gives up after five minutes"
 _ADDRESS = re.compile(r"(?P<address>[^,\s]+:(?P<port>\d+)),(?P<count>\d+),(?P<index>\d+)")
 _SINGLE_PROCESS = {"SLURM_NTASKS": "1", "OMPI_COMM_WORLD_SIZE": "1"}
+_LAUNCHERS = (
+    "CLOUD_TPU_TASK_ID",
+    "JAX_COORDINATOR_ADDRESS",
+    "KUBERNETES_",
+    "MEGASCALE_",
+    "OMPI_",
+    "SLURM_",
+    "TPU_PROCESS_ADDRESSES",
+    "TPU_WORKER_HOSTNAMES",
+)
+"""How the variables begin by which JAX finds the other processes of a run."""
 _PROCESS_PER_HOST = {"SLURM_STEP_TASKS_PER_NODE": r"1(\(x\d+\))?", "OMPI_COMM_WORLD_LOCAL_SIZE": "1"}
 
 
@@ -113,6 +124,8 @@ def join(distributed: str) -> None:
         if not place and found_no_cluster(error):
             return
         if backend_in_use(error):
+            if not place and not _started_by_launcher():
+                return
             raise UserError(
                 "the config file uses JAX devices when it is loaded, which rules out joining other processes; compute "
                 "nothing with jax there, or give --config.distributed=none for a run of one process"
@@ -209,6 +222,11 @@ def _connect_devices() -> None:
     everywhere = NamedSharding(train.mesh_of(), PartitionSpec(train.AXIS))
     ones = jax.make_array_from_callback((jax.device_count(),), everywhere, lambda _: np.ones(1, np.int32))
     jax.block_until_ready(jax.jit(jnp.sum)(ones))
+
+
+def _started_by_launcher() -> bool:
+    """Tell whether there may be other processes; of a TPU slice, only its metadata may say so."""
+    return jax.default_backend() == "tpu" or any(name.startswith(_LAUNCHERS) for name in os.environ)
 
 
 def _environment_matches(patterns: dict[str, str]) -> bool:

@@ -4,6 +4,7 @@ from ml_collections import ConfigDict
 
 from lpjax import transforms
 from lpjax.choices import one_of
+from lpjax.errors import UserError
 from lpjax.run.config import default_config
 from lpjax.run.settings import DENSE
 
@@ -39,7 +40,7 @@ def suptickets(
       A config, to be changed further.
 
     Raises:
-      ValueError: If the argument has another form.
+      UserError: If the argument has another form.
 
     Example:
       >>> config = suptickets('rigl,0.95', dataset='cifar100', model='suptickets_vgg16')
@@ -56,7 +57,6 @@ def suptickets(
     method, sparsity = _parse(argument)
     config = default_config()
     config.dataset, config.model = dataset, model
-    config.augment.pad = "reflect" if dataset == "cifar10" else "zero"
     config.augment.pad = "reflect" if dataset == "cifar10" else "zero"  # as its code does
     config.train.duration = f"{epochs}ep"
     config.train.milestones = (f"{epochs // 2}ep", f"{3 * epochs // 4}ep")
@@ -79,9 +79,9 @@ def _parse(argument: str) -> tuple[str, float]:
     except ValueError:
         sparsity = -1.0
     if not 0 <= sparsity < 1:
-        raise ValueError(
+        raise UserError(
             f"sparsity {text!r} of {argument!r} is no fraction in [0, 1); write METHOD,SPARSITY, as in :rigl,0.95"
         )
     if method == DENSE and sparsity:
-        raise ValueError(f"a dense network has sparsity 0, not {text}; write :dense, or name another method")
+        raise UserError(f"a dense network has sparsity 0, not {text}; write :dense, or name another method")
     return method, sparsity

@@ -1,20 +1,22 @@
-"""A whole sparse run, small: two arms a seed, cheap tickets superposed, and what is refused."""
+"""A whole sparse run, small: two trainings per seed, and cheap tickets superposed."""
 
 import json
 import shutil
 from contextlib import nullcontext
+from types import SimpleNamespace
 
 import jax
 import numpy as np
+import optax
 import pytest
-from ml_collections import ConfigDict
 
-from lpjax import pools, run, sparsity, store
-from lpjax.run.arms import arms
-from lpjax.run.config import resolve
-from lpjax.run.job import prepare
-from lpjax.run.recipes import suptickets
+from lpjax import pools, run, sparsity, store, transforms
+from lpjax.errors import UserError
+from lpjax.run.schedule import schedules
+from lpjax.run.setup import prepare
+from lpjax.run.sparse import optimizer_of, training_cost
 from lpjax.store import paths
+from lpjax.train import Phases
 
 LEVELS = range(1, 4)
 
@@ -24,18 +26,19 @@ def sparse_config(tiny_config):
     """Six epochs of three steps each: three before, then three cycles of one."""
 
     def make(**changes):
-        config = tiny_config()
-        config.train.duration = "6ep"
-        config.train.milestones = ("4ep",)
-        config.sparse.method = "rigl"
-        config.sparse.density = 0.2
-        config.sparse.every = "2it"
-        config.sparse.prune_until = "2ep"
-        config.superpose.share = 0.5
-        config.superpose.cycle = "1ep"
-        config.superpose.low, config.superpose.high = 0.01, 0.05
-        config.update_from_flattened_dict({name.replace("__", "."): value for name, value in changes.items()})
-        return config
+        timing = {
+            "train__duration": "6ep",
+            "train__milestones": ("4ep",),
+            "sparse__method": "rigl",
+            "sparse__density": 0.2,
+            "sparse__every": "2it",
+            "sparse__prune_until": "2ep",
+            "superpose__share": 0.5,
+            "superpose__cycle": "1ep",
+            "superpose__low": 0.01,
+            "superpose__high": 0.05,
+        }
+        return tiny_config(**timing | changes)
 
     return make
 
@@ -60,17 +63,13 @@ def lines_of(workdir, level):
     return store.read_jsonl(paths.metrics(paths.level(workdir, 0, level)))
 
 
-def arms_of(config):
-    return arms(prepare(ConfigDict(resolve(config))))
-
-
 def touched(workdir):
-    said = {paths.environment(workdir), paths.status(workdir, 0), paths.lock(workdir)}
+    said = {paths.environment(workdir), paths.log(workdir, 0), paths.lock(workdir)}
     return {p: p.stat().st_mtime_ns for p in workdir.rglob("*") if p.is_file() and p not in said}
 
 
 @pytest.mark.slow
-def test_both_arms_are_there_at_their_exact_density_and_zero_outside_their_masks(trained):
+def test_both_trainings_are_there_at_their_exact_density_and_zero_outside_their_masks(trained):
     for level in (0, *LEVELS):
         directory = paths.level(trained, 0, level)
         ticket, summary = ticket_of(directory), summary_of(directory)
@@ -98,7 +97,7 @@ def test_every_epoch_is_recorded_once_and_cycles_end_at_the_low_rate(trained):
 
 
 @pytest.mark.slow
-def test_the_arms_are_one_until_their_learning_rates_part(trained):
+def test_both_trainings_are_one_until_their_learning_rates_part(trained):
     base, cheap = lines_of(trained, 0), lines_of(trained, 1)
     for line, other in zip(base[:2], cheap[:2], strict=True):
         assert line == other
@@ -252,112 +251,86 @@ def test_a_dense_network_has_a_full_mask_and_may_do_without_cycles(tmp_path, spa
 
 @pytest.mark.slow
 def test_a_loss_that_is_not_finite_stops_the_run_and_says_where(tmp_path, sparse_config):
-    with pytest.raises(ValueError, match=r"loss is \S+ at step \d of the base network; lower train\.learning_rate"):
+    with pytest.raises(UserError, match=r"step \d of the base network.*train\.learning_rate"):
         run.run(sparse_config(train__learning_rate=1e30), tmp_path / "diverging")
 
 
-def test_fge_collects_in_the_middle_of_its_cycles(sparse_config):
-    config = sparse_config(superpose__shape="fge", superpose__cycle="6it", superpose__share=0.7)
-    _, cheap = arms_of(config)
-    assert cheap.phases == (6, 6, 2)
-    assert cheap.ends == {1: 9, 2: 15}
-    assert float(cheap.learning_rate(8)) == float(cheap.learning_rate(14)) == np.float32(0.01)
+# What sparse training costs
 
 
-def test_milestones_keep_their_share_of_ordinary_training_as_on_cifar(sparse_config):
-    config = sparse_config(train__duration="250ep", train__milestones=("125ep", "187ep"), sparse__every="100it")
-    config.superpose.share, config.superpose.cycle = 0.1, "8ep"
-    base, cheap = arms_of(config)
-    assert cheap.phases == (226 * 3, 24, 3)
-    for arm, first, second in ((base, 125, 187), (cheap, 113, 169)):
-        rates = [float(arm.learning_rate(3 * epoch + offset)) for epoch in (first, second) for offset in (-1, 0)]
-        np.testing.assert_allclose(rates, [0.1, 0.01, 0.01, 0.001], rtol=1e-5)
+def cost(method, steps, old, new, **changes):
+    """Sums what steps of a training cost whose masks are updated at some of them, every 10 steps as a rule."""
+    config = run.default_config()
+    config.sparse.method, config.sparse.every = method, "10it"
+    config.superpose.explore = changes.pop("explore", "none")
+    setup = SimpleNamespace(config=config, steps=lambda duration: int(duration.removesuffix("it")))
+    schedule = SimpleNamespace(**{"phases": Phases(100, 20, 2), "until": 100, "updates": []} | changes)
+    return training_cost(setup, schedule, steps, old, new)
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("updates", "expected"),
     [
-        ({"superpose__share": 0.1}, r"'1ep'.*share"),
-        (
-            {"sparse__every": "1000it"},
-            r"sparse\.every .*'1000it'.*step 0",
-        ),
-        (
-            {"sparse__method": "granet", "sparse__prune_until": "4ep"},
-            r"sparse\.prune_until .*'4ep'.* step 9",
-        ),
-        ({"sparse__method": "granet", "sparse__prune_until": "0ep"}, r"sparse\.prune_until .*'0ep'.* step 2"),
+        ([], 12 * 0.5),
+        ([10], 10 * 0.5 + 2 * 0.1),
+        ([12], 12 * 0.5),
+        ([4, 10], 4 * 0.5 + 6 * 0.3 + 2 * 0.1),
+        ([13, 100], 12 * 0.5),
     ],
 )
-def test_times_that_do_not_fit_are_refused_before_training(changes, message, tmp_path, sparse_config):
-    with pytest.raises(ValueError, match=message) as refusal:
-        run.run(sparse_config(**changes), tmp_path / "run")
-    assert "\n" not in str(refusal.value)
-    assert not (tmp_path / "run").exists()
+def test_a_step_costs_what_the_mask_costs_that_it_was_taken_with(updates, expected):
+    new = 0.1 if [step for step in updates if step < 12] else 0.5
+    assert cost("set", range(12), 0.5, new, updates=updates) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"sparse__method": "rigel"}, r"sparse\.method 'rigel'.*'rigl'"),
-        ({"sparse__density": 0.0}, r"sparse\.density .*0\.0"),
-        ({"sparse__initial_density": 1.5}, r"sparse\.initial_density .*1\.5"),
-        ({"sparse__drop_fraction": 1.0}, r"sparse\.drop_fraction .*1\.0"),
-        ({"superpose__drop_fraction": -0.1}, r"superpose\.drop_fraction .*-0\.1"),
-        ({"sparse__drop_schedule": "linear"}, r"sparse\.drop_schedule 'linear'"),
-        ({"sparse__allocate": "er"}, r"sparse\.allocate 'er'.*'erk'"),
-        ({"sparse__every": "0it"}, r"sparse\.every .*'0it'"),
-        ({"sparse__every": "100"}, r"duration.*'100'"),
-        ({"sparse__prune_until": "late"}, r"duration.*'late'"),
-        ({"sparse__until": 1.5}, r"sparse\.until .*1\.5"),
-        ({"sparse__prunable": "dense"}, r"sparse\.prunable .*'dense'"),
-        ({"sparse__method": "dense"}, r"sparse\.density .*0\.2.*1\.0"),
-        ({"sparse__method": "2:4"}, r"sparse\.density .*0\.2.*0\.5"),
-        ({"superpose__averages": ("cai",)}, r"superpose\.averages 'cai'.*'cia'"),
-        ({"superpose__averages": ("cia", "cia")}, "superpose.averages"),
-        ({"superpose__share": 1.0}, r"superpose\.share .*1\.0"),
-        ({"superpose__cycle": "0ep"}, r"superpose\.cycle .*'0ep'"),
-        ({"superpose__low": 0.1}, r"superpose\.low .*0\.1 .*0\.05"),
-        ({"superpose__shape": "saw"}, r"superpose\.shape 'saw'"),
-        ({"superpose__explore": "random"}, r"superpose\.explore 'random'"),
-        ({"superpose__explore": "gradient"}, r"superpose\.explore .*'gradient'.*'rigl'"),
-        ({"superpose__decay": 1.5}, r"decay.* 1\.5"),
-        ({"superpose__prune": "during"}, "prune 'during'"),
-        ({"superpose__scope": "local"}, "scope 'local'"),
-        ({"superpose__stats": "none"}, r"superpose\.stats 'none'"),
-        ({"superpose__first": "last"}, r"superpose\.first 'last'"),
-        ({"superpose__base": False, "superpose__share": 0.0}, "nothing is left to train"),
-        ({"imp__tickets_from": "somewhere"}, r"imp\.tickets_from"),
-    ],
-)
-def test_a_setting_that_cannot_work_is_refused_in_one_line(changes, message, sparse_config):
-    with pytest.raises(ValueError, match=message) as refusal:
-        run.check(sparse_config(**changes))
-    assert "\n" not in str(refusal.value)
+def test_the_batch_that_chooses_the_mask_is_free():
+    assert cost("snip", range(12), 1.0, 0.1) == pytest.approx(1.2)
 
 
-@pytest.mark.parametrize(
-    ("argument", "message"),
-    [
-        ("rigel,0.9", r"method 'rigel'.*'rigl'"),
-        ("rigl", r"sparsity ''.*'rigl'"),
-        ("rigl,95", r"sparsity '95'.*'rigl,95'"),
-        ("rigl,0.9,0.8", r"sparsity '0\.9,0\.8'"),
-        ("dense,0.9", r"dense.*sparsity.*0\.9"),
-    ],
-)
-def test_an_argument_of_another_form_is_refused_in_one_line(argument, message):
-    with pytest.raises(ValueError, match=message) as refusal:
-        suptickets(argument, dataset="cifar10", model="suptickets_vgg16")
-    assert "\n" not in str(refusal.value)
+def test_a_dense_gradient_costs_something_only_while_masks_are_updated():
+    during, after = (cost("rigl", steps, 0.1, 0.1, until=50) for steps in (range(40, 50), range(50, 60)))
+    assert after == pytest.approx(1.0)
+    assert during == pytest.approx(10 * (3 * 0.1 + 0.9 / 11) / 3)
 
 
-def test_the_recipe_is_the_papers_setting_on_cifar():
-    config = suptickets("granet,0.95", dataset="cifar10", model="suptickets_vgg16")
-    assert (config.train.duration, config.train.milestones) == ("250ep", ("125ep", "187ep"))
-    assert (config.train.weight_decay, config.train.momentum, config.train.batch_size) == (5e-4, 0.9, 128)
-    assert (config.sparse.density, config.sparse.every, config.sparse.prune_until) == (0.05, "1000it", "110ep")
-    assert (config.superpose.share, config.superpose.cycle, config.superpose.shape) == (0.1, "8ep", "triangle")
-    assert (config.superpose.low, config.superpose.high) == (0.001, 0.005)
-    pads = {name: suptickets(dataset=name, model="vgg16").augment.pad for name in ("cifar10", "cifar100")}
-    assert pads == {"cifar10": "reflect", "cifar100": "zero"}
+def test_exploring_by_gradient_costs_a_dense_gradient_per_cycle():
+    assert cost("erk", range(100, 120), 0.1, 0.1, explore="gradient") == pytest.approx(20 * (0.3 + 0.9 / 21) / 3)
+
+
+# The table of methods
+
+
+@pytest.mark.parametrize("explore", ["method", "gradient"])
+def test_a_copy_of_a_row_of_the_table_runs_as_the_row_does(explore, sparse_config, monkeypatch):
+    """Nothing looks at a method's name: what `snip` needs stands in its row."""
+    monkeypatch.setitem(transforms.METHODS, "connection_sensitivity", transforms.METHODS["snip"])
+    found = {}
+    for name in ("snip", "connection_sensitivity"):
+        config = sparse_config(sparse__method=name, superpose__explore=explore)
+        run.check(config)
+        setup = prepare(run.resolve(config))
+        trainings = schedules(setup.config, setup.steps)
+        optimizer = optimizer_of(setup, trainings[-1])(jax.random.key(0))
+        state = jax.eval_shape(optimizer.init, setup.network.like.params)
+        cost = training_cost(setup, trainings[-1], range(20), 1.0, 0.2)
+        found[name] = trainings, jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), state), cost
+    assert found["snip"] == found["connection_sensitivity"]
+    assert isinstance(found["snip"][0][0].phases, Phases)
+
+
+def test_the_learning_rate_of_a_method_whose_first_step_selects_waits_for_it(sparse_config, monkeypatch):
+    """The inner optimizer of `snip` has taken one step less, and must follow the same schedule."""
+    rates = {}
+
+    def build(inner, density, **choices):
+        params = {"w": np.float32(0)}
+        updates, _ = inner.update({"w": np.float32(1)}, inner.init(params), params)
+        rates[method] = float(updates["w"])
+        return optax.identity()
+
+    for method, row in (("snip", transforms.METHODS["snip"]), ("erk", transforms.METHODS["erk"])):
+        monkeypatch.setitem(transforms.METHODS, method, row._replace(build=build))
+        setup = prepare(run.resolve(sparse_config(sparse__method=method, train__warmup="4it")))
+        optimizer_of(setup, schedules(setup.config, setup.steps)[0])(jax.random.key(0))
+    assert rates["erk"] == 0
+    assert rates["snip"] == pytest.approx(-0.1 / 4)
