@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 from lpjax import store
 from lpjax.pools import KINDS, METHODS
 from lpjax.run.config import as_json, assert_known, check, default_config, resolve, warnings, with_new_names
-from lpjax.run.corruptions import gather_corruptions
+from lpjax.run.corruptions import CORRUPTIONS_STAGE, gather_corruptions
 from lpjax.run.evaluate import gather
 from lpjax.run.hosts import (
     ReplicatedError,
@@ -80,6 +80,8 @@ def run(config: ConfigDict, workdir: Path, command: str = "") -> Setup:
             for warning in warnings(setup.config):
                 logger.info("lpjax: warning: %s", warning)
             for stage in stages:
+                if stage.name == CORRUPTIONS_STAGE:  # takes long: what was evaluated until then is there meanwhile
+                    write_results(setup, workdir)
                 run_stage(setup, stage)
             write_results(setup, workdir)
     return setup

@@ -16,6 +16,7 @@ from lpjax.run.setup import Setup
 from lpjax.run.stage import Output, Outputs, Progress, Stage, is_done
 from lpjax.store import paths
 
+CORRUPTIONS_STAGE = "corruptions"
 _TOGETHER = 32  # networks in memory; corrupted images are made once for so many
 
 Cell = tuple[str, int]
@@ -65,7 +66,7 @@ def corruptions_stage(
         broadcast_from_host0(lambda: _check_labels(list(outputs.values()), source.label))
 
     return Stage(
-        name="corruptions",
+        name=CORRUPTIONS_STAGE,
         unit="network",
         outputs=outputs,
         is_complete=is_complete,

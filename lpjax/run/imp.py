@@ -159,15 +159,19 @@ def _events(setup: Setup, level: int, loop: Loop, mask: PyTree, key: jax.Array) 
 
 
 def _for_next_level(setup: Setup, workdir: Path, seed: int, state: tickets.IMPState) -> dict[Path, dict[str, PyTree]]:
-    """Return what the next level needs: its mask, and its start unless all levels share the rewind point of level 0."""
+    """Return what the next level needs: its mask, and its start where there is none yet.
+
+    Levels that are there were trained from the start that is there; on other hardware a new one has other bits.
+    """
     rewinds = tickets.rewinds_weights(setup.config.imp.rewind)
     mask = store.compact_mask(jax.device_get(state.mask.params), setup.network.like.params, setup.network.prunable)
     checkpoints: dict[Path, dict[str, PyTree]] = {
         paths.successor(paths.level(workdir, seed, state.level - 1)): {"mask": mask}
     }
-    if state.level == 1 or not rewinds:
+    start = _start(workdir, seed, state.level, rewinds)
+    if not broadcast_from_host0(lambda: store.exists(start)):
         weights = state.rewind_point if rewinds else state.params
-        checkpoints[_start(workdir, seed, state.level, rewinds)] = {"start": weights._asdict()}
+        checkpoints[start] = {"start": weights._asdict()}
     return checkpoints
 
 

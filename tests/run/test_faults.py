@@ -1,4 +1,4 @@
-"""What breaks on disk and in training: found, named in one line, mended as the line says, to the same bits."""
+"""What breaks on disk and in training is found, named in one line, and mended as the line says, to the same bits."""
 
 import itertools
 import json
@@ -10,6 +10,7 @@ import pytest
 
 from experiments.faults.compare import differences
 from lpjax import run, store
+from lpjax.errors import UserError
 from lpjax.store import paths
 
 pytestmark = pytest.mark.slow
@@ -39,7 +40,7 @@ def flip_a_bit(directory):
 
 
 def refused(config, workdir):
-    with pytest.raises(ValueError, match=r"\S") as caught:
+    with pytest.raises(UserError) as caught:
         run.run(config, workdir)
     assert len(str(caught.value).splitlines()) == 1
     return str(caught.value)

@@ -15,11 +15,12 @@ import pytest
 from ml_collections import ConfigDict
 
 from lpjax import report, run, sparsity, store, train
+from lpjax.errors import UserError
 from lpjax.report import reading
-from lpjax.run.config import RENAMED, resolve, with_new_names
-from lpjax.run.job import prepare
-from lpjax.run.pool import load_ticket
-from lpjax.run.saving import Saver
+from lpjax.run.config import RENAMED, fields, with_new_names
+from lpjax.run.pools import load_ticket
+from lpjax.run.setup import prepare
+from lpjax.run.training import NO_METRICS, Loop
 from lpjax.store import paths
 from lpjax.types import Variables
 
@@ -74,8 +75,8 @@ def imp(unpacked):
     before = unpacked("imp")
     after = before.with_name("after")
     shutil.copytree(before, after)
-    job = run.run(config_of(before), after)
-    return before, after, job
+    setup = run.run(config_of(before), after)
+    return before, after, setup
 
 
 def test_the_names_of_an_old_config_are_translated(unpacked):
@@ -94,15 +95,15 @@ def test_the_names_of_an_old_config_are_translated(unpacked):
 
 def test_an_old_field_on_the_command_line_is_refused_with_the_new_name():
     for old, new in RENAMED.items():
-        with pytest.raises(ValueError, match=f"{old}.*{new}"):
-            run.ensure_known(old)
+        with pytest.raises(UserError, match=f"{old}.*{new}"):
+            run.assert_known(old)
 
 
 def test_an_old_field_in_a_config_is_refused_with_the_new_name():
     config = run.default_config()
     config.unlock()
     config.pool.newcomers = 3
-    with pytest.raises(ValueError, match=r"pool\.newcomers.*pool\.candidates"):
+    with pytest.raises(UserError, match=r"pool\.newcomers.*pool\.candidates"):
         run.check(config)
 
 
@@ -120,11 +121,11 @@ def test_the_trials_of_an_old_pool_name_their_candidates(unpacked):
 
 def test_old_tickets_come_back_with_masks_that_mirror_them(unpacked):
     workdir = unpacked("imp")
-    job = prepare(ConfigDict(resolve(config_of(workdir))))
+    setup = prepare(run.resolve(config_of(workdir)))
     for level, kept in enumerate((1170, 936, 749)):
-        ticket = load_ticket(job, paths.level(workdir, 0, level))
+        ticket = load_ticket(setup, paths.level(workdir, 0, level))
         assert jax.tree.map(np.shape, ticket.mask) == jax.tree.map(np.shape, ticket.params)
-        assert int(sparsity.kept(ticket.mask, job.prunable)) == kept
+        assert int(sparsity.kept(ticket.mask, setup.network.prunable)) == kept
         sparsity.assert_on_mask(ticket.params, ticket.mask)
 
 
@@ -134,18 +135,18 @@ def test_iterative_pruning_goes_on_where_the_old_version_stopped(imp):
     assert_same_networks(rows(paths.results(after)), rows(OLD / "imp.csv"))
     for ticket in (before / "seed_0").rglob("seal.json"):
         assert ticket.read_bytes() == (after / ticket.relative_to(before)).read_bytes()
-    assert set(RENAMED) & set(run.fields(ConfigDict(store.read_json(paths.config(after))))) == set()
+    assert set(RENAMED) & set(fields(ConfigDict(store.read_json(paths.config(after))))) == set()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("lost", [1, 2])
 def test_a_level_is_trained_anew_from_the_mask_and_rewind_point_of_the_old_version(unpacked, imp, lost, monkeypatch):
-    _, after, job = imp
+    _, after, setup = imp
     workdir = unpacked("imp")
     shutil.rmtree(paths.level(workdir, 0, lost))
-    monkeypatch.setattr(run, "prepare", lambda _: job)
+    monkeypatch.setattr(run, "prepare", lambda _: setup)
     run.run(config_of(workdir), workdir)
-    one, other = (load_ticket(job, paths.level(place, 0, lost)) for place in (workdir, after))
+    one, other = (load_ticket(setup, paths.level(place, 0, lost)) for place in (workdir, after))
     jax.tree.map(np.testing.assert_array_equal, one.mask, other.mask)
 
 
@@ -168,37 +169,48 @@ def test_training_that_the_old_version_interrupted_goes_on_at_its_step(unpacked,
     assert summary["kept"] == round(0.2 * summary["total"])
 
 
-class Loop(NamedTuple):
-    """What a loop of training carries, small."""
+class Training(NamedTuple):
+    """What a training loop carries, small."""
 
     state: Any
+    seen: np.ndarray
     lines: int
 
 
-def loop(step, mask, **more):
+def begun(step, mask, **more):
     state = train.TrainState(jnp.int32(step), Variables({"w": jnp.ones(3)}, {}), {"mask": mask, **more})
-    return Loop(state, step)
+    return Training(state, NO_METRICS, step)
 
 
 @pytest.fixture
-def saver(tmp_path):
-    job = SimpleNamespace(
-        steps=lambda duration: 10, config=ConfigDict({"save_every": "10it", "train": {"batch_size": 4}})
-    )
-    return Saver(job, tmp_path / "progress", "level 3")
+def resume(tmp_path):
+    """Saves one training, and resumes with another."""
+    setup = SimpleNamespace(steps=lambda duration: 10, config=ConfigDict({"save_every": "10it"}))
+
+    def resume(saved, new):
+        store.save_progress(paths.progress(tmp_path), **saved._asdict()).result()
+        for step in range(7):
+            store.append_jsonl(paths.metrics(tmp_path), {"step": step})
+        loop = Loop(setup, tmp_path, "level 3", progress=None)
+        loop.resume(new)
+        return loop.training, store.read_jsonl(paths.metrics(tmp_path))
+
+    return resume
 
 
-def test_progress_whose_masks_are_scalars_goes_on_with_masks_that_mirror_the_parameters(saver, capsys):
-    store.save_progress(saver.directory, **loop(7, {"w": jnp.array(True)})._asdict()).result()
-    resumed = saver.resume(loop(0, {"w": jnp.zeros(3, bool)}))
-    assert (int(resumed.state.step), resumed.lines) == (7, 7)
+def test_progress_whose_masks_are_scalars_is_resumed_with_masks_that_mirror_the_parameters(resume, caplog):
+    resumed, lines = resume(begun(7, {"w": jnp.array(True)}), begun(0, {"w": jnp.zeros(3, bool)}))
+    assert (int(resumed.state.step), resumed.lines, len(lines)) == (7, 7, 7)
     assert resumed.state.opt_state["mask"]["w"].tolist() == [True, True, True]
-    assert not capsys.readouterr().out
+    assert not caplog.messages
 
 
-def test_progress_of_another_structure_is_said_in_one_line_and_the_level_starts_again(saver, capsys):
-    store.save_progress(saver.directory, **loop(7, {"w": jnp.ones(3, bool)}, moment=jnp.ones(3))._asdict()).result()
-    begun = loop(0, {"w": jnp.ones(3, bool)})
-    assert saver.resume(begun) is begun
-    (line,) = capsys.readouterr().out.splitlines()
+def test_progress_of_another_structure_is_told_in_one_line_and_the_level_starts_again(resume, caplog):
+    caplog.set_level("INFO", logger="lpjax")
+    new = begun(0, {"w": jnp.ones(3, bool)})
+    resumed, lines = resume(begun(7, {"w": jnp.ones(3, bool)}, moment=jnp.ones(3)), new)
+    assert resumed is new
+    assert lines == []
+    (line,) = caplog.messages
     assert line.startswith("lpjax: level 3 starts again: ")
+    assert "\n" not in line

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from lpjax import run, sparsity, store
+from lpjax.errors import UserError
+from lpjax.run.config import as_json
 from lpjax.store import paths
 
 METHODS = ("recalibrated", "interpolation", "uniform")
@@ -69,7 +71,7 @@ def test_the_validation_accuracy_of_a_ticket_is_the_best_of_its_epochs(finished)
 
 
 def test_the_same_command_again_changes_nothing(finished, tiny_config):
-    said = {paths.environment(finished), paths.status(finished, 0), paths.lock(finished)}
+    said = {paths.environment(finished), paths.log(finished, 0), paths.lock(finished)}
     before = {p: p.stat().st_mtime_ns for p in finished.rglob("*") if p.is_file() and p not in said}
     results = paths.results(finished).read_bytes()
     run.run(tiny_config(), finished)
@@ -94,7 +96,7 @@ def test_a_work_directory_of_another_config_is_refused_and_left_alone(finished, 
     config = tiny_config()
     config.imp.levels = 2
     before = paths.config(finished).read_bytes()
-    with pytest.raises(ValueError, match=r"imp\.levels .*3 .*2 "):
+    with pytest.raises(UserError, match=r"imp\.levels .*3 .*2 "):
         run.run(config, finished)
     assert paths.config(finished).read_bytes() == before
 
@@ -122,7 +124,7 @@ def test_a_ticket_of_another_architecture_is_refused_naming_the_leaf(finished, t
     shutil.rmtree(ticket)
     shutil.copytree(paths.ticket(paths.level(tmp_path / "wide", 0, 0)), ticket)
     shutil.rmtree(mixed / "seed_0" / "pools")
-    with pytest.raises(ValueError, match=r"level_02.*'bn1/bias'.*\(8,\).*\(4,\)"):
+    with pytest.raises(UserError, match=r"level_02.*'bn1/bias'.*\(8,\).*\(4,\)"):
         run.run(tiny_config(), mixed)
 
 
@@ -130,7 +132,7 @@ def test_a_ticket_of_another_architecture_is_refused_naming_the_leaf(finished, t
 def test_a_loss_that_is_not_finite_stops_the_run_and_says_where(tmp_path, tiny_config):
     config = tiny_config()
     config.train.learning_rate = 1e30
-    with pytest.raises(ValueError, match=r"step \d+ of level 0.*train\.learning_rate"):
+    with pytest.raises(UserError, match=r"step \d+ of level 0.*train\.learning_rate"):
         run.run(config, tmp_path / "diverging")
 
 
@@ -180,3 +182,52 @@ def test_what_is_deleted_is_recomputed_alone_and_the_same(finished, tmp_path, lo
     for item in (paths.ticket, paths.successor):
         before, after = (store.restore(item(paths.level(workdir, 0, 1))) for workdir in (finished, mended))
         jax.tree.map(np.testing.assert_array_equal, before, after)
+
+
+def test_a_run_that_is_resumed_elsewhere_says_what_differs_in_one_line(tiny_config, tmp_path, monkeypatch, capsys):
+    there, resolved = store.environment(), as_json(run.resolve(tiny_config()))
+    run._bind(tmp_path, resolved, "")
+    run._bind(tmp_path, resolved, "")
+    assert capsys.readouterr().out == ""
+    monkeypatch.setattr(store, "environment", lambda: there | {"devices": {"gpu H200": 2}, "processes": 2})
+    for _ in range(2):
+        run._bind(tmp_path, resolved, "")
+        (line,) = capsys.readouterr().out.splitlines()
+        assert "(devices 8 x cpu cpu there, 2 x gpu H200 here; processes 1 there, 2 here): numbers may differ" in line
+    assert store.read_json(paths.environment(tmp_path)) == there
+    store.write_json(paths.environment(tmp_path), {"lpjax": "of an older version"})
+    run._bind(tmp_path, resolved, "")
+    assert capsys.readouterr().out == ""
+
+
+def test_results_are_there_while_corruptions_are_still_measured(finished, tmp_path, tiny_config, monkeypatch):
+    workdir = shutil.copytree(finished, tmp_path / "run")
+    paths.results(workdir).unlink()
+
+    def stop(setup, stage):
+        if stage.name == "corruptions":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "run_stage", stop)
+    with pytest.raises(KeyboardInterrupt):
+        run.run(tiny_config(corruptions__measure="all"), workdir)
+    assert paths.results(workdir).read_bytes() == paths.results(finished).read_bytes()
+
+
+def test_a_plan_is_shown_and_nothing_is_written(tmp_path, tiny_config):
+    text = run.show_plan(tiny_config(), tmp_path / "run")
+    assert text.splitlines() == [
+        "seed 0 tickets: 0 of 3 done",
+        "seed 0 pools: 0 of 9 done",
+        "seed 0 evaluation: 0 of 12 done",
+    ]
+    assert not (tmp_path / "run").exists()
+
+
+def test_settings_that_do_not_what_they_seem_to_are_warned_of_and_logged(finished, tmp_path, tiny_config, capsys):
+    workdir = shutil.copytree(finished, tmp_path / "run")
+    config = tiny_config(train__milestones=("2ep", "3ep"))
+    store.write_json(paths.config(workdir), as_json(run.resolve(config)))
+    run.run(config, workdir)
+    for text in (capsys.readouterr().out, paths.log(workdir, 0).read_text()):
+        assert "train.milestones 3ep" in text

@@ -1,0 +1,130 @@
+"""Pools of a run: what is sharded over devices, and what a search holds of its tickets."""
+
+import gc
+import shutil
+import weakref
+
+import jax
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jax.sharding import Mesh
+
+from lpjax import run, store, train
+from lpjax.errors import UserError
+from lpjax.run import pools
+from lpjax.run.pools import Search, config_searches, pools_stage, shard_grid_or_images
+from lpjax.run.setup import prepare
+from lpjax.run.stage import run_stage
+from lpjax.store import paths
+
+
+@given(st.integers(2, 40), st.integers(2, 40))
+def test_the_grid_is_sharded_where_it_wastes_at_most_half(mixes, devices):
+    time_of_grid, ideal = -(-mixes // devices), mixes / devices
+    assert (shard_grid_or_images("auto", mixes, devices) == "grid") == (time_of_grid <= 1.5 * ideal)
+    for setting in ("grid", "images"):
+        assert shard_grid_or_images(setting, mixes, devices) == setting
+
+
+@pytest.mark.parametrize("setting", ["auto", "grid", "images"])
+def test_a_single_mix_or_device_leaves_no_grid_to_shard(setting):
+    assert shard_grid_or_images(setting, 1, 8) == "images"
+    assert shard_grid_or_images(setting, 11, 1) == "images"
+
+
+def test_the_papers_grid_is_sharded_over_as_many_devices_as_a_host_has():
+    assert [shard_grid_or_images("auto", 11, devices) for devices in (2, 4, 6, 8, 16)] == ["grid"] * 5
+    assert shard_grid_or_images("auto", 11, 7) == "grid"
+    assert shard_grid_or_images("auto", 11, 10) == "images"  # two rounds of which the second is nearly empty
+
+
+@pytest.fixture(scope="module")
+def setup(finished, tiny_config):
+    del finished
+    return prepare(run.resolve(tiny_config()))
+
+
+def build_pools(setup, workdir, searches):
+    run_stage(setup, pools_stage(setup.config, workdir, 0, searches))
+
+
+@pytest.fixture
+def with_tickets(finished, tmp_path):
+    """A work directory with the finished run's tickets, and no pools."""
+    for directory in (finished / "seed_0").glob("level_*"):
+        shutil.copytree(directory, tmp_path / "seed_0" / directory.name)
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_the_search_holds_an_anchor_and_a_candidate_whatever_the_levels(setup, with_tickets, monkeypatch):
+    loaded, alive = [], []
+
+    def load(*args):
+        ticket = load_ticket(*args)
+        gc.collect()
+        loaded.append(weakref.ref(ticket.params.params["conv1"]["kernel"]))
+        alive.append(sum(array() is not None for array in loaded))
+        return ticket
+
+    load_ticket = pools.load_ticket
+    monkeypatch.setattr(pools, "load_ticket", load)
+    build_pools(setup, with_tickets, {name: Search(name) for name in ("uniform", "recalibrated")})
+    assert len(loaded) == 3 * (1 + 2) + 3
+    assert max(alive) <= 2
+
+
+@pytest.mark.slow
+def test_each_candidate_is_read_in_its_turn_and_the_outcome_is_that_of_the_run(setup, finished, with_tickets):
+    build_pools(setup, with_tickets, {"again": Search("interpolation")})
+    for anchor in range(3):
+        ours = paths.pool(with_tickets, 0, "again", anchor)
+        theirs = paths.pool(finished, 0, "interpolation", anchor)
+        assert store.read_json(paths.trace(ours)) | {"method": "interpolation"} == store.read_json(paths.trace(theirs))
+        mine, other = (store.restore_ticket(paths.ticket(place)) for place in (ours, theirs))
+        jax.tree.map(np.testing.assert_array_equal, mine, other)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spread", ["grid", "images"])
+def test_eight_devices_build_the_pools_of_one(tiny_config, finished, with_tickets, monkeypatch, spread):
+    """From the same tickets: odd splits, three mixes on eight devices, methods of one mix."""
+    mesh = Mesh(jax.devices(), (train.AXIS,))
+    monkeypatch.setattr(train, "mesh_of", lambda: mesh)
+    setup = prepare(run.resolve(tiny_config(pool__spread=spread)))
+    assert setup.mesh.size == 8
+    build_pools(setup, with_tickets, config_searches(setup.config))
+    for method in setup.config.pool.methods:
+        for anchor in range(3):
+            ours, theirs = (paths.pool(place, 0, method, anchor) for place in (with_tickets, finished))
+            for trial, other in zip(*(store.read_json(paths.trace(p))["trials"] for p in (ours, theirs)), strict=True):
+                assert (trial["coefficient"], trial["accepted"]) == (other["coefficient"], other["accepted"])
+                np.testing.assert_allclose(trial["values"], other["values"], rtol=1e-6)
+            mine, other = (store.restore_ticket(paths.ticket(place)) for place in (ours, theirs))
+            jax.tree.map(np.testing.assert_array_equal, mine.mask, other.mask)
+            jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), mine.params, other.params)
+
+
+@pytest.mark.slow
+def test_a_search_may_have_settings_of_its_own(setup, with_tickets):
+    searches = {"halves_of_one": Search("interpolation", candidates=1, settings={"coefficients": (0.5,)})}
+    build_pools(setup, with_tickets, searches)
+    for anchor in range(3):
+        trials = store.read_json(paths.trace(paths.pool(with_tickets, 0, "halves_of_one", anchor)))["trials"]
+        assert [trial["coefficients"] for trial in trials] == [[0.5]]
+
+
+@pytest.mark.slow
+def test_a_replayed_search_starts_from_given_values_and_refuses_others_later(finished, tiny_config, tmp_path):
+    config = tiny_config(imp__tickets_from=str(finished), pool__methods=("reference",), pool__start=(0.0, 1.0, 0.5))
+    workdir = tmp_path / "replayed"
+    run.run(config, workdir)
+    traces = [store.read_json(paths.trace(paths.pool(workdir, 0, "reference", anchor))) for anchor in range(3)]
+    assert [trace["start"] for trace in traces] == [0.0, 1.0, 0.5]
+    assert [trial["accepted"] for trial in traces[1]["trials"]] == [False, False]
+    assert traces[0]["trials"][0]["accepted"]
+    config.pool.start = (0.0, 0.9, 0.5)
+    with pytest.raises(UserError, match=r"pool\.start.*level_01"):
+        run.run(config, workdir)
