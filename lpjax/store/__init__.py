@@ -31,16 +31,13 @@ from lpjax.store.records import (
     read_jsonl,
     read_results,
     write_json,
-    write_jsonl,
     write_results,
     write_text,
 )
 
-CannotWrite = StorageError
 writing = wrap_os_errors
 
 __all__ = [
-    "CannotWrite",
     "DamagedProgress",
     "DamagedTicket",
     "Result",
@@ -69,7 +66,6 @@ __all__ = [
     "truncate_metrics",
     "wrap_os_errors",
     "write_json",
-    "write_jsonl",
     "write_results",
     "write_text",
     "writing",

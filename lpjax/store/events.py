@@ -12,7 +12,7 @@ from lpjax.errors import UserError
 from lpjax.store import paths
 from lpjax.store.atomic_dir import DamagedProgress
 from lpjax.store.errors import wrap_os_errors
-from lpjax.store.records import append_jsonl, read_jsonl, write_jsonl
+from lpjax.store.records import append_jsonl, whole_lines, write_text
 
 _QUEUE = 10_000  # events; more than a line has metrics, so that no line waits for a disk that refuses
 
@@ -68,7 +68,7 @@ def append_metrics(path: Path, line: Mapping[str, Any], events: bool) -> None:
 
 
 def truncate_metrics(path: Path, lines: int) -> None:
-    """Cuts the record of a level's epochs back to the lines that the saved progress of its training knows.
+    r"""Cuts the record of a level's epochs back to the lines that the saved progress of its training knows.
 
     Of several processes the first does.
 
@@ -86,8 +86,8 @@ def truncate_metrics(path: Path, lines: int) -> None:
       >>> for epoch in (1, 2, 3):
       ...     append_jsonl(path, {'epoch': epoch})
       >>> truncate_metrics(path, 1)
-      >>> read_jsonl(path)
-      [{'epoch': 1}]
+      >>> path.read_text()
+      '{"epoch": 1}\n'
     """
     if jax.process_index():
         return
@@ -95,9 +95,9 @@ def truncate_metrics(path: Path, lines: int) -> None:
         with wrap_os_errors(path):
             path.unlink(missing_ok=True)
         return
-    kept = read_jsonl(path)[:lines]
+    kept = whole_lines(path)[:lines]
     if len(kept) < lines:
         raise DamagedProgress(
             paths.progress(path.parent), f"{path.name} has {len(kept)} of the {lines} lines that it knows"
         )
-    write_jsonl(path, kept)
+    write_text(path, b"\n".join([*kept, b""]).decode())

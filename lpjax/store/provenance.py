@@ -42,7 +42,8 @@ def _commit() -> str | None:
     if _git("ls-files", "--error-unmatch", Path(__file__).name) is None:
         return None
     # Not `git describe --dirty`: that takes the lock of the index, and on a full disk leaves it behind.
-    commit, changes = _git("rev-parse", "HEAD"), _git("status", "--porcelain", "--untracked-files=no")
+    commit = _git("rev-parse", "HEAD")
+    changes = _git("status", "--porcelain", "--untracked-files=no")
     return commit and f"{commit}-dirty" if changes else commit
 
 

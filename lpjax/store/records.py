@@ -1,7 +1,8 @@
 """Small text records: JSON, JSON lines and the table of results.
 
 What is written whole is written beside its place, flushed to the disk and renamed, so that a reader finds the old
-record or the new one and never a part of either. Of several processes the first writes, and the others go on at once.
+record or the new one and never a part of either; a disk that refuses raises StorageError. Of several processes the
+first writes, and the others go on at once.
 """
 
 import csv
@@ -52,9 +53,6 @@ def write_text(path: Path, text: str) -> None:
     Args:
       path: Its directory is created if need be.
       text: As the file is to hold it.
-
-    Raises:
-      StorageError: If the disk is full or refuses; the old text is whole then.
     """
     if jax.process_index():
         return
@@ -78,9 +76,6 @@ def write_json(path: Path, record: Any) -> None:
     Args:
       path: Its directory is created if need be.
       record: Nested dicts, sequences, strings and numbers; arrays become lists.
-
-    Raises:
-      StorageError: If the disk is full or refuses; the old record is whole then.
 
     Example:
       >>> import tempfile
@@ -120,9 +115,6 @@ def append_jsonl(path: Path, record: Any) -> None:
     Args:
       path: Created with its directory if need be.
       record: As for `write_json`.
-
-    Raises:
-      StorageError: If the disk is full or refuses; the lines before are whole then.
     """
     if jax.process_index():
         return
@@ -130,22 +122,9 @@ def append_jsonl(path: Path, record: Any) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab+") as file:
             _remove_torn_line(file)
-            file.write(_line(record))
+            file.write(json.dumps(record, default=_plain).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
-
-
-def write_jsonl(path: Path, records: Iterable[Any]) -> None:
-    """Writes a whole file of JSON lines atomically.
-
-    Args:
-      path: Its directory is created if need be.
-      records: As for `write_json`, one a line.
-
-    Raises:
-      StorageError: If the disk is full or refuses; the old file is whole then.
-    """
-    write_text(path, "".join(_line(record).decode() for record in records))
 
 
 def read_jsonl(path: Path) -> list[Any]:
@@ -167,13 +146,15 @@ def read_jsonl(path: Path) -> list[Any]:
       >>> read_jsonl(path)
       [{'epoch': 1, 'loss': 0.5}]
     """
-    if not path.exists():
-        return []
-    lines = path.read_bytes().split(b"\n")[:-1]
     try:
-        return [json.loads(line) for line in lines]
+        return [json.loads(line) for line in whole_lines(path)]
     except ValueError as error:
         raise UserError(f"{path} holds a line that is no JSON ({error}); mend or delete it") from error
+
+
+def whole_lines(path: Path) -> list[bytes]:
+    """Reads the lines that end, without their ends; none if there is no file."""
+    return path.read_bytes().split(b"\n")[:-1] if path.exists() else []
 
 
 def write_results(path: Path, rows: Iterable[Result | Mapping[str, Any]]) -> None:
@@ -185,7 +166,6 @@ def write_results(path: Path, rows: Iterable[Result | Mapping[str, Any]]) -> Non
 
     Raises:
       ValueError: If two rows measure the same thing.
-      StorageError: If the disk is full or refuses; the old table is whole then.
 
     Example:
       >>> import tempfile
@@ -233,11 +213,8 @@ def _subject(row: Result) -> tuple[int, int, str, str, str]:
 
 
 def _typed(row: Iterable[Any]) -> Result:
-    return Result(*(kind(cell) for kind, cell in zip(Result.__annotations__.values(), row, strict=True)))
-
-
-def _line(record: Any) -> bytes:
-    return json.dumps(record, default=_plain).encode() + b"\n"
+    kinds = Result.__annotations__.values()
+    return Result(*(kind(cell) for kind, cell in zip(kinds, row, strict=True)))
 
 
 def _plain(value: Any) -> Any:

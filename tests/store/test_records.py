@@ -58,7 +58,6 @@ def test_only_the_first_process_writes(tmp_path, monkeypatch):
     monkeypatch.setattr(jax, "process_index", lambda: 1)
     store.write_json(tmp_path / "summary.json", {})
     store.append_jsonl(tmp_path / "metrics.jsonl", {})
-    store.write_jsonl(tmp_path / "lines.jsonl", [{}])
     store.write_results(tmp_path / "results.csv", [])
     assert not list(tmp_path.iterdir())
 
@@ -103,14 +102,6 @@ def test_a_broken_line_before_the_last_is_not_passed_over(tmp_path):
     path.write_text('{"ep\n{"epoch": 2}\n')
     with pytest.raises(ValueError, match=r"metrics\.jsonl"):
         store.read_jsonl(path)
-
-
-def test_lines_can_be_rewritten_after_a_resume(tmp_path):
-    path = tmp_path / "metrics.jsonl"
-    for epoch in range(3):
-        store.append_jsonl(path, {"epoch": epoch})
-    store.write_jsonl(path, store.read_jsonl(path)[:2])
-    assert store.read_jsonl(path) == [{"epoch": 0}, {"epoch": 1}]
 
 
 def test_results_are_the_same_bytes_in_whatever_order_they_come(tmp_path):
