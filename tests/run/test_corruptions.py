@@ -2,14 +2,15 @@
 
 import shutil
 
+import jax
 import numpy as np
 import pytest
-from ml_collections import ConfigDict
 
 from lpjax import data, run, store
+from lpjax.errors import UserError
 from lpjax.run import corruptions as robustness
-from lpjax.run.config import resolve
-from lpjax.run.job import prepare
+from lpjax.run import settings
+from lpjax.run.setup import prepare
 from lpjax.store import paths
 
 pytestmark = pytest.mark.slow  # a run of its own
@@ -21,17 +22,19 @@ CELLS = ("gaussian_noise", "contrast")
 
 
 @pytest.fixture(scope="module")
-def job(tiny_config):
-    config = tiny_config()
-    config.corruptions.measure = "all"
-    config.corruptions.images = 100
-    return prepare(ConfigDict(resolve(config)))
+def setup(tiny_config):
+    return prepare(run.resolve(tiny_config(corruptions__measure="all", corruptions__images=100)))
+
+
+def evaluate_corruptions(setup, workdir, seeds=(0,), methods=METHODS):
+    stage = robustness.corruptions_stage(setup.config, workdir, seeds, range(3), methods)
+    run.run_stages(setup, workdir, [stage])
 
 
 @pytest.fixture
 def workdir(finished, tmp_path, monkeypatch):
     """A copy of the finished run, where two corruptions are all that is measured."""
-    monkeypatch.setitem(robustness.MEASURES, "all", (*CELLS, "frost"))
+    monkeypatch.setitem(settings.CORRUPTIONS, "all", (*CELLS, "frost"))
     return shutil.copytree(finished, tmp_path / "copy")
 
 
@@ -39,16 +42,15 @@ def measured(workdir):
     return {path: store.read_jsonl(path) for path in sorted(workdir.rglob("corruptions.jsonl"))}
 
 
-def test_every_network_is_measured_on_every_cell_and_gathered(job, workdir):
-    robustness.evaluate_corruptions(job, workdir, [0], METHODS)
+def test_every_network_is_measured_on_every_cell_and_gathered(setup, workdir):
+    evaluate_corruptions(setup, workdir)
     lines = measured(workdir)
     assert len(lines) == NETWORKS
     for cells in lines.values():
         assert [(c["name"], c["severity"]) for c in cells] == [(n, s) for n in CELLS for s in data.SEVERITIES]
         assert {c["label"] for c in cells} == {"digits-C-like (made here)"}
         assert all(0 <= c["accuracy"] <= 1 for c in cells)
-    results = robustness.gather_corruptions(workdir, [0], 3, METHODS)
-    run.write_results(workdir, 3)
+    results = robustness.gather_corruptions(workdir, [0], range(3), METHODS)
     assert sorted(results) == store.read_results(paths.corrupted_results(workdir))
     assert len(results) == NETWORKS * 10
     assert {r.split for r in results} == {
@@ -60,46 +62,46 @@ def test_every_network_is_measured_on_every_cell_and_gathered(job, workdir):
     assert by_network[0].accuracy == pytest.approx(np.mean([c["accuracy"] for c in first]))
 
 
-def test_accuracy_is_that_of_the_network_on_the_corrupted_images(job, workdir, monkeypatch):
-    clean = data.Corruptions("clean", CELLS, lambda *_: type(job.test)(*(np.asarray(part) for part in job.test)))
+def test_accuracy_is_that_of_the_network_on_the_corrupted_images(setup, workdir, monkeypatch):
+    clean_images = jax.tree.map(np.asarray, setup.data.test)
+    clean = data.Corruptions("clean", CELLS, lambda *_: clean_images)
     monkeypatch.setattr(robustness.data, "corruptions", lambda *_, **__: clean)
-    robustness.evaluate_corruptions(job, workdir, [0], METHODS)
+    evaluate_corruptions(setup, workdir)
     for path, cells in measured(workdir).items():
         wanted = store.read_json(path.with_name("evaluation.json"))["test"]["accuracy"]
         assert [cell["accuracy"] for cell in cells] == [pytest.approx(wanted, abs=1e-6)] * 10
 
 
-def test_the_same_command_resumes_and_gives_the_same_lines(job, workdir, monkeypatch):
-    robustness.evaluate_corruptions(job, workdir, [0], METHODS)
+def test_the_same_command_resumes_and_gives_the_same_lines(setup, workdir, monkeypatch):
+    evaluate_corruptions(setup, workdir)
     whole = measured(workdir)
     for number, path in enumerate(whole):
         lines = path.read_bytes().splitlines(keepends=True)
         path.write_bytes(b"".join(lines[: 3 * number]) + lines[-1][:7])  # cut off while it was written
     monkeypatch.setattr(robustness, "_TOGETHER", 2)
-    robustness.evaluate_corruptions(job, workdir, [0], METHODS)
+    evaluate_corruptions(setup, workdir)
     assert measured(workdir) == whole
     monkeypatch.setattr(robustness, "predict", lambda *_: pytest.fail("measured again"))
-    robustness.evaluate_corruptions(job, workdir, [0], METHODS)
+    evaluate_corruptions(setup, workdir)
 
 
-def test_what_is_not_finished_is_left_out_and_nothing_is_measured_unless_asked(job, workdir, tiny_config):
+def test_what_is_not_finished_is_left_out_and_nothing_is_measured_unless_asked(setup, workdir, tiny_config):
     shutil.rmtree(paths.pool(workdir, 0, "interpolation", 2))
-    robustness.evaluate_corruptions(job, workdir, [0, 1], (*METHODS, "average"))
+    evaluate_corruptions(setup, workdir, (0, 1), (*METHODS, "average"))
     assert len(measured(workdir)) == NETWORKS - 1
-    quiet = job._replace(config=ConfigDict(resolve(tiny_config())))
+    quiet = setup._replace(config=run.resolve(tiny_config()))
     for path in measured(workdir):
         path.unlink()
-    robustness.evaluate_corruptions(quiet, workdir, [0], METHODS)
-    assert robustness.gather_corruptions(workdir, [0], 3, METHODS) == []
-    run.write_results(workdir, 3)
+    evaluate_corruptions(quiet, workdir)
+    assert robustness.gather_corruptions(workdir, [0], range(3), METHODS) == []
     assert not paths.corrupted_results(workdir).exists()
 
 
-def test_measurements_on_other_images_are_not_mixed(job, workdir):
+def test_measurements_on_other_images_are_not_mixed(setup, workdir):
     path = paths.corruptions(paths.level(workdir, 0, 1))
     store.append_jsonl(path, {"name": "fog", "severity": 1, "accuracy": 0.5, "label": "cifar10-c (published)"})
-    with pytest.raises(ValueError, match=r"cifar10-c \(published\).* digits-C-like"):
-        robustness.evaluate_corruptions(job, workdir, [0], METHODS)
+    with pytest.raises(UserError, match=r"cifar10-c \(published\).* digits-C-like"):
+        evaluate_corruptions(setup, workdir)
     assert len(measured(workdir)) == 1
 
 

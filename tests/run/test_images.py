@@ -10,14 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import Mesh
-from ml_collections import ConfigDict
 
 from lpjax import data, models, run, store, train
-from lpjax.run import analyze
+from lpjax.errors import UserError
+from lpjax.run import images as images_module
+from lpjax.run.connectivity import averaged_pairs_stage, linear_paths_stage
 from lpjax.run.evaluate import predict
-from lpjax.run.images import load_images
-from lpjax.run.job import prepare
-from lpjax.run.streamed import placed, share, streamed
+from lpjax.run.images import load_data, local_positions, place_batch, stream
+from lpjax.run.setup import masked_sgd, prepare
 from lpjax.store import paths
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -82,7 +82,7 @@ CROP = data.Crop(8, 9, (0.1, 1.0), (0.8, 1.25))
 
 
 def feed_of(pictures, mesh, **options):
-    return streamed(pictures, CROP, mesh, 16, **options)
+    return stream(pictures, CROP, mesh, 16, **options)
 
 
 def on_host(fed):
@@ -100,7 +100,7 @@ def assert_same(some, others):
 def test_processes_read_every_image_of_a_batch_once_and_only_their_own(processes):
     devices = np.array(jax.devices())
     mesh = on(8)
-    shares = [share(16, mesh, own) for own in devices.reshape(processes, -1)]
+    shares = [local_positions(16, mesh, own) for own in devices.reshape(processes, -1)]
     assert sorted(np.concatenate(shares)) == list(range(16))
     assert {len(places) for places in shares} == {16 // processes}
 
@@ -108,12 +108,12 @@ def test_processes_read_every_image_of_a_batch_once_and_only_their_own(processes
 def test_devices_may_lie_in_any_order():
     devices = np.array(jax.devices())
     mesh = Mesh(devices[[0, 4, 1, 5, 2, 6, 3, 7]], ("data",))
-    assert share(16, mesh, devices[:4]).tolist() == [0, 1, 4, 5, 8, 9, 12, 13]
+    assert local_positions(16, mesh, devices[:4]).tolist() == [0, 1, 4, 5, 8, 9, 12, 13]
 
 
 def test_a_batch_that_the_devices_do_not_divide_is_read_whole():
     mesh = on(8)
-    assert share(12, mesh, jax.devices()[:1]).tolist() == list(range(12))
+    assert local_positions(12, mesh, jax.devices()[:1]).tolist() == list(range(12))
 
 
 def test_shares_of_processes_are_the_parts_of_the_batch_on_their_devices(pictures):
@@ -126,7 +126,7 @@ def test_shares_of_processes_are_the_parts_of_the_batch_on_their_devices(picture
         np.testing.assert_array_equal(visited, rows[16 * number : 16 * number + 16])
         for first in (0, 4):
             own = jax.devices()[first : first + 4]
-            read = data.decode(load, visited[share(len(visited), mesh, own)])
+            read = data.decode(load, visited[local_positions(len(visited), mesh, own)])
             held = [shard for shard in batch.images.addressable_shards if shard.device in own]
             held = [np.asarray(shard.data) for shard in sorted(held, key=lambda shard: shard.device.id)]
             np.testing.assert_array_equal(np.concatenate(held), read.images)
@@ -148,52 +148,29 @@ def test_a_batch_is_placed_before_it_is_asked_for_and_not_more(pictures, monkeyp
 
     def counted(batch, size, mesh):
         sizes.append(size)
-        return placed(batch, size, mesh)
+        return place_batch(batch, size, mesh)
 
-    monkeypatch.setattr("lpjax.run.streamed.placed", counted)
+    monkeypatch.setattr(images_module, "place_batch", counted)
     fed = feed_of(pictures, on(8))(np.arange(72, dtype=np.int32), KEY)
     next(fed)
     fed.close()  # waits for what is under way
     assert sizes == [16, 16]
 
 
-# What is refused
-
-
-@pytest.mark.parametrize(
-    ("field", "value", "message"),
-    [
-        ("stream.resize", 16, r"stream\.resize is 16, less than stream\.size 32"),
-        ("stream.area", (0.5, 0.1), r"stream\.area is \(0\.5, 0\.1\); give two numbers"),
-        ("stream.area", (0.5, 2.0), r"stream\.area is \(0\.5, 2\.0\)"),
-        ("stream.ratio", (0.0, 1.0), r"stream\.ratio is \(0\.0, 1\.0\)"),
-        ("train.steps_per_dispatch", 2, r"steps_per_dispatch is 2, but streamed images come a batch at a time; give 1"),
-        ("pool.recalibrate", "full", r"pool\.recalibrate is 'full', but streamed images do not fit .*; give a number"),
-        ("pool.methods", ("reference",), r"'reference' recalibrates on all training images in their stored order"),
-        ("corruptions.measure", "all", r"corruptions\.measure is 'all', but"),
-    ],
-)
-def test_settings_that_cannot_work_are_refused(small_config, field, value, message):
-    config = small_config()
-    config.update_from_flattened_dict({field: value})
-    with pytest.raises(ValueError, match=message):
-        run.check(config)
+# What is loaded
 
 
 def test_images_of_many_sizes_are_not_held_in_memory(small_config):
     config = small_config()
     config.stream.size = 0
     with pytest.raises(data.DataError, match=r"stream\.size"):
-        load_images(config, on(1))
-
-
-# What is loaded
+        load_data(config, on(1))
 
 
 def test_images_are_held_out_counted_and_normalized_as_those_in_memory(small_config, pictures):
     config = small_config()
     config.train_images = 40
-    images = load_images(config, on(1))
+    images = load_data(config, on(1))
     assert (images.size, images.classes, images.shape, images.streamed) == (40, 4, (32, 32, 3), True)
     crop = data.Crop(32, 36, (0.1, 1.0), (0.8, 1.25))
     held_out = data.decode(data.ImageLoader(pictures, crop), range(56, 72))
@@ -207,39 +184,46 @@ def test_images_are_held_out_counted_and_normalized_as_those_in_memory(small_con
     normalized = images.preprocess(jnp.asarray(data.decode(data.ImageLoader(pictures, crop), range(40)).images))
     np.testing.assert_allclose(normalized.mean((0, 1, 2)), 0, atol=1e-5)
     np.testing.assert_allclose(normalized.std((0, 1, 2)), 1, rtol=1e-5)
-    assert_same(*(jax.device_get(load_images(config, on(1)).known) for _ in range(2)))
+    assert_same(*(jax.device_get(load_data(config, on(1)).known) for _ in range(2)))
 
 
 def test_recalibration_may_ask_for_more_images_than_there_are(small_config):
     config = small_config()
     config.pool.recalibrate = "500"
-    assert len(load_images(config, on(1)).known.labels) == 56
+    assert len(load_data(config, on(1)).known.labels) == 56
 
 
 # Whole runs
 
 
-def trained(job, start=None, **options):
-    state = start or train.initial_state(job.initialize(jax.random.key(0)), job.optimizer(job.mask))
-    return [
-        (event.step, jax.device_get(event.state), event.metrics) for event in job.fit(job.step, state, KEY, **options)
-    ]
+def trained(setup, start=None, **options):
+    optimizer = masked_sgd(setup, setup.network.mask)
+    state = start or train.initial_state(setup.network.initialize(jax.random.key(0)), optimizer)
+    events = train.fit(
+        setup.training_step("imp", optimizer),
+        train.replicate(state, setup.mesh),
+        setup.data.feed,
+        KEY,
+        images=setup.data.size,
+        batch_size=setup.config.train.batch_size,
+        **options,
+    )
+    return [(event.step, jax.device_get(event.state), event.metrics) for event in events]
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("one_block")
-def test_eight_devices_train_and_go_on_amid_an_epoch_with_the_same_bits(small_config, monkeypatch):
+def test_eight_devices_train_and_resume_amid_an_epoch_with_the_same_bits(small_config, monkeypatch):
     monkeypatch.setattr(train, "mesh_of", partial(on, 8))
-    config = ConfigDict(run.resolve(small_config()))
-    job = prepare(config)
-    assert (job.mesh.size, job.images, job.steps_per_epoch) == (8, 56, EPOCH)
+    setup = prepare(run.resolve(small_config()))
+    assert (setup.mesh.size, setup.data.size, setup.steps_per_epoch) == (8, 56, EPOCH)
     stop = 2 * EPOCH
-    whole = trained(job, stop=stop)
+    whole = trained(setup, stop=stop)
     assert [step for step, _, _ in whole] == [EPOCH, stop]
     for pause in (2, 5, 7):  # 7: before the smaller last batch
-        *_, (step, state, _) = trained(job, stop=pause)
+        *_, (step, state, _) = trained(setup, stop=pause)
         assert step == pause
-        *_, (_, resumed, seen) = trained(job, jax.tree.map(jnp.asarray, state), stop=stop)
+        *_, (_, resumed, seen) = trained(setup, jax.tree.map(jnp.asarray, state), stop=stop)
         assert_same(resumed, whole[-1][1])
         np.testing.assert_array_equal(seen, whole[-1][2][-len(seen) :])
 
@@ -247,7 +231,7 @@ def test_eight_devices_train_and_go_on_amid_an_epoch_with_the_same_bits(small_co
 @pytest.mark.slow
 @pytest.mark.usefixtures("one_block")
 def test_eight_devices_train_as_one(small_config, monkeypatch):
-    config = ConfigDict(run.resolve(small_config()))
+    config = run.resolve(small_config())
     *_, (_, one, seen_by_one) = trained(prepare(config), stop=EPOCH)
     monkeypatch.setattr(train, "mesh_of", partial(on, 8))
     *_, (_, eight, seen) = trained(prepare(config), stop=EPOCH)
@@ -259,17 +243,18 @@ def test_eight_devices_train_as_one(small_config, monkeypatch):
 @pytest.mark.usefixtures("one_block")
 def test_tickets_pools_and_results_come_of_streamed_images_resumed_or_not(small_config, tmp_path):
     whole, resumed = tmp_path / "whole", tmp_path / "resumed"
-    job = run.run(small_config(), whole)
+    setup = run.run(small_config(), whole)
     rows = store.read_results(paths.results(whole))
     assert {(row.level, row.method) for row in rows} == {(n, m) for n in LEVELS for m in ("ticket", "interpolation")}
-    variables = job.initialize(jax.random.key(1))
-    decoded = job.test._replace(images=jnp.asarray(job.test.images[:]))
+    variables, test = setup.network.initialize(jax.random.key(1)), setup.data.test
+    decoded = test._replace(images=jnp.asarray(test.images[:]))
     np.testing.assert_allclose(
-        predict(job, variables, job.test), predict(job, variables, decoded), rtol=1e-5, atol=1e-5
+        predict(setup, variables, test), predict(setup, variables, decoded), rtol=1e-5, atol=1e-5
     )
-    assert len(analyze.averaged_pairs(job, whole, 0)) == 3
-    with pytest.raises(ValueError, match="linear paths"):
-        analyze.linear_paths(job, whole, 0)
+    run.run_stages(setup, whole, [averaged_pairs_stage(whole, 0, 2)])
+    assert len(store.read_json(paths.analysis(whole, 0, "averaged_pairs"))) == 3
+    with pytest.raises(UserError, match=r"stream\.size"):
+        run.run_stages(setup, whole, [linear_paths_stage(whole, 0, 2)])
     shutil.copytree(whole, resumed)
     shutil.rmtree(paths.level(resumed, 0, 1))
     shutil.rmtree(resumed / "seed_0" / "pools")
@@ -283,7 +268,7 @@ def test_cheap_tickets_come_of_streamed_images(small_config, tmp_path):
     config.model = "resnet8"
     config.train.duration, config.superpose.share, config.superpose.cycle = "4ep", 0.5, "1ep"
     config.sparse.every = "2it"
-    job = run.run(config, tmp_path)
-    assert job.levels == 3
+    run.run(config, tmp_path)
     methods = {row.method for row in store.read_results(paths.results(tmp_path))}
     assert {"ticket", "cia"} <= methods
+    assert {row.level for row in store.read_results(paths.results(tmp_path))} == {0, 1, 2}

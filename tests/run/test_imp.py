@@ -1,4 +1,4 @@
-"""OpenLTH's ImageNet protocol: its numbers from the configs, and all of it on a small data set, end to end."""
+"""Iterative pruning as OpenLTH's ImageNet protocol has it: its numbers, and all of it on a small data set."""
 
 import importlib.util
 import itertools
@@ -10,13 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from ml_collections import ConfigDict
 
 from lpjax import data, models, run, sparsity, store, tickets, train
 from lpjax.report import reading
-from lpjax.run import level
-from lpjax.run.imp import SeedKeys
-from lpjax.run.job import prepare
+from lpjax.run import imp, training
+from lpjax.run.setup import SeedKeys, learning_rate, masked_sgd, prepare
 from lpjax.store import paths
 from lpjax.types import Batch, Variables
 
@@ -53,12 +51,13 @@ def test_the_configs_have_openlth_s_rates_and_counts(depth, total, last, monkeyp
     monkeypatch.setattr(data, "load", as_many_images)
     config = imagenet_config(depth)
     config.stream.size = 0  # as many images, none of them read
-    job = prepare(ConfigDict(run.resolve(config)))
-    assert job.steps_per_epoch == 1252
-    assert (job.steps(config.train.duration), job.steps(config.imp.rewind)) == (112_680, 6260)
+    setup = prepare(run.resolve(config))
+    assert setup.steps_per_epoch == 1252
+    assert (setup.steps(config.train.duration), setup.steps(config.imp.rewind)) == (112_680, 6260)
     steps, rates = zip(*RATES, strict=True)
-    np.testing.assert_allclose([job.learning_rate(step) for step in steps], rates, rtol=1e-6)
-    kept = [sparsity.total(job.mask, job.prunable)]
+    rate = learning_rate(setup.config, setup.steps)
+    np.testing.assert_allclose([rate(step) for step in steps], rates, rtol=1e-6)
+    kept = [sparsity.total(setup.network.mask, setup.network.prunable)]
     for _ in range(1, config.imp.levels):
         kept.append(tickets.RULES[config.imp.count_rule](kept[-1], config.imp.prune_fraction, 0))
     assert (kept[0], kept[8], len(kept)) == (total, last, 9)
@@ -96,7 +95,7 @@ def workdir(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def job(workdir, small_config):
+def setup(workdir, small_config):
     """A finished run; its network has one block a stage, which compiles twice as fast as two."""
     name, networks = "imagenet_resnet18", models.MODELS
     with pytest.MonkeyPatch.context() as patch:
@@ -112,17 +111,17 @@ def rewind_point(workdir):
     return Variables(**store.restore(paths.rewind(workdir, 0))["start"])
 
 
-def test_every_level_loses_a_fifth_and_one_more_with_the_classifier_counted(job, workdir):
+def test_every_level_loses_a_fifth_and_one_more_with_the_classifier_counted(setup, workdir):
     kept = [store.read_json(paths.summary(paths.level(workdir, 0, n)))["kept"] for n in LEVELS]
-    shapes = jax.eval_shape(job.initialize, jax.random.key(0)).params
+    shapes = setup.network.like.params
     assert kept[0] == sum(leaf.size for leaf in jax.tree.leaves(shapes) if leaf.ndim in (2, 4))
     for before, after in itertools.pairwise(kept):
         assert after == before - int(np.ceil(0.2 * before)) - 1
     assert ticket_of(workdir, 2).mask.params["fc"]["kernel"].shape == (32, 4)
 
 
-def test_the_next_mask_follows_from_the_ticket_s_own_weights_as_openlth_cuts_it(job, workdir):
-    del job
+def test_the_next_mask_follows_from_the_ticket_s_own_weights_as_openlth_cuts_it(setup, workdir):
+    del setup
     for n in LEVELS[:-1]:
         here, after = ticket_of(workdir, n), ticket_of(workdir, n + 1)
         prunable = {name: mask for name, mask in sparsity.named_leaves(here.mask).items() if mask.ndim in (2, 4)}
@@ -133,33 +132,38 @@ def test_the_next_mask_follows_from_the_ticket_s_own_weights_as_openlth_cuts_it(
             np.testing.assert_array_equal(sparsity.named_leaves(after.mask)[name], mask & (weights[name] > threshold))
 
 
-def test_every_level_the_dense_one_included_trains_from_the_rewind_point_to_its_last_weights(job, workdir):
+def test_every_level_the_dense_one_included_trains_from_the_rewind_point_to_its_last_weights(setup, workdir):
     start, key = rewind_point(workdir), SeedKeys.of(0).train
     for n in LEVELS:
         ticket = ticket_of(workdir, n)
         variables = start._replace(params=sparsity.apply_mask(start.params, ticket.mask.params))
-        state = train.initial_state(
-            jax.tree.map(jnp.asarray, variables),
-            job.optimizer(jax.tree.map(jnp.asarray, ticket.mask.params)),
-            REWIND_STEP,
+        optimizer = masked_sgd(setup, jax.tree.map(jnp.asarray, ticket.mask.params))
+        *_, last = train.fit(
+            setup.training_step("imp", optimizer),
+            train.initial_state(jax.tree.map(jnp.asarray, variables), optimizer, REWIND_STEP),
+            setup.data.feed,
+            jax.random.fold_in(key, n),
+            images=setup.data.size,
+            batch_size=setup.config.train.batch_size,
+            stop=LAST_STEP,
         )
-        *_, last = job.fit(job.step, state, jax.random.fold_in(key, n), stop=LAST_STEP)
         jax.tree.map(np.testing.assert_array_equal, ticket.params, jax.device_get(last.state.variables))
 
 
-def test_the_clock_of_the_dense_level_goes_on_at_the_rewind_point(job, workdir):
+def test_the_steps_of_the_dense_level_are_counted_from_the_rewind_point(setup, workdir):
     lines = [store.read_jsonl(paths.metrics(paths.level(workdir, 0, n))) for n in LEVELS]
     assert [[line["epoch"] for line in level] for level in lines] == [[1, 2, 3], [2, 3], [2, 3]]
+    rate = learning_rate(setup.config, setup.steps)
     for level_lines in lines:
         for line in level_lines:
-            assert line["learning_rate"] == pytest.approx(float(job.learning_rate(line["step"] - 1)))
+            assert line["learning_rate"] == pytest.approx(float(rate(line["step"] - 1)))
     assert [line["learning_rate"] for line in lines[0]] == pytest.approx([0.4 * 2 / 3, 0.4, 0.04])
     for n in LEVELS:
         assert store.read_json(paths.summary(paths.level(workdir, 0, n)))["epoch"] == 3
 
 
-def test_pools_keep_the_classifier_sparse_and_everything_is_measured(job, workdir):
-    del job
+def test_pools_keep_the_classifier_sparse_and_everything_is_measured(setup, workdir):
+    del setup
     rows = store.read_results(paths.results(workdir))
     assert len(rows) == 2 * len(LEVELS) * 2 * 3
     for n in LEVELS:
@@ -170,14 +174,14 @@ def test_pools_keep_the_classifier_sparse_and_everything_is_measured(job, workdi
 
 
 def test_a_run_that_lost_its_dense_level_and_its_last_ends_with_the_same_bytes(
-    job, workdir, small_config, tmp_path, monkeypatch
+    setup, workdir, small_config, tmp_path, monkeypatch
 ):
     resumed = tmp_path / "resumed"
     shutil.copytree(workdir, resumed)
     for directory in (*(paths.level(resumed, 0, n) for n in (0, 2)), paths.rewind(resumed, 0)):
         shutil.rmtree(directory)
     shutil.rmtree(resumed / "seed_0" / "pools")
-    monkeypatch.setattr(run, "prepare", lambda _: job)  # spares compiling it again
+    monkeypatch.setattr(run, "prepare", lambda _: setup)  # spares compiling it again
     run.run(small_config(), resumed)
     assert paths.results(resumed).read_bytes() == paths.results(workdir).read_bytes()
     jax.tree.map(np.testing.assert_array_equal, rewind_point(resumed), rewind_point(workdir))
@@ -186,45 +190,44 @@ def test_a_run_that_lost_its_dense_level_and_its_last_ends_with_the_same_bytes(
 
 
 class Count:
-    """Stands in for a progress bar."""
+    """Stands in for the progress of a stage."""
 
     def __init__(self):
         self.epochs = 0
 
-    def advance(self, units=1, note="", *, earlier=False):
-        del note, earlier
+    def advance(self, units=1, note=""):
+        del note
         self.epochs += units
 
-    def alive(self, ask):
-        return ask
+    skip = advance
 
 
 def trained(config, directory, number=0):
     """Trains one level of a small run."""
-    job, keys, progress = prepare(ConfigDict(run.resolve(config))), SeedKeys.of(0), Count()
-    result = level.train_level(job, directory, number, job.initialize(keys.initial), job.mask, keys.train, progress)
-    return job, result, progress.epochs
+    setup, keys, progress = prepare(run.resolve(config)), SeedKeys.of(0), Count()
+    state = imp._imp(setup, keys).init(setup.network.initialize(keys.initial))._replace(level=number)
+    result = imp._train_level(setup, directory, number, state, keys.train, progress)
+    return setup, result, progress.epochs
 
 
 @pytest.mark.parametrize("rewind", ["0it", "final"])
 def test_without_a_rewind_point_to_reach_the_dense_level_is_the_same(tiny_config, tmp_path, rewind):
     results = []
     for dense in ("whole", "rewound"):
-        config = tiny_config()
-        config.imp.rewind, config.imp.dense, config.train.duration = rewind, dense, "1ep"
-        results.append(jax.device_get(trained(config, tmp_path / dense)[1]))
+        config = tiny_config(imp__rewind=rewind, imp__dense=dense, train__duration="1ep")
+        _, result, _ = trained(config, tmp_path / dense)
+        results.append(jax.device_get((result.best, result.state, result.rewind_point)))
         assert (tmp_path / dense / "metrics.jsonl").exists()
     jax.tree.map(np.testing.assert_array_equal, *results)
 
 
 def test_a_rewind_point_amid_an_epoch_ends_the_pretraining_s_last_and_is_counted(tiny_config, tmp_path):
-    config = tiny_config()
-    config.imp.dense = "rewound"
-    job, _, seen = trained(config, tmp_path)
+    setup, _, seen = trained(tiny_config(imp__dense="rewound"), tmp_path)
     lines = store.read_jsonl(paths.metrics(tmp_path))
     assert [line["step"] for line in lines] == [3, 4, 6, 9]
-    assert seen == level.epochs(job, 0) == 4
-    assert level.epochs(job, 1) == 2
+    assert seen == imp._epochs(setup, [0]) == 4
+    assert imp._epochs(setup, [1]) == 2
+    assert imp._epochs(setup, [0, 1, 2]) == 8
 
 
 @pytest.mark.parametrize(("dense", "epoch"), [("whole", 1), ("rewound", 2)])
@@ -232,10 +235,8 @@ def test_weights_before_the_rewind_point_are_no_ticket_where_the_dense_level_res
     tiny_config, tmp_path, monkeypatch, dense, epoch
 ):
     values = iter((0.9, 0.5, 0.4))
-    monkeypatch.setattr(level, "evaluate", lambda *_: next(values))
-    config = tiny_config()
-    config.imp.dense, config.imp.rewind = dense, "1ep"
-    job, result, _ = trained(config, tmp_path)
-    assert level.chosen(job, tmp_path)["epoch"] == epoch
-    same = jax.tree.map(lambda a, b: bool((a == b).all()), result.ticket, result.rewind_point)
+    monkeypatch.setattr(training, "evaluate", lambda *_: next(values))
+    setup, result, _ = trained(tiny_config(imp__dense=dense, imp__rewind="1ep"), tmp_path)
+    assert imp.chosen_epoch(setup, tmp_path)["epoch"] == epoch
+    same = jax.tree.map(lambda a, b: bool((a == b).all()), result.best, result.rewind_point)
     assert all(jax.tree.leaves(same)) == (dense == "whole")

@@ -12,12 +12,11 @@ import jax
 import numpy as np
 import pytest
 from jax.sharding import Mesh
-from ml_collections import ConfigDict
 from PIL import Image
 
 from lpjax import data, run, train
-from lpjax.run.images import load_images
-from lpjax.run.job import prepare
+from lpjax.run.images import load_data
+from lpjax.run.setup import masked_sgd, prepare
 
 ROOT = Path(__file__).parents[2]
 KEY = 5
@@ -25,7 +24,7 @@ SCRIPT = """
 import json, sys
 import jax
 jax.distributed.initialize(sys.argv[1], 2, int(sys.argv[2]))
-from tests.run.test_streamed_hosts import held, losses
+from tests.run.test_images_hosts import held, losses
 print("SAW " + json.dumps([held(sys.argv[3]), losses(sys.argv[3])]))
 """
 
@@ -38,12 +37,12 @@ def config_of(home):
     config.model, config.width, config.pool.recalibrate = "resnet8", 4, "16"
     config.train.batch_size, config.train.duration, config.train.milestones = 16, "2ep", ("1ep",)
     config.imp.rewind = "1it"
-    return ConfigDict(run.resolve(config))
+    return run.resolve(config)
 
 
 def held(home):
     """What lies on each device of this process, batch by batch: where it begins, and a digest of the pixels."""
-    feed = load_images(config_of(home), train.mesh_of()).feed
+    feed = load_data(config_of(home), train.mesh_of()).feed
     rows = np.random.default_rng(0).permutation(45).astype(np.int32)
     return [
         sorted(
@@ -56,9 +55,17 @@ def held(home):
 
 def losses(home):
     """Images, loss and accuracy of six steps."""
-    job = prepare(config_of(home))
-    state = train.initial_state(job.initialize(jax.random.key(0)), job.optimizer(job.mask))
-    events = job.fit(job.step, state, jax.random.key(KEY), stop=2 * job.steps_per_epoch)
+    setup = prepare(config_of(home))
+    optimizer = masked_sgd(setup, setup.network.mask)
+    events = train.fit(
+        setup.training_step("imp", optimizer),
+        train.initial_state(setup.network.initialize(jax.random.key(0)), optimizer),
+        setup.data.feed,
+        jax.random.key(KEY),
+        images=setup.data.size,
+        batch_size=setup.config.train.batch_size,
+        stop=2 * setup.steps_per_epoch,
+    )
     return np.concatenate([event.metrics for event in events]).tolist()
 
 
