@@ -1,6 +1,5 @@
 """How an experiment starts, where its figures and tables go, and what its README says of them."""
 
-import importlib
 import os
 import platform
 import re
@@ -21,11 +20,11 @@ from lpjax.store import environment
 INTERRUPTED = 130
 
 
-def main(make: Callable[[Options], None], about: str | None, paper: Paper) -> None:
+def main(make: Callable[[Options], None], paper: Paper) -> None:
     """Run one experiment of a paper, or all, from the command line."""
     remember_compilations()
     try:
-        make(options(sys.argv[1:], about, paper))
+        make(options(sys.argv[1:], make.__doc__, paper))
     except (UserError, StorageError) as error:
         print(f"lpjax: {error}", file=sys.stderr)
         sys.exit(USER_MISTAKE)
@@ -34,12 +33,12 @@ def main(make: Callable[[Options], None], about: str | None, paper: Paper) -> No
         sys.exit(INTERRUPTED)
 
 
-def make_all(options: Options, names: Sequence[str]) -> None:
+def make_all(options: Options, experiments: Sequence[Callable[[Options], None]]) -> None:
     """Make several experiments of a paper, one after another, in one process."""
-    for name in names:
+    for make in experiments:
         start = time.monotonic()
-        importlib.import_module(f"experiments.{options.paper.folder.name}.{name}.__main__").make(options)
-        print(f"{name}: {time.monotonic() - start:.0f} s", flush=True)
+        make(options)
+        print(f"{make.__name__}: {time.monotonic() - start:.0f} s", flush=True)
 
 
 def write(

@@ -3,7 +3,6 @@
 Command: python -m experiments.benchmarks.corruptions --images=1000
 """
 
-import argparse
 import os
 import sys
 import time
@@ -11,20 +10,17 @@ import time
 import numpy as np
 from scipy import ndimage
 
+from experiments.benchmarks.inputs import parser
 from lpjax.data.corrupt import corrupt
 from lpjax.data.effects.table import SEVERITIES, TABLE
 
 
 def main(argv: list[str]) -> None:
-    """Prints one row a corruption, and all together.
-
-    Args:
-      argv: Command-line arguments.
-    """
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=1000)
-    parser.add_argument("--side", type=int, default=32, help="image height and width")
-    options = parser.parse_args(argv)
+    """Print one row per corruption, and all together."""
+    arguments = parser(__doc__)
+    arguments.add_argument("--images", type=int, default=1000)
+    arguments.add_argument("--side", type=int, default=32, help="image height and width")
+    options = arguments.parse_args(argv)
 
     noise = np.random.default_rng(0).random((options.images, options.side, options.side, 3))
     smooth = ndimage.gaussian_filter(noise, (0, 3, 3, 0), mode="wrap")

@@ -27,15 +27,9 @@ class Work(NamedTuple):
 
 
 def work(text: str) -> Work:
-    """Counts the work of a program.
+    """Count the work of a program.
 
     A loop counts as often as XLA knows it to run (once where it does not know), a branch as the dearest.
-
-    Args:
-      text: `compiled.as_text()`, as the CPU backend writes it; GPUs call libraries for convolutions.
-
-    Returns:
-      That of one call, on each device.
     """
     computations: dict[str, list[str]] = {}
     lines: list[str] = []

@@ -30,6 +30,7 @@ import jax
 import numpy as np
 from PIL import Image
 
+from experiments.benchmarks.inputs import parser
 from lpjax import data, models, train
 from lpjax.data import stream
 from lpjax.run.images import stream as stream_images
@@ -40,17 +41,13 @@ KEY = jax.random.key(0)
 
 
 def main(argv: list[str]) -> None:
-    """Prints one row a way of reading, without and with training.
-
-    Args:
-      argv: Command-line arguments.
-    """
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=256)
-    parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--rounds", type=int, default=6, help="how often every image is read; trained on twice")
-    parser.add_argument("--width", type=int, default=16, help="channels of ResNet-18's first stage; its own are 64")
-    options = parser.parse_args(argv)
+    """Print one row per way of reading, without and with training."""
+    arguments = parser(__doc__)
+    arguments.add_argument("--images", type=int, default=256)
+    arguments.add_argument("--batch", type=int, default=32)
+    arguments.add_argument("--rounds", type=int, default=6, help="how often every image is read; trained on twice")
+    arguments.add_argument("--width", type=int, default=16, help="channels of ResNet-18's first stage; its own are 64")
+    options = arguments.parse_args(argv)
 
     print(f"{options.images} JPEG files of 500x375 to 224x224, batches of {options.batch}; {os.cpu_count()} cores")
     with tempfile.TemporaryDirectory() as home:
@@ -65,15 +62,7 @@ def main(argv: list[str]) -> None:
 
 
 def written(home: str, images: int) -> data.ImageSplit:
-    """Writes the images.
-
-    Args:
-      home: Where TFDS directories lie.
-      images: How many.
-
-    Returns:
-      The training split.
-    """
+    """Write JPEG files, and return the training split."""
     import tensorflow_datasets as tfds
 
     draw = np.random.default_rng(0)
@@ -96,14 +85,7 @@ def written(home: str, images: int) -> data.ImageSplit:
 
 
 def network(width: int) -> tuple[train.Step, train.TrainState]:
-    """Builds a ResNet-18 for images of 224x224.
-
-    Args:
-      width: Channels of its first stage.
-
-    Returns:
-      Its training step and where it starts.
-    """
+    """Build the training step of a ResNet-18 for images of 224x224, and where it starts."""
     module = models.build("imagenet_resnet18", classes=10, width=width)
     variables = models.initialize(module, KEY, (224, 224, 3))
     optimizer = train.sgd(train.learning_rate("constant", 0.01, 1000))
@@ -113,16 +95,7 @@ def network(width: int) -> tuple[train.Step, train.TrainState]:
 
 
 def reading(pictures: data.ImageSplit, options: argparse.Namespace, workers: int) -> tuple[float, float]:
-    """Reads without doing anything else.
-
-    Args:
-      pictures: What is read.
-      options: From the command line.
-      workers: Processes.
-
-    Returns:
-      Seconds to the first batch, images a second from there on.
-    """
+    """Read without doing anything else: seconds to the first batch, images a second from there on."""
     rows = np.tile(np.arange(pictures.size), options.rounds)
     batches = [rows[i : i + options.batch] for i in range(0, len(rows), options.batch)]
     start = time.perf_counter()
@@ -136,18 +109,7 @@ def reading(pictures: data.ImageSplit, options: argparse.Namespace, workers: int
 def training(
     pictures: data.ImageSplit, options: argparse.Namespace, workers: int, step: train.Step, state: train.TrainState
 ) -> tuple[train.TrainState, float, float]:
-    """Trains, and waits for every step and every batch by itself.
-
-    Args:
-      pictures: What is trained on.
-      options: From the command line.
-      workers: Processes.
-      step: The training step.
-      state: Where it starts.
-
-    Returns:
-      The state, and the mean seconds a step computes and waits for the next batch; the first batch is not counted.
-    """
+    """Train, and return the state and the mean seconds that a step computes and waits; the first is not counted."""
     rows = np.tile(np.arange(pictures.size, dtype=np.int32), 2)
     feed = stream_images(pictures, CROP, train.mesh_of(), options.batch, workers=workers)(rows, KEY)
     computing, waiting = [], []

@@ -1,22 +1,20 @@
 """What a run holds in memory: on the host while it runs, on the device by program.
 
 A run of full-width networks is made short by its few images, which are drawn at random: all levels are trained, and
-pools tried, in a process of its own for every number of levels given. Peaks are of the resident set, sampled every few
-milliseconds while the stage runs; on CPUs it holds the arrays of the device too. If the host held all tickets, the
-peak would grow by a ticket a level. The second table is XLA's own account of its programs at the size of CIFAR, for
-batches of 128 and evaluation in batches of 500; nothing of it is run.
+pools tried, in a process of its own for every number of levels given. Peaks are of the resident set, as Linux counts
+it; on CPUs it holds the arrays of the device too. If the host held all tickets, the peak would grow by a ticket a
+level. The second table is XLA's own account of its programs at the size of CIFAR, for batches of 128 and evaluation in
+batches of 500; nothing of it is run.
 
 Command: python -m experiments.benchmarks.memory --levels 5 19
 """
 
 import argparse
 import json
-import resource
+import re
 import subprocess
 import sys
 import tempfile
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
+from experiments.benchmarks.inputs import machine, parser
 from lpjax import data, models, pools, sparsity, store, train
 from lpjax.run import default_config
 from lpjax.run.config import resolve
@@ -41,30 +40,27 @@ COLUMNS = ("levels", "a ticket", "all tickets", "loaded", "training", "pools", "
 
 
 def main(argv: list[str]) -> None:
-    """Prints one row a number of levels, and one a program.
-
-    Args:
-      argv: Command-line arguments.
-    """
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--levels", type=int, nargs="*", default=[5, 19])
-    parser.add_argument("--model", default="resnet18", choices=models.NAMES)
-    parser.add_argument("--images", type=int, default=32, help="to train on; half as many to validate on and to test")
-    parser.add_argument("--chunks", type=int, nargs="*", default=[1, 11], help="candidates held at once")
-    parser.add_argument("--run", type=int, help=argparse.SUPPRESS)
-    parser.add_argument("--data_dir", default="", help=argparse.SUPPRESS)
-    options = parser.parse_args(argv)
+    """Print one row per number of levels, and one per program."""
+    arguments = parser(__doc__)
+    arguments.add_argument("--levels", type=int, nargs="*", default=[5, 19])
+    arguments.add_argument("--model", default="resnet18", choices=models.NAMES)
+    arguments.add_argument("--images", type=int, default=32, help="to train on; half as many to validate on and test")
+    arguments.add_argument("--chunks", type=int, nargs="*", default=[1, 11], help="candidates held at once")
+    arguments.add_argument("--run", type=int, help=argparse.SUPPRESS)
+    arguments.add_argument("--data_dir", default="", help=argparse.SUPPRESS)
+    options = arguments.parse_args(argv)
     if options.run:
         print(json.dumps(short_run(options)))
         return
-    print(f"{options.model}, {jax.devices()[0].device_kind}, jax {jax.__version__}, MB")
+    print(f"{options.model}, {machine()}, MB")
     print(" ".join(f"{column:>11}" for column in COLUMNS))
     with tempfile.TemporaryDirectory() as home:
         draw(Path(home), options.images)
+        command = [sys.executable, "-m", "experiments.benchmarks.memory", f"--data_dir={home}"]
+        command += [f"--model={options.model}", f"--images={options.images}"]
         for levels in options.levels:
-            again = [sys.executable, "-m", "experiments.benchmarks.memory", f"--run={levels}", f"--data_dir={home}"]
-            again += [f"--model={options.model}", f"--images={options.images}"]
-            seen = json.loads(subprocess.run(again, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+            done = subprocess.run([*command, f"--run={levels}"], check=True, capture_output=True, text=True)
+            seen = json.loads(done.stdout.splitlines()[-1])
             print(f"{levels:11d}", *(f"{seen[column] / MB:11.1f}" for column in COLUMNS[1:]), flush=True)
     print(f"{'program':>16} {'arguments':>11} {'temporaries':>11} {'results':>11} {'in place':>11}")
     for name, lowered in programs(options):
@@ -74,12 +70,7 @@ def main(argv: list[str]) -> None:
 
 
 def draw(home: Path, images: int) -> None:
-    """Prepares a data set of random images.
-
-    Args:
-      home: Where to.
-      images: How many to train on; half as many follow to validate on, and half as many to test.
-    """
+    """Prepare a data set of random images to train on; half as many follow to validate on, and half as many to test."""
     rng, folder = np.random.default_rng(0), home / "folder"
     for split, count in (("train", images + images // 2), ("test", images // 2)):
         for i in range(count):
@@ -90,14 +81,7 @@ def draw(home: Path, images: int) -> None:
 
 
 def short_run(options: argparse.Namespace) -> dict[str, float]:
-    """Finds tickets, pools and measures them, two steps a level, and watches its memory.
-
-    Args:
-      options: The command line's.
-
-    Returns:
-      Bytes by column.
-    """
+    """Find tickets, pool and measure them, two steps a level: bytes of memory by column."""
     config = default_config()
     config.dataset, config.data_dir, config.model = "random", options.data_dir, options.model
     config.validation, config.eval_batch_size = options.images // 2, options.images // 2
@@ -110,49 +94,29 @@ def short_run(options: argparse.Namespace) -> dict[str, float]:
         workdir = Path(directory)
         with _peak(seen, "loaded"):
             setup = prepare(resolve(config))
-        for name, stage in zip(
-            ("training", "pools", "evaluation"), plan(setup.config, workdir, setup.steps), strict=True
-        ):
+        stages = plan(setup.config, workdir, setup.steps)
+        for name, stage in zip(("training", "pools", "evaluation"), stages, strict=True):
             with _peak(seen, name):
                 run_stage(setup, stage)
         ticket = store.restore_ticket(next(workdir.rglob("level_00/ticket")), setup.network.like)
+    seen["peak"] = max(seen.values())
     seen["a ticket"] = sum(leaf.nbytes for leaf in jax.tree.leaves(ticket))
     seen["all tickets"] = options.run * seen["a ticket"]
-    seen["peak"] = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     seen["device peak"] = (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use", float("nan"))
     return seen
 
 
 @contextmanager
 def _peak(seen: dict[str, float], stage: str) -> Iterator[None]:
-    """Notes the largest resident set of a stage."""
-    over, peak = threading.Event(), [0]
-
-    def watch() -> None:
-        while not over.is_set():
-            pages = int(Path("/proc/self/statm").read_text().split()[1])
-            peak[0] = max(peak[0], pages * resource.getpagesize())
-            time.sleep(0.005)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        yield
-    finally:
-        over.set()
-        watcher.join()
-        seen[stage] = peak[0]
+    """Note the largest resident set of a stage, which Linux keeps since its mark was cleared."""
+    Path("/proc/self/clear_refs").write_text("5")
+    yield
+    largest = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())
+    seen[stage] = 1024 * int(largest[1])
 
 
 def programs(options: argparse.Namespace) -> Iterator[tuple[str, Any]]:
-    """Lowers the programs of a CIFAR run, of shapes alone.
-
-    Args:
-      options: The command line's.
-
-    Yields:
-      Name and program.
-    """
+    """Lower the programs of a CIFAR run, of shapes alone."""
     module = models.build(options.model, classes=10)
     apply, key = models.bind(module), jax.eval_shape(lambda: jax.random.key(0))
     variables = jax.eval_shape(lambda key: models.initialize(module, key, SHAPE), key)

@@ -11,7 +11,6 @@ no faster elsewhere, it would stop 0.21 % of the time with steps of 0.1 s, and 2
 Command: python -m experiments.benchmarks.saving
 """
 
-import argparse
 import os
 import statistics
 import sys
@@ -24,12 +23,12 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 
+from experiments.benchmarks.inputs import machine, parser, random_batch, to_unit
 from lpjax import models, sparsity, store, train
 from lpjax.run import default_config
 from lpjax.run.imp import LevelTraining
 from lpjax.run.training import NO_METRICS
 from lpjax.transforms import fixed_mask
-from lpjax.types import Batch
 
 STEP, BESIDE, STOP, WHOLE = (
     "a step without a save",
@@ -41,17 +40,13 @@ Times = dict[str, list[float]]
 
 
 def main(argv: list[str]) -> None:
-    """Prints a small table.
-
-    Args:
-      argv: Command-line arguments.
-    """
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="resnet18", choices=models.NAMES)
-    parser.add_argument("--batch", type=int, default=32, help="images a step")
-    parser.add_argument("--rounds", type=int, default=7, help="blocks of either kind")
-    parser.add_argument("--steps", type=int, default=3, help="in a block")
-    options = parser.parse_args(argv)
+    """Print a small table."""
+    arguments = parser(__doc__)
+    arguments.add_argument("--model", default="resnet18", choices=models.NAMES)
+    arguments.add_argument("--batch", type=int, default=32, help="images a step")
+    arguments.add_argument("--rounds", type=int, default=7, help="blocks of either kind")
+    arguments.add_argument("--steps", type=int, default=3, help="in a block")
+    options = arguments.parse_args(argv)
 
     state, step = training(options.model, options.batch)
     weights = sum(leaf.size for leaf in jax.tree.leaves(state.variables.params))
@@ -61,7 +56,7 @@ def main(argv: list[str]) -> None:
         size = sum(file.stat().st_size for file in place.rglob("*") if file.is_file())
     print(
         f"{options.model}, {weights:,} parameters, batch {options.batch}, {size / 2**20:.0f} MiB a save, "
-        f"on {jax.devices()[0].device_kind} with {os.cpu_count()} cores, jax {jax.__version__}"
+        f"on {machine()}, {os.cpu_count()} cores"
     )
     median = {name: statistics.median(values) for name, values in times.items()}
     for name, values in times.items():
@@ -75,40 +70,21 @@ def main(argv: list[str]) -> None:
 
 
 def training(model: str, batch: int) -> tuple[train.TrainState, Callable[[train.TrainState], train.TrainState]]:
-    """Makes a network ready to train.
-
-    Args:
-      model: Its name.
-      batch: Images a step.
-
-    Returns:
-      The initial state, and a step that donates it.
-    """
-    module, keys = models.build(model, classes=10), jax.random.split(jax.random.key(0), 3)
-    variables = models.initialize(module, keys[0], (32, 32, 3))
-    images = jax.random.randint(keys[1], (batch, 32, 32, 3), 0, 256).astype(jnp.uint8)
-    data = Batch(images, jax.random.randint(keys[2], (batch,), 0, 10))
+    """Return the initial state of a network, and a step that donates it."""
+    module = models.build(model, classes=10)
+    key = jax.random.key(0)
+    variables = models.initialize(module, key, (32, 32, 3))
+    data = random_batch(batch, 32)
     optimizer = fixed_mask(train.sgd(lambda step: jnp.float32(0.01)), sparsity.full_mask(variables.params))
-    single = train.train_step(models.bind(module), optimizer, lambda keys, images: images / jnp.float32(255))
-    compiled = jax.jit(lambda state: single(state, data, jnp.arange(batch), keys[2])[0], donate_argnums=0)
+    single = train.train_step(models.bind(module), optimizer, to_unit)
+    compiled = jax.jit(lambda state: single(state, data, jnp.arange(batch), key)[0], donate_argnums=0)
     return train.initial_state(variables, optimizer), compiled
 
 
 def measured(
     state: train.TrainState, step: Callable[[train.TrainState], train.TrainState], place: Path, rounds: int, steps: int
 ) -> Times:
-    """Times steps and saves in turn, after one of each.
-
-    Args:
-      state: Where to start.
-      step: Trains by one.
-      place: Where progress goes.
-      rounds: Blocks with a save, and without.
-      steps: In a block.
-
-    Returns:
-      Seconds, by what was timed.
-    """
+    """Time steps and saves in turn, in blocks with a save and blocks without: seconds, by what was timed."""
     kept = jax.tree.map(jnp.copy, state.variables)
     times: Times = {STEP: [], BESIDE: [], STOP: [], WHOLE: []}
 

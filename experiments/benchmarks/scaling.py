@@ -18,8 +18,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from experiments.benchmarks.inputs import to_unit
 from experiments.benchmarks.timing import medians
-from experiments.benchmarks.transforms import to_unit
 from lpjax import models, train
 from lpjax.run.setup import network_flops
 from lpjax.types import Batch
@@ -47,7 +47,7 @@ class Case(NamedTuple):
 
 
 def case(name: str, side: int, batch: int, devices: int) -> Case:
-    """Builds a network's step on the first devices; nothing is computed."""
+    """Build a network's step on the first devices; nothing is computed."""
     module, optimizer = models.build(name, classes=1000, dtype="float32"), train.sgd(optax.constant_schedule(0.1))
     apply, key = models.bind(module), jax.eval_shape(lambda: jax.random.key(0))
     variables = jax.eval_shape(lambda key: models.initialize(module, key, (side, side, 3)), key)
@@ -60,7 +60,7 @@ def case(name: str, side: int, batch: int, devices: int) -> Case:
 
 
 def traffic(hlo: str) -> Traffic:
-    """Reads the all-reduces of a compiled float32 step; a layer's own, forward or backward, are inside the network."""
+    """Read the all-reduces of a compiled float32 step; a layer's own, forward or backward, are inside the network."""
     found = re.findall(r'= (.*?) all-reduce(?:-start)?\(.*?op_name="(.*?)"', hlo)
     shapes = [[s.split(",") if s else [] for s in re.findall(r"f32\[([\d,]*)\]", types)] for types, _ in found]
     sizes = [4 * sum(math.prod(map(int, shape)) for shape in operands) for operands in shapes]
@@ -69,7 +69,7 @@ def traffic(hlo: str) -> Traffic:
 
 
 def predict(machine: Machine, n: int, compute: float, sent: Traffic) -> dict[str, float]:
-    """Predicts the seconds of a step on n devices, from those that each computes; `scaling.md` says how."""
+    """Predict the seconds of a step on n devices, from those that each computes; `scaling.md` says how."""
 
     def all_reduce(size: float, hops: int) -> float:
         return 2 * (n - 1) / n * size / (machine.near if n <= 8 else machine.far) + hops * machine.latency
@@ -81,7 +81,7 @@ def predict(machine: Machine, n: int, compute: float, sent: Traffic) -> dict[str
 
 
 def efficiencies(flops: float, sent: Traffic, utilizations: list[float], measured: float | None) -> str:
-    """Tabulates what is predicted; `measured` seconds of 128 images on one device replace the FLOPs."""
+    """Tabulate what is predicted; `measured` seconds of 128 images on one device replace the FLOPs."""
     rows = [f"| machine | of its peak | devices | images a device | {', ms | '.join(PARTS)}, ms | efficiency |"]
     rows += ["|" + "---|" * (len(PARTS) + 5)]
     for machine, utilization in itertools.product(MACHINES, utilizations[: 1 if measured else None]):
@@ -95,7 +95,7 @@ def efficiencies(flops: float, sent: Traffic, utilizations: list[float], measure
 
 
 def simulated(rounds: int) -> str:
-    """Times small networks: one after another, and one on more and more simulated devices."""
+    """Time small networks: one after another, and one on more and more simulated devices."""
     alone = {name: case(name, 32, 64, 1) for name in ("resnet8", "resnet20", "resnet44")}
     spread = {str(n): case("resnet8", 32, 64, n) for n in SIMULATED}
     seconds = medians({name: again(model) for name, model in (alone | spread).items()}, rounds)
@@ -108,7 +108,7 @@ def simulated(rounds: int) -> str:
 
 
 def again(model: Case) -> Callable[[], Any]:
-    """Makes a step that can be called again and again, although it donates its state."""
+    """Make a step that can be called again and again, although it donates its state."""
     state, data, rows = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), model.shapes[:3])
     held, key = [state], jax.random.key(0)
 
@@ -120,7 +120,7 @@ def again(model: Case) -> Callable[[], Any]:
 
 
 def main(argv: list[str]) -> None:
-    """Prints the tables, and puts them into their place in `scaling.md` if asked to."""
+    """Print the tables, and put them into their place in `scaling.md` if asked to."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--utilization", type=float, nargs="+", default=[0.4, 0.1], help="shares of the peak")
     parser.add_argument("--seconds-per-step", type=float, help="measured on one device, 128 images, instead")

@@ -3,27 +3,23 @@
 Command: python -m experiments.benchmarks.selection --weights=11159232
 """
 
-import argparse
 import sys
 
 import jax
 import jax.numpy as jnp
 
+from experiments.benchmarks.inputs import machine, parser
 from experiments.benchmarks.timing import medians
 from lpjax import sparsity
 
 
 def main(argv: list[str]) -> None:
-    """Prints both medians and their ratio.
-
-    Args:
-      argv: Command-line arguments.
-    """
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--weights", type=int, default=11_159_232)
-    parser.add_argument("--leaves", type=int, default=20)
-    parser.add_argument("--rounds", type=int, default=3)
-    options = parser.parse_args(argv)
+    """Print both medians and their ratio."""
+    arguments = parser(__doc__)
+    arguments.add_argument("--weights", type=int, default=11_159_232)
+    arguments.add_argument("--leaves", type=int, default=20)
+    arguments.add_argument("--rounds", type=int, default=3)
+    options = arguments.parse_args(argv)
 
     size = options.weights // options.leaves
     scores = [jnp.abs(jax.random.normal(jax.random.key(i), (size,))) for i in range(options.leaves)]
@@ -41,9 +37,9 @@ def main(argv: list[str]) -> None:
 
     agree = bool(jnp.all(jnp.concatenate(bisect(scores)) == sort(scores)))
     seconds = medians({"bisection": lambda: bisect(scores), "sort": lambda: sort(scores)}, options.rounds)
-    print(f"{size * options.leaves:,} weights, {jax.devices()[0].device_kind}, jax {jax.__version__}, agree: {agree}")
-    print(f"bisection {seconds['bisection']:.3f} s, sort {seconds['sort']:.3f} s, ", end="")
-    print(f"ratio {seconds['sort'] / seconds['bisection']:.1f}")
+    print(f"{size * options.leaves:,} weights, {machine()}, agree: {agree}")
+    ratio = seconds["sort"] / seconds["bisection"]
+    print(f"bisection {seconds['bisection']:.3f} s, sort {seconds['sort']:.3f} s, ratio {ratio:.1f}")
 
 
 if __name__ == "__main__":

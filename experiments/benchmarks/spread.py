@@ -19,39 +19,32 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from experiments.benchmarks.hlo import work
+from experiments.benchmarks.inputs import machine, parser, search_problem
 from experiments.benchmarks.timing import medians
-from lpjax import models, pools, sparsity, train
-from lpjax.types import Batch, Ticket, Variables
+from lpjax import models, pools, train
+from lpjax.types import Variables
 
 WAYS = ("whole", "images", "grid")
+COLUMNS = ("devices", "way", "seconds", "of whole", "MFLOP", "of whole", "all-reduces", "kB", "all-gathers", "kB")
 
 
 def main(argv: list[str]) -> None:
-    """Prints one row a way and number of devices.
-
-    Args:
-      argv: Command-line arguments.
-    """
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--devices", type=int, nargs="+", default=[2, 8], help="simulated, where there are none")
-    parser.add_argument("--model", default="resnet8", choices=models.NAMES)
-    parser.add_argument("--side", type=int, default=16, help="image height and width")
-    parser.add_argument("--images", type=int, default=256, help="images to recalibrate on, and to validate on")
-    parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--rounds", type=int, default=5)
-    options = parser.parse_args(argv)
+    """Print one row per way and number of devices."""
+    arguments = parser(__doc__)
+    arguments.add_argument("--devices", type=int, nargs="+", default=[2, 8], help="simulated, where there are none")
+    arguments.add_argument("--model", default="resnet8", choices=models.NAMES)
+    arguments.add_argument("--side", type=int, default=16, help="image height and width")
+    arguments.add_argument("--images", type=int, default=256, help="images to recalibrate on, and to validate on")
+    arguments.add_argument("--batch", type=int, default=128)
+    arguments.add_argument("--rounds", type=int, default=5)
+    options = arguments.parse_args(argv)
     jax.config.update("jax_num_cpu_devices", max(options.devices))
 
-    print(
-        f"{options.model}, {options.images} images of {options.side}x{options.side}, batches of {options.batch}, ",
-        end="",
-    )
-    print(f"{len(pools.INTERPOLATION)} mixes, {jax.devices()[0].device_kind}, jax {jax.__version__}")
-    columns = ("devices", "way", "seconds", "of whole", "MFLOP", "of whole", "all-reduces", "kB", "all-gathers", "kB")
-    print(" ".join(f"{column:>11}" for column in columns))
+    sizes = f"{options.images} images of {options.side}x{options.side}, batches of {options.batch}"
+    print(f"{options.model}, {sizes}, {len(pools.INTERPOLATION)} mixes, {machine()}")
+    print(" ".join(f"{column:>11}" for column in COLUMNS))
     for devices in options.devices:
         steps = {way: search(options, devices, way) for way in WAYS}
         seconds = medians({way: partial(step, *args) for way, (step, args) in steps.items()}, options.rounds)
@@ -64,49 +57,17 @@ def main(argv: list[str]) -> None:
 
 
 def search(options: argparse.Namespace, devices: int, way: str) -> tuple[Any, tuple[Any, ...]]:
-    """Makes a step of the search ready.
-
-    Args:
-      options: The command line's.
-      devices: How many share.
-      way: One of `WAYS`.
-
-    Returns:
-      The step, jitted, and its arguments.
-    """
+    """Prepare a step of the search that devices share in one of `WAYS`: jitted, and its arguments."""
     mesh = train.mesh_of(jax.devices()[:devices])
-    shape = (options.side, options.side, 3)
-    module = models.build(options.model, classes=10)
-    keys = jax.random.split(jax.random.key(0), 4)
-    images = jax.random.randint(keys[0], (options.images, *shape), 0, 256).astype(jnp.uint8)
-    batch = train.replicate(Batch(images, jax.random.randint(keys[1], (options.images,), 0, 10)), mesh)
-    on = mesh if way == "images" else None
-    measures = (
-        train.evaluator(models.bind(module), _preprocess, batch, options.batch, on),
-        train.recalibrator(
-            models.bind(module), _augment, batch, images=options.images, batch_size=options.batch, mesh=on
-        ),
-    )
+    problem = search_problem(options, mesh=mesh if way == "images" else None)
+    measures = train.replicate((problem.evaluate, problem.recalibrate), mesh)
     choices: dict[str, Callable[..., Any]] = {"map_fn": train.shard_candidates(mesh)} if way == "grid" else {}
-    anchor, candidate = (models.initialize(module, key, shape) for key in keys[2:])
-    dense = sparsity.full_mask(anchor)
-    mask = sparsity.select(sparsity.magnitude(anchor), dense, sparsity.total(dense) // 5)
-    ticket = Ticket(sparsity.apply_mask(anchor, mask), mask)
-    state = train.replicate(pools.pool(*measures, **choices).init(ticket, keys[0]), mesh)
+    state = train.replicate(pools.pool(*measures, **choices).init(problem.ticket, problem.key), mesh)
 
     def step(measures: tuple[Any, Any], state: pools.PoolState, candidate: Variables) -> jax.Array:
         return pools.pool(*measures, **choices).step(state, candidate)[1].values
 
-    return jax.jit(step), (measures, state, train.replicate(candidate, mesh))
-
-
-def _preprocess(images: jax.Array) -> jax.Array:
-    return images.astype(jnp.float32) / 255
-
-
-def _augment(keys: jax.Array, images: jax.Array) -> jax.Array:
-    del keys
-    return _preprocess(images)
+    return jax.jit(step), (measures, state, train.replicate(problem.candidate, mesh))
 
 
 if __name__ == "__main__":

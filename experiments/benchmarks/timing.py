@@ -9,15 +9,7 @@ import jax
 
 
 def medians(candidates: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
-    """Times functions in alternation, after one call each to compile.
-
-    Args:
-      candidates: Named functions without arguments; their arrays are waited for.
-      rounds: How often each is timed.
-
-    Returns:
-      The median seconds by name.
-    """
+    """Return the median seconds of functions, called in alternation after one call each to compile."""
     for call in candidates.values():
         jax.block_until_ready(call())
     seconds: dict[str, list[float]] = {name: [] for name in candidates}

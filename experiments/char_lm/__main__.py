@@ -3,12 +3,9 @@
 Command: python -m experiments.char_lm
 """
 
-import csv
 import json
 import math
 import os
-import re
-import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -19,11 +16,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+import pandas as pd
 from flax import nnx
 
 import lpjax
+from experiments import markdown
 from experiments.char_lm.model import Transformer
 from experiments.char_lm.text import Text, load, windows
+from experiments.keeping import replace_between
 from lpjax.command import OneLineParser, remember_compilations
 from lpjax.store import environment
 
@@ -43,13 +43,7 @@ class Problem:
     """A text and a network, as pure functions of its parameters; these are an `nnx.State`, a pytree like any other."""
 
     def __init__(self, text: Text, steps: int, **size: int) -> None:
-        """Prepare the data and split the network.
-
-        Args:
-          text: What to learn.
-          steps: Of each training.
-          **size: Of the transformer, where it is not the default.
-        """
+        """Prepare the data and split the network."""
         self.text = text
         self.steps = steps
         self.network = partial(Transformer, len(text.alphabet), **size)
@@ -61,35 +55,16 @@ class Problem:
         self.compiled: dict[str, Callable[..., Any]] = {}
 
     def init(self, seed: int) -> PyTree:
-        """Draw initial parameters.
-
-        Args:
-          seed: An integer.
-
-        Returns:
-          The parameters.
-        """
+        """Draw initial parameters."""
         return nnx.state(self.network(rngs=nnx.Rngs(seed)), nnx.Param)
 
     def optimizer(self) -> optax.GradientTransformation:
-        """Build what every method wraps: inside, clipping sees the norm of the kept weights' gradient.
-
-        Returns:
-          AdamW with warm-up, cosine decay and gradient clipping.
-        """
+        """Build what every method wraps: inside, clipping sees the norm of the kept weights' gradient."""
         rate = optax.warmup_cosine_decay_schedule(0.0, 3e-3, self.steps // 10, self.steps)
         return optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(rate, weight_decay=0.1))
 
     def loss(self, params: PyTree, tokens: jax.Array) -> jax.Array:
-        """Average the cross-entropy over windows.
-
-        Args:
-          params: Parameters.
-          tokens: `[B, T + 1]`.
-
-        Returns:
-          Nats per character, a scalar.
-        """
+        """Average the cross-entropy over windows `[B, T + 1]`, in nats per character."""
         logits = nnx.merge(self.graphdef, params)(tokens[:, :-1])
         return optax.softmax_cross_entropy_with_integer_labels(logits, tokens[:, 1:]).mean()
 
@@ -99,7 +74,7 @@ class Problem:
     def train(
         self, optimizer: optax.GradientTransformationExtraArgs, params: PyTree, seed: int, name: str
     ) -> tuple[lpjax.Ticket, PyTree]:
-        """Train.
+        """Train; return the ticket, and the parameters after a tenth of the steps.
 
         Args:
           optimizer: A sparse one.
@@ -107,9 +82,6 @@ class Problem:
           seed: Draws the batches.
           name: Of the compiled step. Masks and keys are part of the optimizer's state, so optimizers that differ in
             them alone share a step.
-
-        Returns:
-          The trained parameters with their mask, and the parameters after a tenth of the steps.
         """
         step = self.compiled.setdefault(name, self._step(optimizer))
         state = optimizer.init(params)
@@ -135,14 +107,7 @@ class Problem:
 
 
 class Result(NamedTuple):
-    """A network that a method found.
-
-    Attributes:
-      method: Its name.
-      density: What was asked for.
-      trainings: How many trainings it took.
-      ticket: The network.
-    """
+    """A network that a method found: the density asked for, and how many trainings it took."""
 
     method: str
     density: float
@@ -199,18 +164,7 @@ def tickets(problem: Problem, seed: int) -> Iterator[Result]:
 
 
 def iterative(problem: Problem, seed: int, dense: lpjax.Ticket, early: PyTree, rewind: bool) -> list[lpjax.Ticket]:
-    """Prune and train, level by level.
-
-    Args:
-      problem: What to learn.
-      seed: Draws the batches.
-      dense: Level 0, trained.
-      early: The rewind point.
-      rewind: Whether levels restart from it (IMP), or go on from their trained weights (LRR).
-
-    Returns:
-      A ticket per level.
-    """
+    """Prune and train, level by level; every level restarts from `early` (IMP), or goes on from its weights (LRR)."""
     found = [dense]
     state = lpjax.imp(rewind=rewind).init(early)
     for fraction in PRUNE_FRACTIONS:
@@ -225,169 +179,80 @@ GROUPS = {"RigL": rigl, "GMP": gmp, "dense": tickets}
 """What is run, and skipped, together, by the method that comes first."""
 
 
-class Row(NamedTuple):
-    """A line of `results.csv`.
-
-    Attributes:
-      seed: Of initial weights, masks and batches.
-      method: Its name.
-      density: What was asked for.
-      kept: How many prunable weights are kept.
-      total: How many weights are prunable.
-      steps: Of each training.
-      trainings: How many trainings it took.
-      bits: Bits per character of the test text.
-    """
-
-    seed: int
-    method: str
-    density: float
-    kept: int
-    total: int
-    steps: int
-    trainings: int
-    bits: float
-
-
-def measure(problem: Problem, seed: int, result: Result) -> Row:
-    """Measure a network on the test text.
-
-    Args:
-      problem: What was learned.
-      seed: Of the run.
-      result: The network.
-
-    Returns:
-      Its row.
-    """
-    params, mask = result.ticket
-    bits = float(problem.test_loss(params)) / math.log(2)
-    kept, total = int(lpjax.kept(mask)), lpjax.total(mask)
-    return Row(seed, result.method, result.density, kept, total, problem.steps, result.trainings, bits)
-
-
-def run(problem: Problem, seeds: list[int], path: Path) -> list[Row]:
-    """Run every group of methods for every seed, except those that the file has.
-
-    Args:
-      problem: What to learn.
-      seeds: Replicates.
-      path: The CSV file of results.
-
-    Returns:
-      The rows of these seeds.
-    """
+def run(problem: Problem, seeds: list[int], path: Path) -> list[dict[str, Any]]:
+    """Run every group of methods for every seed, except those that the CSV file has; return the rows of these seeds."""
     rows = read(path)
     for seed in seeds:
         for first, group in GROUPS.items():
-            if any(row.seed == seed and row.method == first for row in rows):
+            if any(row["seed"] == seed and row["method"] == first for row in rows):
                 continue
-            clock = time.monotonic()
+            start = time.monotonic()
             for result in group(problem, seed):
                 rows.append(measure(problem, seed, result))
-                print(f"seed {seed}, {result.method} at density {result.density}: {rows[-1].bits:.3f}", flush=True)
+                bits = rows[-1]["bits"]
+                print(f"seed {seed}, {result.method} at density {result.density}: {bits:.3f}", flush=True)
             write(path, rows)
-            print(f"  {time.monotonic() - clock:.0f} s", flush=True)
-    return [row for row in rows if row.seed in seeds]
+            print(f"  {time.monotonic() - start:.0f} s", flush=True)
+    return [row for row in rows if row["seed"] in seeds]
 
 
-def read(path: Path) -> list[Row]:
-    """Read results.
+def measure(problem: Problem, seed: int, result: Result) -> dict[str, Any]:
+    """Measure a network on the test text: bits per character."""
+    params, mask = result.ticket
+    return {
+        "seed": seed,
+        "method": result.method,
+        "density": result.density,
+        "kept": int(lpjax.kept(mask)),
+        "total": lpjax.total(mask),
+        "steps": problem.steps,
+        "trainings": result.trainings,
+        "bits": float(problem.test_loss(params)) / math.log(2),
+    }
 
-    Args:
-      path: A CSV file, which need not exist.
 
-    Returns:
-      Its rows.
-    """
+def read(path: Path) -> list[dict[str, Any]]:
+    """Read the rows of a CSV file, which need not exist."""
     if not path.exists():
         return []
-    with path.open(newline="") as file:
-        lines = list(csv.DictReader(file))
-    return [Row(**{name: kind(line[name]) for name, kind in Row.__annotations__.items()}) for line in lines]
+    return pd.read_csv(path, float_precision="round_trip").to_dict("records")
 
 
-def write(path: Path, rows: list[Row]) -> None:
-    """Write results, and where they come from.
-
-    Args:
-      path: A CSV file, replaced in one go.
-      rows: All of its rows.
-    """
+def write(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Replace a CSV file in one go, and note where it comes from."""
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_suffix(".new")
-    with new.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(Row._fields)
-        writer.writerows(rows)
+    pd.DataFrame(rows).to_csv(new, index=False, lineterminator="\n")
     new.replace(path)
     path.with_name("environment.json").write_text(json.dumps(environment(), indent=2) + "\n")
 
 
-def table(rows: list[Row]) -> str:
-    """Write mean and standard deviation over seeds in Markdown.
-
-    Args:
-      rows: Of all seeds.
-
-    Returns:
-      A table with a column per density.
-    """
+def table(rows: list[dict[str, Any]]) -> str:
+    """Write mean and standard deviation over seeds in Markdown, a column per density."""
     densities = (1.0, *DENSITIES)
-    lines = [
-        "| method | trainings | " + " | ".join(f"density {density:g}" for density in densities) + " |",
-        "|---|---|" + "---|" * len(densities),
-    ]
+    lines = []
     for method in METHODS:
-        trainings = dict.fromkeys(str(row.trainings) for row in rows if row.method == method)
+        trainings = dict.fromkeys(str(row["trainings"]) for row in rows if row["method"] == method)
         cells = [method, ", ".join(trainings)]
         for density in densities:
-            cells.append(spread([row.bits for row in rows if (row.method, row.density) == (method, density)]))
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def spread(values: list[float]) -> str:
-    """Format a mean and a standard deviation.
-
-    Args:
-      values: One per seed.
-
-    Returns:
-      `'2.345 ± 0.012'`; empty without values.
-    """
-    if not values:
-        return ""
-    if len(values) == 1:
-        return f"{values[0]:.3f}"
-    return f"{statistics.mean(values):.3f} ± {statistics.stdev(values):.3f}"
+            bits = pd.Series([row["bits"] for row in rows if (row["method"], row["density"]) == (method, density)])
+            cells.append(markdown.spread(bits.mean(), bits.std(), ".3f") if len(bits) else "")
+        lines.append(cells)
+    return markdown.table(["method", "trainings", *(f"density {density:g}" for density in densities)], lines)
 
 
 def keep(out: Path, seeds: list[int], text: str) -> None:
-    """Copy results to this folder and put their table into its README.
-
-    Args:
-      out: Where the results lie.
-      seeds: Which were run.
-      text: The table.
-    """
+    """Copy results to this folder and put their table into its README."""
     for name in ("results.csv", "environment.json"):
         (FOLDER / name).write_text((out / name).read_text())
     ran = json.loads((FOLDER / "environment.json").read_text())
     versions = ", ".join(f"{name} {ran[name]}" for name in ("python", "jax", "flax", "optax"))
     where = f"Seeds {', '.join(map(str, seeds))}; {os.cpu_count()} CPU cores; {versions}."
-    begin, end = "<!-- results -->", "<!-- end of results -->"
-    readme = FOLDER / "README.md"
-    content = f"{begin}\n{text}\n\n{where}\n{end}"
-    readme.write_text(re.sub(f"{begin}.*{end}", lambda _: content, readme.read_text(), flags=re.DOTALL))
+    replace_between(FOLDER / "README.md", "results", f"{text}\n\n{where}")
 
 
 def main(argv: list[str]) -> None:
-    """Run the experiment from the command line.
-
-    Args:
-      argv: Command-line arguments.
-    """
+    """Run the experiment from the command line."""
     parser = OneLineParser("python -m experiments.char_lm", __doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="replicates")
     parser.add_argument("--steps", type=int, default=300, help="of each training")
@@ -397,7 +262,7 @@ def main(argv: list[str]) -> None:
     path = options.out / "results.csv"
     if options.steps < 20:
         parser.error(f"--steps: got {options.steps}, expected 20 or more")
-    if any(row.steps != options.steps for row in read(path)):
+    if any(row["steps"] != options.steps for row in read(path)):
         parser.error(f"--steps: {path} holds results of other trainings; choose another --out")
 
     remember_compilations()

@@ -11,29 +11,14 @@ class Transformer(nnx.Module):
     """Characters in, logits of the next character out."""
 
     def __init__(self, alphabet: int, *, width: int = 176, heads: int = 8, blocks: int = 2, rngs: nnx.Rngs) -> None:
-        """Initialize the network.
-
-        Args:
-          alphabet: Number of characters.
-          width: Features of a character, a multiple of `heads`.
-          heads: Attention heads of a block.
-          blocks: Number of blocks.
-          rngs: Random number generators of the initial weights.
-        """
+        """Initialize the network."""
         self.embedding = nnx.Embed(alphabet, width, embedding_init=nnx.initializers.normal(1.0), rngs=rngs)
         self.blocks = nnx.List([Block(width, heads, rngs) for _ in range(blocks)])
         self.norm = nnx.LayerNorm(width, rngs=rngs)
         self.head = nnx.Linear(width, alphabet, rngs=rngs)
 
     def __call__(self, tokens: jax.Array) -> jax.Array:
-        """Compute logits.
-
-        Args:
-          tokens: `[B, T]` int32.
-
-        Returns:
-          `[B, T, alphabet]`; entry `t` depends on tokens up to `t`.
-        """
+        """Compute logits `[B, T, alphabet]` of tokens `[B, T]`; entry `t` depends on tokens up to `t`."""
         x = self.embedding(tokens)
         for block in self.blocks:
             x = block(x)
@@ -44,13 +29,7 @@ class Block(nnx.Module):
     """Attention and two dense layers, each after a layer norm and inside a residual connection."""
 
     def __init__(self, width: int, heads: int, rngs: nnx.Rngs) -> None:
-        """Initialize a block.
-
-        Args:
-          width: Features of a character.
-          heads: Attention heads.
-          rngs: Random number generators of the initial weights.
-        """
+        """Initialize a block."""
         self.norm1 = nnx.LayerNorm(width, rngs=rngs)
         self.attention = nnx.MultiHeadAttention(heads, width, attention_fn=attend, decode=False, rngs=rngs)
         self.norm2 = nnx.LayerNorm(width, rngs=rngs)
@@ -58,29 +37,13 @@ class Block(nnx.Module):
         self.down = nnx.Linear(4 * width, width, rngs=rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Transform features.
-
-        Args:
-          x: `[B, T, width]`.
-
-        Returns:
-          `[B, T, width]`.
-        """
+        """Transform features `[B, T, width]`."""
         x = x + self.attention(self.norm1(x), is_causal=True)
         return x + self.down(nnx.gelu(self.up(self.norm2(x))))
 
 
 def attend(query: jax.Array, key: jax.Array, value: jax.Array, **options: Any) -> jax.Array:
     """Compute attention with linear biases: scores fall with distance, by slopes 2, 1, 1/2, ... of the heads.
-
-    Args:
-      query: `[B, T, heads, size]`.
-      key: `[B, T, heads, size]`.
-      value: `[B, T, heads, size]`.
-      **options: Of `nnx.dot_product_attention`.
-
-    Returns:
-      `[B, T, heads, size]`.
 
     References:
       Press et al., Train Short, Test Long: Attention with Linear Biases Enables Input Length Extrapolation, ICLR 2022.

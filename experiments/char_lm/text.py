@@ -12,14 +12,7 @@ HELD_OUT = 0.1
 
 
 class Text(NamedTuple):
-    """Three contiguous stretches of one text, as indices into an alphabet.
-
-    Attributes:
-      train: The first 80 %, `[N]` int32.
-      validation: The next 10 %.
-      test: The last 10 %.
-      alphabet: The characters of the whole text, sorted.
-    """
+    """Contiguous 80, 10 and 10 % of one text, `[N]` int32 indices into the alphabet, its sorted characters."""
 
     train: jax.Array
     validation: jax.Array
@@ -28,11 +21,7 @@ class Text(NamedTuple):
 
 
 def load() -> Text:
-    """Read the topics in alphabetical order and split the text.
-
-    Returns:
-      The text.
-    """
+    """Read the topics in alphabetical order and split the text."""
     text = "".join(topics[name] for name in sorted(topics))
     alphabet = "".join(sorted(set(text)))
     index = {character: i for i, character in enumerate(alphabet)}
@@ -43,15 +32,7 @@ def load() -> Text:
 
 
 def windows(tokens: jax.Array, context: int) -> jax.Array:
-    """Cut a stretch into consecutive windows, each of which shares its last character with the next one's first.
-
-    Args:
-      tokens: `[N]`.
-      context: Characters that a network sees.
-
-    Returns:
-      `[(N - 1) // context, context + 1]`: every character but the first is predicted once.
-    """
+    """Cut a stretch into consecutive windows, each of which shares its last character with the next one's first."""
     count = (tokens.size - 1) // context
     starts = context * jnp.arange(count)
     return tokens[starts[:, None] + jnp.arange(context + 1)]

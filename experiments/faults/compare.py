@@ -10,42 +10,26 @@ import numpy as np
 
 from lpjax import store
 
-# What tells of one start, not of the work: when, where, by which command.
-_OF_A_START = {".lock", "command.txt", "environment.json", "log", "report", "status"}
+# What describes one start, not the work: when, where, by which command.
+_OF_A_START = {".lock", "command.txt", "environment.json", "log", "report"}
 
 
 def differences(first: Path, second: Path) -> list[str]:
-    """Compares two work directories: records byte for byte, tickets array for array, their seals checked.
+    """Compare two work directories: records byte for byte, tickets array for array, their seals checked.
 
     Of summaries the seconds are left out. Whatever lies in one directory alone counts, temporary files too.
-
-    Args:
-      first: A run's.
-      second: Another's.
-
-    Returns:
-      What differs, in words; nothing if the runs are the same.
     """
-    here, there = dict(_contents(first)), dict(_contents(second))
-    return [
-        f"{name}: {_words(here.get(name, 'absent'), there.get(name, 'absent'))}"
-        for name in sorted(here | there)
-        if here.get(name) != there.get(name)
-    ]
+    here = dict(_contents(first))
+    there = dict(_contents(second))
+    found = []
+    for name in sorted(here | there):
+        if here.get(name) != there.get(name):
+            found.append(f"{name}: {_words(here.get(name, 'absent'), there.get(name, 'absent'))}")
+    return found
 
 
 def tickets(workdir: Path) -> int:
-    """Restores everything that was saved as a whole, which checks its seal.
-
-    Args:
-      workdir: A run's, however far it came.
-
-    Returns:
-      How many there are.
-
-    Raises:
-      DamagedTicket: If one is not what was saved.
-    """
+    """Restore everything that was saved as a whole, which checks its seal; return how many there are."""
     found = [directory for directory in _saved(workdir) if store.exists(directory)]
     for directory in found:
         store.restore(directory)
@@ -81,5 +65,6 @@ def _record(path: Path) -> Any:
 
 
 def _words(first: Any, second: Any) -> str:
-    told = [what if isinstance(what, str) else "there" for what in (first, second)]
-    return "other values" if told == ["there", "there"] else " | ".join(told)
+    if not isinstance(first, str) and not isinstance(second, str):
+        return "other values"
+    return " | ".join(what if isinstance(what, str) else "there" for what in (first, second))

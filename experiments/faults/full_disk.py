@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from experiments.faults.compare import differences, tickets
-from experiments.faults.kill import RUNS
+from experiments.faults.kill import RUNS, undisturbed
 from experiments.faults.starts import finish
 
 _NAMESPACE = ["unshare", "--user", "--map-root-user", "--mount"]
@@ -26,39 +26,20 @@ _RUNS = {
     "iterative pruning, no progress saved": (*RUNS["iterative pruning"], "--config.save_every=10000it"),
 }
 
+Run = Callable[[Sequence[str], Path, int], int]
+"""`(arguments, log, size) -> exit code`, on a disk of so many bytes."""
+
 
 class Stop(NamedTuple):
-    """A start that came to a full disk.
-
-    Attributes:
-      size: Bytes of the disk.
-      unwritten: What could not be written.
-      tickets: How many were there then, all of them whole.
-    """
+    """A start that came to a full disk: its bytes, what could not be written, and how many tickets were whole then."""
 
     size: int
     unwritten: str
     tickets: int
 
 
-def fill(
-    arguments: Sequence[str],
-    workdir: Path,
-    logs: Path,
-    run: Callable[[Sequence[str], Path, int], int],
-    sizes: Sequence[int],
-) -> list[Stop]:
-    """Gives a command again and again, on a disk of growing size, until it finishes.
-
-    Args:
-      arguments: Of the command line, without `--workdir`.
-      workdir: Where it runs.
-      logs: Where its errors go: another disk.
-      run: `(arguments, log, size) -> exit code`, on a disk of so many bytes.
-      sizes: Of the disk, in bytes.
-
-    Returns:
-      One record a start that did not finish.
+def fill(arguments: Sequence[str], workdir: Path, logs: Path, run: Run, sizes: Sequence[int]) -> list[Stop]:
+    """Give a command again and again, on disks of these sizes, until it finishes; logs go to another disk.
 
     Raises:
       RuntimeError: If a start does anything but finish, or end with one line and exit code 2; or if none finishes.
@@ -81,15 +62,7 @@ def fill(
 
 
 def growing(first: int, factor: float, count: int) -> list[int]:
-    """Lists sizes that grow by a factor.
-
-    Args:
-      first: The smallest.
-      factor: Of one to the next.
-      count: How many; one that is large enough for everything follows.
-
-    Returns:
-      Bytes.
+    """List sizes that grow by a factor, and one that is large enough for everything.
 
     Example:
       >>> growing(8192, 2, 3)
@@ -98,15 +71,8 @@ def growing(first: int, factor: float, count: int) -> list[int]:
     return [*(int(first * factor**i) for i in range(count)), 2**28]
 
 
-def tmpfs(disk: Path) -> Callable[[Sequence[str], Path, int], int]:
-    """Mounts a disk of memory; only for whom may mount.
-
-    Args:
-      disk: A directory.
-
-    Returns:
-      A `run` for `fill`.
-    """
+def tmpfs(disk: Path) -> Run:
+    """Mount a disk of memory; only for whom may mount."""
     disk.mkdir(parents=True)
     subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(disk)], check=True)
 
@@ -118,18 +84,10 @@ def tmpfs(disk: Path) -> Callable[[Sequence[str], Path, int], int]:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Fills disks and prints a table.
-
-    Args:
-      argv: Arguments of the command line.
-
-    Returns:
-      0 if nothing differs from an undisturbed run, 1 otherwise.
-    """
+    """Fill disks and print a table; return 1 if something differs from an undisturbed run."""
     if _INSIDE not in argv and subprocess.run([*_NAMESPACE, "true"], capture_output=True, check=False).returncode == 0:
-        return subprocess.run(
-            [*_NAMESPACE, sys.executable, "-m", "experiments.faults.full_disk", *argv, _INSIDE], check=False
-        ).returncode
+        command = [*_NAMESPACE, sys.executable, "-m", "experiments.faults.full_disk", *argv, _INSIDE]
+        return subprocess.run(command, check=False).returncode
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--factor", type=float, default=1.3, help="of one disk to the next (default: 1.3)")
     parser.add_argument("--runs", type=Path, default=Path("runs/faults/full_disk"), help="where runs lie; made anew")
@@ -139,22 +97,19 @@ def main(argv: Sequence[str]) -> int:
     failed = False
     for name, arguments in _RUNS.items():
         scratch = given.runs.absolute() / re.sub(r"\W+", "_", name)
-        calm, log = scratch / "undisturbed", scratch / "undisturbed.log"
-        if finish([*arguments, f"--workdir={calm}"], log):
-            raise RuntimeError(f"the undisturbed run failed; see {log}")
+        calm = undisturbed(arguments, scratch)
         if given.inside:
-            run, workdir, sizes = tmpfs(scratch / "disk"), scratch / "disk" / "run", growing(8192, given.factor, 40)
+            run, workdir, smallest = tmpfs(scratch / "disk"), scratch / "disk" / "run", 8192
         else:
-            run, workdir, sizes = finish, scratch / "limited", growing(256, given.factor, 40)
-        stops = fill(arguments, workdir, scratch / "logs", run, sizes)
+            run, workdir, smallest = finish, scratch / "limited", 256
+        stops = fill(arguments, workdir, scratch / "logs", run, growing(smallest, given.factor, 40))
         different = differences(calm, workdir)
         failed |= bool(different)
         print(f"{name}, {'a disk' if given.inside else 'no file'} larger than")
         for stop in stops:
             print(f"  {stop.size:11,} bytes: could not write {stop.unwritten}; {stop.tickets} tickets whole")
-        print(
-            f"  finished after {len(stops)} full disks; different: {len(different) or 'nothing'}", *different, sep="\n"
-        )
+        print(f"  finished after {len(stops)} full disks; different: {len(different) or 'nothing'}")
+        print(*different, sep="\n", end="\n" if different else "")
     return int(failed)
 
 

@@ -21,12 +21,7 @@ from experiments.faults.compare import differences
 from experiments.faults.starts import finish, start
 
 ROOT = Path(__file__).parents[2]
-_SMALL = (
-    "--config.train_images=300",
-    "--config.validation=100",
-    "--config.width=4",
-    "--config.save_every=10it",
-)
+_SMALL = ("--config.train_images=300", "--config.validation=100", "--config.width=4", "--config.save_every=10it")
 RUNS = {
     "iterative pruning": (
         f"--config={ROOT}/configs/digits_resnet8.py",
@@ -59,36 +54,38 @@ class Outcome(NamedTuple):
       different: What differs from the undisturbed run; nothing should.
     """
 
-    starts: int
-    killed: int
-    stopped: int
-    writing: int
-    runs: int
-    different: tuple[str, ...]
+    starts: int = 0
+    killed: int = 0
+    stopped: int = 0
+    writing: int = 0
+    runs: int = 0
+    different: tuple[str, ...] = ()
+
+
+def undisturbed(arguments: Sequence[str], scratch: Path) -> Path:
+    """Run a command to its end, and return its work directory."""
+    workdir = scratch / "undisturbed"
+    log = scratch / "undisturbed.log"
+    _expect(finish([*arguments, f"--workdir={workdir}"], log), (0,), log)
+    return workdir
 
 
 def kill_until_done(arguments: Sequence[str], scratch: Path, *, kills: int, seed: int) -> Outcome:
-    """Runs a command undisturbed, then kills it time after time until it finishes, afresh until kills are enough.
+    """Run a command undisturbed, then kill it time after time until it finishes, afresh until kills are enough.
 
     Args:
       arguments: Of the command line, without `--workdir`.
       scratch: An empty directory for work directories and logs.
       kills: Kills wanted, at least.
       seed: Decides when and how to kill.
-
-    Returns:
-      The outcome.
-
-    Raises:
-      RuntimeError: If a start ends by itself, but otherwise than it should.
     """
-    draw, log = random.Random(seed), scratch / "log.txt"
-    calm = scratch / "undisturbed"
-    _expect(finish([*arguments, f"--workdir={calm}"], log), (0,), log)
-    total = Outcome(0, 0, 0, 0, 0, ())
+    draw = random.Random(seed)
+    calm = undisturbed(arguments, scratch)
+    total = Outcome()
     while total.killed + total.stopped < kills:
         workdir = scratch / f"killed_{total.runs}"
-        total = _killed_run([*arguments, f"--workdir={workdir}"], workdir, log, draw, total)
+        command = [*arguments, f"--workdir={workdir}"]
+        total = _killed_run(command, workdir, scratch / "log.txt", draw, total)
         total = total._replace(different=(*total.different, *differences(calm, workdir)))
     return total
 
@@ -96,7 +93,8 @@ def kill_until_done(arguments: Sequence[str], scratch: Path, *, kills: int, seed
 def _killed_run(arguments: Sequence[str], workdir: Path, log: Path, draw: random.Random, total: Outcome) -> Outcome:
     while True:
         before = _unfinished(workdir)
-        process, sent = start(arguments, log), draw.choice((signal.SIGKILL, signal.SIGKILL, signal.SIGTERM))
+        process = start(arguments, log)
+        sent = draw.choice((signal.SIGKILL, signal.SIGKILL, signal.SIGTERM))
         # Counted in what is written, not in seconds, so that runs get on however busy the machine is.
         _wait_for_writes(workdir, draw.choice((0, 1, 2, 4, 8)), process.is_alive)
         time.sleep(draw.choice((draw.uniform(0, 0.02), draw.uniform(0, 0.5))))
@@ -106,9 +104,9 @@ def _killed_run(arguments: Sequence[str], workdir: Path, log: Path, draw: random
         total = total._replace(starts=total.starts + 1)
         if process.exitcode == 0:
             return total._replace(runs=total.runs + 1)
-        writing = total.writing + bool(_unfinished(workdir) - before)
         if sent == signal.SIGKILL:
             _expect(process.exitcode, (-signal.SIGKILL,), log)
+            writing = total.writing + bool(_unfinished(workdir) - before)
             total = total._replace(killed=total.killed + 1, writing=writing)
         else:
             # Before Python has put up the handler, and while nothing can be saved, the signal itself ends the program.
@@ -117,7 +115,7 @@ def _killed_run(arguments: Sequence[str], workdir: Path, log: Path, draw: random
 
 
 def _wait_for_writes(workdir: Path, count: int, alive: Callable[[], bool]) -> None:
-    """Waits until so many unfinished files or folders have appeared since now."""
+    """Wait until so many unfinished files or folders have appeared since now."""
     seen, appeared = _unfinished(workdir), 0
     while appeared < count and alive():
         now = _unfinished(workdir)
@@ -127,7 +125,7 @@ def _wait_for_writes(workdir: Path, count: int, alive: Callable[[], bool]) -> No
 
 
 def _unfinished(workdir: Path) -> set[tuple[str, int]]:
-    """Finds what is being written, or was when a run was killed; inodes tell those of two starts apart."""
+    """Find what is being written, or was when a run was killed; inodes tell those of two starts apart."""
     found = set()
     for folder, folders, files in os.walk(workdir):
         hidden = [name for name in (*folders, *files) if name.startswith(".") and name != ".lock"]
@@ -145,14 +143,7 @@ def _expect(code: int | None, wanted: Sequence[int], log: Path) -> None:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Kills runs of both kinds and prints a table.
-
-    Args:
-      argv: Arguments of the command line.
-
-    Returns:
-      0 if nothing differs, 1 otherwise.
-    """
+    """Kill runs of both kinds and print a table; return 1 if something differs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=20, help="of each kind of run, at least (default: 20)")
     parser.add_argument("--seed", type=int, default=0, help="decides when and how (default: 0)")

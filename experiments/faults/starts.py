@@ -8,25 +8,26 @@ from multiprocessing import get_context
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
+CACHE = {
+    "JAX_COMPILATION_CACHE_DIR": str(Path.home() / ".cache" / "lpjax" / "faults"),
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",  # starts are many here
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+}
 # What the command imports only when it needs it, too. None of it looks for devices: those cannot be forked.
 _IMPORTED = ["lpjax.main", "sklearn.datasets", "matplotlib.pyplot", "orbax.checkpoint", "experiments.faults.starts"]
 
 
 def start(arguments: Sequence[str], log: Path, largest: int | None = None) -> ForkServerProcess:
-    """Starts `python -m lpjax.main`.
+    """Start `python -m lpjax.main`.
 
     Args:
       arguments: Of the command line.
-      log: Where its errors go, behind what is there; what it else says goes beside it, to `*.out`.
+      log: Where its errors go, behind what is there; what else it prints goes beside it, to `*.out`.
       largest: Bytes of the largest file it may write; None for no limit.
-
-    Returns:
-      The process: `kill()`, `terminate()`, `join()`, `exitcode`.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path.home() / ".cache" / "lpjax" / "faults"))
-    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")  # starts are many here
-    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+    for name, value in CACHE.items():
+        os.environ.setdefault(name, value)
     os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")  # killed starts leave semaphores for it to free
     context = get_context("forkserver")
     context.set_forkserver_preload(_IMPORTED)
@@ -36,16 +37,7 @@ def start(arguments: Sequence[str], log: Path, largest: int | None = None) -> Fo
 
 
 def finish(arguments: Sequence[str], log: Path, largest: int | None = None) -> int:
-    """Starts the command and waits for its end.
-
-    Args:
-      arguments: Of the command line.
-      log: As for `start`.
-      largest: As for `start`.
-
-    Returns:
-      Its exit code.
-    """
+    """Start the command, wait for its end and return its exit code."""
     process = start(arguments, log, largest)
     process.join()
     assert process.exitcode is not None

@@ -15,14 +15,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import jax
 import numpy as np
+import pandas as pd
 
 from experiments.faults.compare import differences, tickets
+from experiments.faults.starts import CACHE
 from lpjax import run, sparsity, store, train
 from lpjax.run.pools import load_ticket
 from lpjax.run.setup import SeedKeys, masked_sgd
@@ -30,6 +32,7 @@ from lpjax.store import paths
 
 ROOT = Path(__file__).parents[2]
 DEVICES = 4
+KEYS = ["seed", "level", "method", "split", "metric"]
 _LIMIT = 1800  # seconds a start may take
 PRESETS = {
     "small": {
@@ -51,13 +54,7 @@ _COMMON = {"pool.methods": ("recalibrated", "interpolation")}
 
 
 class Check(NamedTuple):
-    """One line of the table.
-
-    Attributes:
-      what: Was looked at.
-      found: In words.
-      right: Whether it is as it should be.
-    """
+    """One line of the table: what was looked at, what was found, and whether it is as it should be."""
 
     what: str
     found: str
@@ -65,60 +62,30 @@ class Check(NamedTuple):
 
 
 def start(arguments: Sequence[str], log: Path, devices: int) -> subprocess.Popen[bytes]:
-    """Starts one process of Python.
-
-    Args:
-      arguments: Of `python -m`.
-      log: Where what it says goes, behind what is there.
-      devices: Simulated ones that it has.
-
-    Returns:
-      The process.
-    """
+    """Start `python -m` with so many simulated devices; its output goes behind what is in the log."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    ours = {
-        "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
-        "JAX_COMPILATION_CACHE_DIR": str(Path.home() / ".cache" / "lpjax" / "faults"),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-    }
-    given = {name: os.environ[name] for name in ours if name.startswith("JAX") and name in os.environ}
+    flags = f"--xla_force_host_platform_device_count={devices}"
+    environment = {"JAX_PLATFORMS": "cpu", **CACHE, **os.environ, "XLA_FLAGS": flags}
     with log.open("ab") as file:
         command = [sys.executable, "-m", *arguments]
-        return subprocess.Popen(command, cwd=ROOT, env=os.environ | ours | given, stdout=file, stderr=file)
+        return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=file, stderr=file)
 
 
 def start_both(program: str, arguments: Sequence[str], log: Path) -> list[subprocess.Popen[bytes]]:
-    """Starts two processes of one run.
-
-    Args:
-      program: A module of Python.
-      arguments: Its options; where the processes meet is added.
-      log: Beside it, the processes' own are written.
-
-    Returns:
-      Both, the first first.
-    """
+    """Start two processes of one run, each with a log of its own beside `log`; where they meet is added."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    return [
-        start(
-            [program, *arguments, f"--config.distributed=127.0.0.1:{port},2,{process}"],
-            log.with_suffix(f".{process}.log"),
-            DEVICES // 2,
-        )
-        for process in range(2)
-    ]
+    processes = []
+    for process in range(2):
+        place = f"--config.distributed=127.0.0.1:{port},2,{process}"
+        own_log = log.with_suffix(f".{process}.log")
+        processes.append(start([program, *arguments, place], own_log, DEVICES // 2))
+    return processes
 
 
 def end(processes: Sequence[subprocess.Popen[bytes]], log: Path) -> None:
-    """Waits until all have ended well.
-
-    Raises:
-      RuntimeError: If one has not, with the last of what it said.
-    """
+    """Wait until all have ended well; raise `RuntimeError` with the last of their output if one has not."""
     codes = [process.wait(_LIMIT) for process in processes]
     if any(codes):
         said = "".join(path.read_text()[-2000:] for path in sorted(log.parent.glob(f"{log.stem}*.log")))
@@ -126,65 +93,46 @@ def end(processes: Sequence[subprocess.Popen[bytes]], log: Path) -> None:
 
 
 def compare(one: Path, two: Path, tolerance: float) -> list[Check]:
-    """Compares the run of one process with that of two.
-
-    Args:
-      one: The work directory of one process with all devices.
-      two: That of two.
-      tolerance: By how much measurements may differ: floats are added in another order.
-
-    Returns:
-      What was found.
-    """
-    rows = {_subject(row): row for row in store.read_results(paths.results(one))}
-    others = {_subject(row): row for row in store.read_results(paths.results(two))}
-    apart = max(abs(rows[name].value - others[name].value) for name in rows.keys() & others.keys())
+    """Compare the run of one process with that of two; floats are added in another order, so numbers may differ."""
+    rows = pd.read_csv(paths.results(one)).set_index(KEYS)
+    others = pd.read_csv(paths.results(two)).set_index(KEYS)
+    both = rows.join(others, how="inner", rsuffix="_other")
+    apart = (both["value"] - both["value_other"]).abs().max()
+    counts = int((both["kept"] != both["kept_other"]).sum())
+    same_rows = rows.index.symmetric_difference(others.index).empty
     bits, total = _masks_apart(one, two)
     epochs = [len(store.read_jsonl(path)) for path in sorted(one.rglob("metrics.jsonl"))]
     lines = [len(store.read_jsonl(path)) for path in sorted(two.rglob("metrics.jsonl"))]
-    counts = [name for name in rows.keys() & others.keys() if rows[name].kept != others[name].kept]
     return [
-        Check("rows of results.csv", f"{len(others)} of {len(rows)}", rows.keys() == others.keys()),
+        Check("rows of results.csv", f"{len(others)} of {len(rows)}", same_rows),
         Check("farthest apart", f"{apart:.2g} (at most {tolerance:g})", apart <= tolerance),
-        Check("counts of kept weights", f"{len(counts)} differ", not counts),
+        Check("counts of kept weights", f"{counts} differ", not counts),
         Check("bits of masks", f"{bits} of {total:,} differ", bits <= tolerance * total),
         Check("lines of metrics.jsonl", f"{sum(lines)} of {sum(epochs)}", lines == epochs),
         Check("tickets that one process restores", f"{tickets(two)} of {tickets(one)}", tickets(one) == tickets(two)),
     ]
 
 
-def kill_one(arguments: Sequence[str], workdir: Path, log: Path) -> list[Check]:
-    """Kills the second of two processes while it trains, and waits for the first.
-
-    Args:
-      arguments: The run's.
-      workdir: Its work directory.
-      log: Of the processes.
-
-    Returns:
-      Whether the first ended by itself, and what it said last.
-    """
+def kill_one(arguments: Sequence[str], workdir: Path, log: Path) -> Check:
+    """Kill the second of two processes while it trains, and wait for the first, which must end by itself."""
     survivor, victim = start_both("lpjax.main", arguments, log)
     trained = paths.metrics(paths.level(workdir, 0, 1))
-    _wait(lambda: trained.exists() or survivor.poll() is not None)
+    limit = time.monotonic() + _LIMIT
+    while not trained.exists() and survivor.poll() is None:
+        if time.monotonic() > limit:
+            raise TimeoutError("training did not begin")
+        time.sleep(0.02)
     victim.send_signal(signal.SIGKILL)
-    clock = time.monotonic()
+    killed = time.monotonic()
     victim.wait()
     code = survivor.wait(_LIMIT)
-    seconds = time.monotonic() - clock
+    seconds = time.monotonic() - killed
     stopped = code != 0 and not paths.results(workdir).exists()
-    return [Check("the other, after SIGKILL", f"ends with {code} within {seconds:.1f} s", stopped)]
+    return Check("the other, after SIGKILL", f"ends with {code} within {seconds:.1f} s", stopped)
 
 
 def replicas(argv: Sequence[str]) -> None:
-    """Finishes the run of one of two processes, trains a little more, and compares what all devices then hold.
-
-    Args:
-      argv: The command line of a run.
-
-    Raises:
-      RuntimeError: If a device holds other bytes than another.
-    """
+    """Finish the run of one of two processes, train a little more, and compare what all devices then hold."""
     from jax.experimental import multihost_utils
 
     from lpjax import main
@@ -205,11 +153,11 @@ def replicas(argv: Sequence[str]) -> None:
         stop=3,
     )
     leaves = jax.tree.leaves((last.state.variables, last.state.opt_state))
-    held = [
-        hashlib.sha256(b"".join(np.asarray(leaf.addressable_shards[i].data).tobytes() for leaf in leaves)).digest()
-        for i in range(jax.local_device_count())
-    ]
-    everywhere = multihost_utils.process_allgather(np.frombuffer(b"".join(held), np.uint8).reshape(len(held), -1))
+    held = []
+    for device in range(jax.local_device_count()):
+        bytes_held = b"".join(np.asarray(leaf.addressable_shards[device].data).tobytes() for leaf in leaves)
+        held.append(np.frombuffer(hashlib.sha256(bytes_held).digest(), np.uint8))
+    everywhere = multihost_utils.process_allgather(np.stack(held))
     different = len(np.unique(everywhere.reshape(-1, everywhere.shape[-1]), axis=0))
     if different > 1:
         raise RuntimeError(f"{different} versions of the training state on {jax.device_count()} devices")
@@ -217,38 +165,25 @@ def replicas(argv: Sequence[str]) -> None:
 
 
 def two_hosts(preset: str, tolerance: float, place: Path) -> list[Check]:
-    """Does it all.
-
-    Args:
-      preset: A name of `PRESETS`.
-      tolerance: By how much measurements may differ.
-      place: Where work directories and logs go.
-
-    Returns:
-      What was found.
-    """
-    fields = [f"--config.{name}={value}" for name, value in (PRESETS[preset] | _COMMON).items()]
-    fields.insert(0, f"--config={ROOT}/configs/digits_resnet8.py")
+    """Run a preset on one process, on two, and on two of which one is killed; compare what they leave in `place`."""
+    fields = [f"--config={ROOT}/configs/digits_resnet8.py"]
+    fields += [f"--config.{name}={value}" for name, value in (PRESETS[preset] | _COMMON).items()]
     one, two, killed = (place / name for name in ("one", "two", "killed"))
     log = place / "logs"
-    clock = time.monotonic()
+    began = time.monotonic()
     end(start_both("lpjax.main", [*fields, f"--workdir={two}"], log / "two.log"), log / "two.log")
-    print(f"two processes: {time.monotonic() - clock:.0f} s", flush=True)
-    clock = time.monotonic()
+    print(f"two processes: {time.monotonic() - began:.0f} s", flush=True)
+    began = time.monotonic()
     end([start(["lpjax.main", *fields, f"--workdir={one}"], log / "one.log", DEVICES)], log / "one.log")
-    print(f"one process: {time.monotonic() - clock:.0f} s", flush=True)
+    print(f"one process: {time.monotonic() - began:.0f} s", flush=True)
     checks = compare(one, two, tolerance)
-    checks += kill_one([*fields, f"--workdir={killed}"], killed, log / "killed.log")
-    again = ["experiments.faults.two_hosts", "--replicas", *fields, f"--workdir={killed}"]
-    end(start_both(again[0], again[1:], log / "again.log"), log / "again.log")
+    again = [*fields, f"--workdir={killed}"]
+    checks.append(kill_one(again, killed, log / "killed.log"))
+    end(start_both("experiments.faults.two_hosts", ["--replicas", *again], log / "again.log"), log / "again.log")
     checks.append(Check("the state of training on all devices", "the same bytes", True))
-    apart = [found for found in differences(two, killed) if not found.startswith("config.json")]  # it names the port
+    apart = differences(two, killed)
     checks.append(Check("killed and started again", "; ".join(apart) or "the same bytes", not apart))
     return checks
-
-
-def _subject(row: store.Result) -> tuple[int, int, str, str, str]:
-    return row.seed, row.level, row.method, row.split, row.metric
 
 
 def _masks_apart(one: Path, two: Path) -> tuple[int, int]:
@@ -260,20 +195,8 @@ def _masks_apart(one: Path, two: Path) -> tuple[int, int]:
     return bits, total
 
 
-def _wait(until: Callable[[], bool]) -> None:
-    limit = time.monotonic() + _LIMIT
-    while not until():
-        if time.monotonic() > limit:
-            raise TimeoutError("training did not begin")
-        time.sleep(0.02)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs it and prints the table.
-
-    Returns:
-      1 if something is not as it should be.
-    """
+    """Print the table; return 1 if something is not as it should be."""
     argv = sys.argv[1:] if argv is None else list(argv)
     if argv[:1] == ["--replicas"]:
         replicas(argv[1:])

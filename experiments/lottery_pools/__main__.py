@@ -1,18 +1,29 @@
-"""Every figure and table of Lottery Pools, one after another, in one process.
-
-Command: python -m experiments.lottery_pools --preset=demo
-"""
-
-from functools import partial
+"""Every figure and table of Lottery Pools, one after another, in one process."""
 
 from experiments.keeping import make_all
+from experiments.lottery_pools import comparisons, connectivity, robustness, tables
 from experiments.lottery_pools.paper import main
+from experiments.options import Options
 
 EXPERIMENTS = (
-    *("table2", "figure3a", "figure3b", "figure3c", "figure4", "figure5", "figure6", "figure7"),
-    *("figure1", "figure2", "table1"),
+    tables.table2,
+    comparisons.figure3a,
+    comparisons.figure3b,
+    robustness.figure3c,
+    comparisons.figure4,
+    comparisons.figure5,
+    comparisons.figure6,
+    comparisons.figure7,
+    connectivity.figure1,
+    connectivity.figure2,
+    tables.table1,
 )
-make = partial(make_all, names=EXPERIMENTS)
+
+
+def everything(options: Options) -> None:
+    """Every figure and table of Lottery Pools, one after another, in one process."""
+    make_all(options, EXPERIMENTS)
+
 
 if __name__ == "__main__":
-    main(make, __doc__)
+    main(everything)

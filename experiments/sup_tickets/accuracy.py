@@ -1,41 +1,56 @@
-"""The paper's Tables 1 and 2: every method alone and with Sup-tickets."""
+"""Accuracy with Sup-tickets, against each method alone, the dense network and masks that settled."""
 
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 
 from experiments.keeping import write
 from experiments.options import OWN, Options, Panel
 from experiments.sup_tickets import pairs, words
-from experiments.sup_tickets.paper import Panels, methods, panels, sparsities
+from experiments.sup_tickets.paper import RESNET50, SMALL, VGG16, WIDE, Panels, methods, panels, sparsities
 from experiments.sup_tickets.runs import BASE, SUP, Run, dense, find
+from lpjax.errors import UserError
 from lpjax.run.config import keeps_its_mask
+from lpjax.run.schedule import sup_ticket_phases
 from lpjax.transforms import METHODS
 
 
-def make(options: Options, name: str, of: Panels, published: Sequence[str]) -> None:
-    """Measure and write the table of some networks and the paper's methods."""
+def table1(options: Options) -> None:
+    """Table 1: sparse training alone and with Sup-tickets, VGG-16."""
+    with_and_without(options, "table1", {**SMALL, "paper": VGG16}, ("set", "rigl", "granet"))
+
+
+def table2(options: Options) -> None:
+    """Table 2: sparse training alone and with Sup-tickets, ResNet-50."""
+    with_and_without(options, "table2", {"paper": RESNET50}, ("snip", "erk", "set", "rigl", "granet"))
+
+
+def with_and_without(options: Options, name: str, of: Panels, published: Sequence[str]) -> None:
+    """Write a table of every method alone and with Sup-tickets, and of both against the dense network."""
     shown = panels(options, of)
     runs = _runs(options, shown, methods(options, published))
     references = dense(options, shown)
     rows = []
     against = []
     for run, alone in runs:
-        rows.append((run.labels | _cheap(run), pairs.compare(run.answers(SUP), alone.answers(BASE))))
+        cheap = pairs.mean("cheap", np.array(list(run.cheap_mean().values())))
+        labels = run.labels | cheap | {"tickets": run.tickets}
+        rows.append(labels | pairs.compare(run.answers(SUP), alone.answers(BASE)))
         if run.network not in references:
             continue
         base = references[run.network].answers(BASE)
         if run is alone:
-            against.append((run.labels | {"arm": "alone"}, pairs.compare(run.answers(BASE), base)))
-        against.append((run.labels | {"arm": "with Sup-tickets"}, pairs.compare(run.answers(SUP), base)))
-    tables = {"pairs": pairs.frame(rows)}
-    cheap = {"mean cheap ticket": words.spread("cheap")}
+            against.append(run.labels | {"arm": "alone"} | pairs.compare(run.answers(BASE), base))
+        against.append(run.labels | {"arm": "with Sup-tickets"} | pairs.compare(run.answers(SUP), base))
+    tables = {"pairs": pd.DataFrame(rows)}
+    column = {"mean cheap ticket": words.spread("cheap")}
     parts = [
-        words.comparisons(tables["pairs"], words.LABELS, "with Sup-tickets", "method alone", cheap),
+        words.comparisons(tables["pairs"], words.LABELS, "with Sup-tickets", "method alone", column),
         words.count(tables["pairs"]),
     ]
     if against:
-        tables["dense"] = pairs.frame(against)
+        tables["dense"] = pd.DataFrame(against)
         parts.append("Against the dense network:")
         parts.append(words.comparisons(tables["dense"], (*words.LABELS, "arm"), "sparse", "dense"))
     write(options, name, {}, tables, "\n\n".join(parts))
@@ -58,6 +73,42 @@ def _runs(options: Options, shown: Sequence[Panel], methods: Sequence[str]) -> l
     return both
 
 
-def _cheap(run: Run) -> dict[str, float]:
-    values = np.array(list(run.cheap_mean().values()))
-    return {"cheap": float(values.mean()), "cheap_std": pairs.spread(values), "tickets": run.tickets}
+def table4(options: Options) -> None:
+    """Table 4: GraNet with Sup-tickets against the dense network."""
+    shown = panels(options, {**SMALL, "paper": (*VGG16, *RESNET50, *WIDE)})
+    references = dense(options, shown)
+    rows = []
+    for run in find(options, shown, ("granet",), sparsities(options)):
+        if run.network in references:
+            base = references[run.network].answers(BASE)
+            rows.append(run.labels | pairs.compare(run.answers(SUP), base))
+    if not rows:
+        raise UserError("there is no dense network to compare with; give its --workdir too")
+    table = pd.DataFrame(rows)
+    text = words.comparisons(table, words.LABELS, "with Sup-tickets", "dense")
+    write(options, "table4", {}, {"pairs": table}, f"{text}\n\n{words.count(table)}")
+
+
+def settled(options: Options) -> None:
+    """A control: base networks whose masks are left alone as long as those of cheap tickets."""
+    if options.preset == OWN:
+        raise UserError("the control is trained beside a preset's runs; leave out --workdir")
+    shown = panels(options, {**SMALL, "paper": (*VGG16, *RESNET50)})
+    runs = find(options, shown, ("set", "rigl", "granet"), sparsities(options))
+    setup = runs[0].setup
+    before = sup_ticket_phases(setup.config, setup.steps).before
+    until = round(setup.config.sparse.until * before / setup.steps(setup.config.train.duration), 6)
+    changes = {"sparse.until": until, "superpose.share": 0.0}
+    alone = find(options, shown, ("set", "rigl", "granet"), sparsities(options), "settled", changes)
+    masks, tickets = [], []
+    for run, settled in zip(runs, alone, strict=True):
+        masks.append(run.labels | pairs.compare(settled.answers(BASE), run.answers(BASE)))
+        tickets.append(run.labels | pairs.compare(run.answers(SUP), settled.answers(BASE)))
+    tables = {"masks": pd.DataFrame(masks), "tickets": pd.DataFrame(tickets)}
+    parts = [
+        words.comparisons(tables["masks"], words.LABELS, "settled", "method alone"),
+        words.count(tables["masks"]),
+        words.comparisons(tables["tickets"], words.LABELS, "with Sup-tickets", "settled"),
+        words.count(tables["tickets"]),
+    ]
+    write(options, "settled", {}, tables, "\n\n".join(parts))

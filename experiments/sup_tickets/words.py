@@ -26,7 +26,7 @@ def comparisons(
     The first interval speaks of other trainings, the second of other test images.
 
     Args:
-      pairs: As `pairs.frame` gives them.
+      pairs: Comparisons, see `pairs`.
       labels: Columns that tell the comparisons apart.
       network: What is compared, for the heading.
       base: What with.

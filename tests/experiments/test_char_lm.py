@@ -107,8 +107,10 @@ def test_results_that_exist_are_not_computed_again(problem, results, tmp_path, m
 
 
 def test_the_table_has_mean_and_deviation_of_each_method_and_density():
-    rows = [char_lm.Row(seed, "dense", 1.0, 9, 9, 20, 1, bits) for seed, bits in enumerate((2.0, 2.5, 3.0))]
-    rows += [char_lm.Row(0, "IMP", density, 9, 9, 20, level, 4.0) for level, density in enumerate((0.5, 0.2), 2)]
+    row = {"method": "dense", "density": 1.0, "trainings": 1}
+    rows = [row | {"bits": bits} for bits in (2.0, 2.5, 3.0)]
+    for trainings, density in ((2, 0.5), (3, 0.2)):
+        rows.append({"method": "IMP", "density": density, "trainings": trainings, "bits": 4.0})
     lines = char_lm.table(rows).splitlines()
     assert "| dense | 1 | 2.500 ± 0.500 |  |  |  |" in lines
     assert "| IMP | 2, 3 |  | 4.000 | 4.000 |  |" in lines

@@ -1,6 +1,6 @@
 """Every figure of the paper, drawn from a tiny run by the command that draws it."""
 
-import importlib
+import importlib.util
 import re
 import shutil
 from pathlib import Path
@@ -12,6 +12,8 @@ import pytest
 from experiments import keeping, options
 from experiments.lottery_pools import __main__ as everything
 from experiments.lottery_pools import runs
+from experiments.lottery_pools.comparisons import counts
+from experiments.lottery_pools.connectivity import figure2
 from experiments.lottery_pools.paper import PAPER, PRESETS
 from lpjax import run, store
 from lpjax.errors import UserError
@@ -19,8 +21,7 @@ from lpjax.run.connectivity import averaged_pairs_stage
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "experiments" / "lottery_pools"
-FIGURE2 = importlib.import_module("experiments.lottery_pools.figure2.__main__")
-NEWCOMERS = importlib.import_module("experiments.lottery_pools.figure4.__main__").counts
+NAMES = [make.__name__ for make in everything.EXPERIMENTS]
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -29,8 +30,9 @@ def test_the_configs_of_a_preset_are_there(preset):
         assert options.config_of(panel).imp.levels > 1
 
 
-@pytest.mark.parametrize("name", everything.EXPERIMENTS)
-def test_an_experiment_has_a_readme_with_a_place_for_the_demo_and_a_line_in_the_ledger(name):
+@pytest.mark.parametrize("name", NAMES)
+def test_an_experiment_has_a_command_and_a_readme_with_a_place_for_the_demo_and_a_line_in_the_ledger(name):
+    assert importlib.util.find_spec(f"experiments.lottery_pools.{name}.__main__")
     readme = (FOLDER / name / "README.md").read_text()
     assert "**Definition used.**" in readme
     assert "**The paper's claim.**" in readme
@@ -42,10 +44,10 @@ def test_an_experiment_has_a_readme_with_a_place_for_the_demo_and_a_line_in_the_
 
 
 def test_the_shares_of_candidates_are_the_papers():
-    assert NEWCOMERS(19) == [3, 8]
-    assert NEWCOMERS(10) == [2, 4]
-    assert NEWCOMERS(3) == [1]
-    assert NEWCOMERS(2) == []
+    assert counts(19) == [3, 8]
+    assert counts(10) == [2, 4]
+    assert counts(3) == [1]
+    assert counts(2) == []
 
 
 @pytest.mark.parametrize(
@@ -91,9 +93,9 @@ def test_nothing_is_built_or_analyzed_where_another_run_is(tmp_path):
 def test_all_experiments_can_be_made_of_a_run_that_is_there(finished, tmp_path):
     workdir = shutil.copytree(finished, tmp_path / "tiny")
     given = options.options([f"--workdir={workdir}", f"--out={tmp_path}"], "", PAPER)
-    everything.make(given)
+    everything.everything(given)
     assert not (tmp_path / "tiny_0it").exists()
-    for name in everything.EXPERIMENTS:
+    for name in NAMES:
         written = {path.suffix for path in (tmp_path / "own" / name).iterdir()}
         assert ".csv" in written
         assert name.startswith("table") or {".png", ".pdf"} <= written
@@ -112,10 +114,10 @@ def test_a_run_is_compared_with_the_tickets_beside_it_that_start_again(finished,
     config.pool.methods = ()
     run.run(config, tmp_path / "tiny_0it")
     given = options.options([f"--workdir={workdir}", f"--out={tmp_path}"], "", PAPER)
-    FIGURE2.make(given)
+    figure2(given)
     paths = pd.read_csv(tmp_path / "own" / "figure2" / "paths.csv")
     assert set(paths["setting"]) == {"rewinding", "no rewinding"}
     with pytest.raises(ValueError, match="has no seed 7; it has 0"):
         options.options([f"--workdir={workdir}", "--seeds=7"], "", PAPER)
     with pytest.raises(ValueError, match="give one --workdir"):
-        FIGURE2.make(given._replace(panels=given.panels * 2))
+        figure2(given._replace(panels=given.panels * 2))

@@ -1,6 +1,6 @@
 """Every table and figure of Sup-tickets: what it is made of, and all of them from a tiny run."""
 
-import importlib
+import importlib.util
 import re
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import pytest
 
 from experiments import options
 from experiments.sup_tickets import __main__ as everything
-from experiments.sup_tickets import drawing, pairs, paper, words
+from experiments.sup_tickets import accuracy, costs, drawing, pairs, paper, uncertainty, variants, words
 from lpjax import run
 from lpjax.report import style
 from lpjax.train import phases
@@ -18,10 +18,7 @@ from lpjax.train import phases
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "experiments" / "sup_tickets"
 CIA = style.look("cia")
-
-
-def module(name):
-    return importlib.import_module(f"experiments.sup_tickets.{name}.__main__")
+NAMES = [make.__name__ for make in everything.EXPERIMENTS]
 
 
 def read(*arguments):
@@ -36,14 +33,16 @@ def test_the_configs_of_a_preset_are_there(preset):
         assert config.sparse.density == pytest.approx(0.1)
 
 
-@pytest.mark.parametrize("name", everything.EXPERIMENTS)
-def test_an_experiment_has_a_readme_with_a_place_for_its_presets_and_a_line_in_the_ledger(name):
+@pytest.mark.parametrize("name", NAMES)
+def test_an_experiment_has_a_command_and_a_readme_with_a_place_for_its_presets_and_a_line_in_the_ledger(name):
+    assert importlib.util.find_spec(f"experiments.sup_tickets.{name}.__main__")
     readme = (FOLDER / name / "README.md").read_text()
     assert "**Definition used.**" in readme
     assert "**The paper's claim.**" in readme
     assert f"python -m experiments.sup_tickets.{name} " in readme
     places = re.findall(r"<!-- (\w+) -->", readme)
-    assert set(places) == {p for p in paper.PAPER.presets if name not in everything.LEFT_OUT.get(p, ())}
+    left_out = {preset for preset, make in everything.LEFT_OUT.items() if make.__name__ == name}
+    assert set(places) == set(paper.PAPER.presets) - left_out
     assert places == re.findall(r"<!-- end of (\w+) -->", readme)
     assert f"({name}/README.md)" in (FOLDER / "README.md").read_text()
 
@@ -63,27 +62,26 @@ def test_an_option_of_the_other_paper_is_refused():
 
 def test_a_table_without_a_network_of_the_preset_is_refused_in_one_line():
     with pytest.raises(ValueError, match=r"no network for it in preset 'demo'; give --preset=paper") as refusal:
-        module("table2").make(read())
+        accuracy.table2(read())
     assert "\n" not in str(refusal.value)
 
 
 def test_a_run_without_sparse_training_is_refused(tmp_path):
     (tmp_path / "config.json").write_text('{"seeds": [0], "model": "resnet8", "dataset": "digits"}')
     with pytest.raises(ValueError, match="iterative pruning; give a run of sparse training"):
-        module("table1").make(read(f"--workdir={tmp_path}"))
+        accuracy.table1(read(f"--workdir={tmp_path}"))
 
 
 @pytest.mark.parametrize("preset", ["demo", "cifar", "paper"])
 def test_cycles_are_compared_with_the_configs_own(preset):
-    table5 = module("table5")
-    own, *others = table5.CYCLES.get(preset, table5.PUBLISHED)
+    own, *others = variants.CYCLES.get(preset, variants.PUBLISHED_CYCLES)
     assert {options.config_of(panel, "rigl,0.9").superpose.cycle for panel in paper.CIFAR100[preset]} == {own}
     assert own not in others
 
 
 @pytest.mark.parametrize("count", [1, 2, 4, 7])
 def test_the_share_of_training_gives_as_many_cycles_as_asked(count):
-    share = module("figure4").share
+    share = variants.share
     assert phases(250, share("250ep", "8ep", count), 8).cycles == count
     assert phases(80, share("80ep", "4ep", count), 4).cycles == count
 
@@ -92,10 +90,10 @@ def test_a_comparison_is_made_within_seeds_and_within_images():
     better = {0: np.array([True, True, True, False]), 1: np.array([True, True, False, False])}
     worse = {0: np.array([True, True, False, False]), 1: np.array([True, False, False, False])}
     pair = pairs.compare(better, worse)
-    assert (pair.seeds, pair.above, pair.below) == (2, 2, 0)
-    assert (pair.base, pair.value, pair.difference) == (0.375, 0.625, 0.25)
-    assert (pair.difference_std, pair.low, pair.high) == (0, 0.25, 0.25)  # alike in both seeds
-    assert pair.images_low < pair.difference < pair.images_high  # two images carry it all
+    assert (pair["seeds"], pair["above"], pair["below"]) == (2, 2, 0)
+    assert (pair["base"], pair["value"], pair["difference"]) == (0.375, 0.625, 0.25)
+    assert (pair["difference_std"], pair["low"], pair["high"]) == (0, 0.25, 0.25)  # alike in both seeds
+    assert pair["images_low"] < pair["difference"] < pair["images_high"]  # two images carry it all
 
 
 def test_the_interval_over_seeds_is_students():
@@ -106,7 +104,7 @@ def test_the_interval_over_seeds_is_students():
 
 
 def test_only_seeds_of_both_are_compared():
-    assert pairs.compare_values({0: 1.0, 1: 2.0}, {1: 1.0, 2: 5.0}).difference == 1
+    assert pairs.compare_values({0: 1.0, 1: 2.0}, {1: 1.0, 2: 5.0})["difference"] == 1
     with pytest.raises(ValueError, match="no seed has both"):
         pairs.compare_values({0: 1.0}, {1: 1.0})
 
@@ -115,7 +113,7 @@ def test_only_seeds_of_both_are_compared():
 def table():
     labels = {"network": "tiny", "method": "rigl"}
     up, down = pairs.compare_values({0: 0.5, 1: 0.7}, {0: 0.4, 1: 0.6}), pairs.compare_values({0: 0.25}, {0: 0.5})
-    return pairs.frame([(labels | {"sparsity": 0.95}, up), (labels | {"sparsity": 0.9}, down)])
+    return pd.DataFrame([labels | {"sparsity": 0.95} | up, labels | {"sparsity": 0.9} | down])
 
 
 def test_a_comparison_in_words_has_points_and_intervals(table):
@@ -151,11 +149,15 @@ def test_curves_leave_out_what_a_panel_lacks():
 
 
 def test_a_table_of_diversity_averages_over_seeds_and_leaves_gaps():
-    table6 = module("table6")
-    row = dict.fromkeys(table6.MEASURES, 0.5) | {"network": "tiny", "method": "dense", "sparsity": 0.0, "members": 3}
+    row = dict.fromkeys(uncertainty.MEASURES, 0.5) | {
+        "network": "tiny",
+        "method": "dense",
+        "sparsity": 0.0,
+        "members": 3,
+    }
     row |= {"superposed": np.nan, "superposed_cost": np.nan}
     rows = [row | {"seed": 0}, row | {"seed": 1, "disagreement": 0.25}]
-    *_, sparse, dense = table6.text(
+    *_, sparse, dense = uncertainty.text(
         pd.DataFrame([r | {"method": m} for m in ("rigl", "dense") for r in rows])
     ).splitlines()
     assert sparse.startswith("| tiny | rigl | 0 | 3 | 0.3750 ± 0.1768 | 0.5000 ± 0.0000 |")
@@ -181,9 +183,9 @@ def runs(tmp_path_factory, tiny_config, one_device):
 def test_all_experiments_can_be_made_of_runs_that_are_there(runs, tmp_path):
     trained = {path: path.stat().st_mtime_ns for path in runs.rglob("metrics.jsonl")}
     given = read(f"--workdir={runs / 'rigl'}", f"--workdir={runs / 'dense'}", f"--out={tmp_path}")
-    everything.make(given)
+    everything.everything(given)
     assert trained == {path: path.stat().st_mtime_ns for path in runs.rglob("metrics.jsonl")}
-    for name in set(everything.EXPERIMENTS) - set(everything.LEFT_OUT["own"]):
+    for name in set(NAMES) - {"settled"}:
         written = {path.suffix for path in (tmp_path / "own" / name).iterdir()}
         assert ".csv" in written
         assert name.startswith("table") or {".png", ".pdf"} <= written
@@ -202,7 +204,7 @@ def test_all_experiments_can_be_made_of_runs_that_are_there(runs, tmp_path):
 
 
 def test_masks_of_imagenet_cost_what_the_paper_says():
-    masks = importlib.import_module("experiments.sup_tickets.table3.drawn").drawn()
+    masks = costs.drawn()
     erk = masks[masks["allocation"] == "ERK"].set_index("sparsity")
     assert masks["dense"].iloc[0] == pytest.approx(8.2e9, rel=0.01)
     assert erk["inference"].to_dict() == pytest.approx({0.8: 0.42, 0.9: 0.24}, abs=0.01)

@@ -1,0 +1,136 @@
+"""The figures that show accuracy against density: methods compared image by image."""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from experiments.keeping import write
+from experiments.lottery_pools.runs import Run, all_tickets, published_name, published_search
+from experiments.options import Options
+from lpjax.report import paired, panels
+from lpjax.run import run_stages
+from lpjax.run.connectivity import ensembles_stage, nearest_members
+from lpjax.run.pools import Search
+
+CONTROL = "recalibrated"
+AVERAGES = ("swa", "ema_decay", "ema_newest")
+COEFFICIENTS = {
+    "coefficients_1": (0.5,),
+    "coefficients_3": (0.05, 0.5, 0.95),
+    "coefficients_7": (0.05, 0.1, 0.3, 0.5, 0.7, 0.9, 0.95),
+}
+MEMBERS = 3
+ENSEMBLES = {"ensemble_logits": "logits", "ensemble_probabilities": "probabilities"}
+
+
+def figure3a(options: Options) -> None:
+    """Figure 3a: tickets against their pools, interpolated and averaged."""
+    pools = ("interpolation", "average")
+    searches = {method: Search(method) for method in pools}
+    comparison(options, "figure3a", all_tickets(options), searches, questions=[pools])
+
+
+def figure3b(options: Options) -> None:
+    """Figure 3b: pools against weight averaging without selection, SWA and EMA."""
+    searches = {method: Search(method) for method in ("interpolation", *AVERAGES)}
+    questions = [("interpolation", other) for other in AVERAGES]
+    comparison(options, "figure3b", all_tickets(options), searches, questions=questions)
+
+
+def figure4(options: Options) -> None:
+    """Figure 4: pools of few candidates and of many."""
+    runs = all_tickets(options)
+    everything = published_name(runs, f"candidates_{runs[0].levels - 1}")
+    fewer: list[str] = []
+    for run in runs:
+        searches = {f"candidates_{n}": published_search(candidates=n) for n in counts(run.levels)}
+        fewer += [name for name in searches if name not in fewer]
+        run.build(searches | {everything: published_search()})
+    questions = [(everything, few) for few in fewer]
+    labels = {everything: "pool of all candidates"}
+    comparison(options, "figure4", runs, {}, others=(*fewer, everything), questions=questions, labels=labels)
+
+
+def counts(levels: int) -> list[int]:
+    """Choose how many candidates to try of so many tickets: a sixth and four ninths, as the paper's 3 and 8 of 18."""
+    everything = levels - 1
+    return sorted({max(1, round(everything / 6)), max(1, round(everything * 4 / 9))} - {everything})
+
+
+def figure5(options: Options) -> None:
+    """Figure 5: pools that choose among few coefficients and among many."""
+    runs = all_tickets(options)
+    eleven = published_name(runs, "coefficients_11")
+    searches = {name: published_search(coefficients=chosen) for name, chosen in COEFFICIENTS.items()}
+    searches[eleven] = published_search()
+    questions = [(eleven, few) for few in COEFFICIENTS]
+    labels = {eleven: "pool (11 coefficients)", "coefficients_1": "pool (1 coefficient)"}
+    comparison(options, "figure5", runs, searches, questions=questions, labels=labels)
+
+
+def figure6(options: Options) -> None:
+    """Figure 6: pruning every mix of the search, or once after it."""
+    runs = all_tickets(options)
+    during = published_name(runs, "prune_during")
+    searches = {during: published_search(), "prune_after": published_search(prune="after")}
+    labels = {during: "pool (pruned during)"}
+    comparison(options, "figure6", runs, searches, questions=[(during, "prune_after")], labels=labels)
+
+
+def figure7(options: Options) -> None:
+    """Figure 7: a pool of three against the output ensemble of the same three tickets."""
+    runs = all_tickets(options)
+    for run in runs:
+        members = nearest_members(range(run.levels), MEMBERS)
+        stages = [ensembles_stage(run.workdir, seed, ENSEMBLES, members) for seed in run.seeds]
+        run_stages(run.setup, run.workdir, stages)
+    pool = f"interpolation_of_{MEMBERS}"
+    searches = {pool: Search("interpolation", candidates=MEMBERS - 1)}
+    questions = [(pool, ensemble) for ensemble in ENSEMBLES]
+    comparison(options, "figure7", runs, searches, others=tuple(ENSEMBLES), questions=questions)
+
+
+def comparison(
+    options: Options,
+    name: str,
+    runs: Sequence[Run],
+    searches: Mapping[str, Search],
+    *,
+    others: Sequence[str] = (),
+    questions: Sequence[tuple[str, str]] = (),
+    labels: Mapping[str, str] | None = None,
+) -> None:
+    """Draw accuracy against density for several methods, and compare them image by image.
+
+    Every method is compared with the tickets and, since pools are recalibrated and plain tickets are not, with the
+    recalibrated tickets; further pairs are the figure's own questions.
+
+    Args:
+      options: What was asked for.
+      name: The experiment's folder.
+      runs: One per panel.
+      searches: Pools to build and to draw, by name.
+      others: Further methods to draw, which are evaluated already.
+      questions: Further pairs to compare, the first less the second.
+      labels: Names in the legend, by method, instead of their own.
+    """
+    merged = (*searches, *others)
+    pairs = [(CONTROL, "ticket")]
+    for base in ("ticket", CONTROL):
+        pairs += [(method, base) for method in merged]
+    pairs += questions
+    statistics, measured, parts, curves = [], [], [], []
+    for run in runs:
+        run.build({CONTROL: Search(CONTROL), **searches})
+        results = run.results((CONTROL, *merged))
+        there = set(results["method"])
+        right = run.right([method for method in (CONTROL, *merged) if method in there])
+        compared = [paired.compare(results, right, *pair) for pair in pairs if there >= set(pair)]
+        for pair in compared:
+            statistics.append(paired.frame(pair).assign(panel=run.title))
+        measured.append(results.assign(panel=run.title))
+        parts.append(f"**{run.title}**\n\n{paired.markdown(compared, labels)}")
+        curves.append((run.title, results))
+    figure = panels.panels(curves, ("ticket", *merged), dense=True, labels=labels)
+    tables = {"results": pd.concat(measured), "statistics": pd.concat(statistics)}
+    write(options, name, {"accuracy": figure}, tables, "\n\n".join(parts))
