@@ -32,11 +32,13 @@ def glass_blur(images: np.ndarray, draws: Draws, sigma: float, reach: int, passe
     """
     count, height, width, _ = images.shape
     blurred = np.floor(smooth(images, sigma) * 255) / 255
-    rows, columns = np.arange(height)[:, None], np.arange(width)
-    inner = [(reach < place) & (place <= size - reach) for place, size in ((rows, height), (columns, width))]
+    rows = np.arange(height)[:, None]
+    columns = np.arange(width)
+    inner = (reach < rows) & (rows <= height - reach) & (reach < columns) & (columns <= width - reach)
+    everyone = np.arange(count)[:, None, None]
     for _ in range(passes):
-        steps = next(draws).integers(-reach, reach, (count, height, width, 2)) * (inner[0] & inner[1])[..., None]
-        blurred = blurred[np.arange(count)[:, None, None], rows + steps[..., 0], columns + steps[..., 1]]
+        steps = next(draws).integers(-reach, reach, (count, height, width, 2)) * inner[..., None]
+        blurred = blurred[everyone, rows + steps[..., 0], columns + steps[..., 1]]
     return smooth(blurred, sigma)
 
 
@@ -65,7 +67,8 @@ def along(images: np.ndarray, degrees: np.ndarray, radius: float, sigma: float) 
     taps = np.arange(2 * ceil(radius) + 1)
     weights = np.exp(-(taps**2) / (2 * sigma**2))
     radians = np.deg2rad(degrees)[:, None]
-    down, right = (np.ceil(taps * step(radians) - 0.5).astype(int) for step in (np.sin, np.cos))
+    down = np.ceil(taps * np.sin(radians) - 0.5).astype(int)
+    right = np.ceil(taps * np.cos(radians) - 0.5).astype(int)
     far = len(taps)
     padded = np.pad(images.transpose(0, 3, 1, 2), ((0, 0), (0, 0), (far, far), (far, far)), mode="edge")
     windows = sliding_window_view(padded, images.shape[1:3], axis=(2, 3))
@@ -78,8 +81,9 @@ def zoom_blur(images: np.ndarray, draws: Draws, furthest: float) -> np.ndarray:
     """Averages an image with its enlargements by 1, 1.01, ... below `furthest`."""
     del draws
     factors = np.arange(1, furthest, 0.01).tolist()
-    total = planes = images.transpose(0, 3, 1, 2)
+    planes = images.transpose(0, 3, 1, 2)
+    height, width = planes.shape[2:]
+    total = planes
     for factor in factors:
-        down, across = (zoom_matrix(size, factor) for size in planes.shape[2:])
-        total = total + down @ planes @ across.T
+        total = total + zoom_matrix(height, factor) @ planes @ zoom_matrix(width, factor).T
     return total.transpose(0, 2, 3, 1) / (len(factors) + 1)

@@ -40,9 +40,11 @@ def elastic_transform(images: np.ndarray, draws: Draws, reach: float, sigma: flo
     """
     count, height, width, _ = images.shape
     scale = min(height, width) / _PUBLISHED_SIDE
-    rows, columns = np.arange(height)[:, None], np.arange(width)
+    rows = np.arange(height)[:, None]
+    columns = np.arange(width)
 
-    middle, third = np.array([height // 2, width // 2]), max(min(height, width) // 3, 1)
+    middle = np.array([height // 2, width // 2])
+    third = max(min(height, width) // 3, 1)
     anchors = middle + third * np.array([[1, 1], [1, -1], [-1, -1]])
     moved = anchors + next(draws).uniform(-jitter * scale, jitter * scale, (count, 3, 2))
     back = np.linalg.solve(np.concatenate([moved, np.ones((count, 3, 1))], -1), np.broadcast_to(anchors, moved.shape))

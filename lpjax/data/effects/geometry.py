@@ -43,14 +43,18 @@ def sample(
     count, height, width, channels = images.shape
     pixels = images.reshape(-1, channels)
     first = (np.arange(count) * height * width)[:, None, None]
-    top, left = np.floor(rows), np.floor(columns)
-    down, right = (rows - top)[..., None], (columns - left)[..., None]
-    lines = [fold(top.astype(np.int64) + step, height) * width + first for step in (0, 1)]
-    places = [fold(left.astype(np.int64) + step, width) for step in (0, 1)]
+    top = np.floor(rows)
+    left = np.floor(columns)
+    down = (rows - top)[..., None]
+    right = (columns - left)[..., None]
+    left_place = fold(left.astype(np.int64), width)
+    right_place = fold(left.astype(np.int64) + 1, width)
 
-    def between(line: np.ndarray) -> np.ndarray:
-        one, other = (pixels.take(line + place, axis=0) for place in places)
+    def between(step: int) -> np.ndarray:
+        line = fold(top.astype(np.int64) + step, height) * width + first
+        one = pixels.take(line + left_place, axis=0)
+        other = pixels.take(line + right_place, axis=0)
         return one + right * (other - one)
 
-    upper, lower = map(between, lines)
-    return upper + down * (lower - upper)
+    upper = between(0)
+    return upper + down * (between(1) - upper)

@@ -14,7 +14,7 @@ _TURN = np.tan(np.pi / 8)  # tangent of half the angle between directions
 _FARTHEST = 20
 _EMBOSS = np.array([[[-2, -1, 0], [-1, 1, 1], [0, 1, 2]]])
 _SOBEL = np.array([[[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]])
-_NEIGHBOURS = np.ones((1, 3, 3), bool)
+_NEIGHBORS = np.ones((1, 3, 3), bool)
 
 
 def spatter(
@@ -57,7 +57,8 @@ def edges(drops: np.ndarray) -> np.ndarray:
 
     Edges are ridges of the gradient: strong ones, and weak ones connected to strong ones.
     """
-    across, down = (ndimage.correlate(drops, kernel, mode="nearest") for kernel in (_SOBEL, _SOBEL.transpose(0, 2, 1)))
+    across = ndimage.correlate(drops, _SOBEL, mode="nearest")
+    down = ndimage.correlate(drops, _SOBEL.transpose(0, 2, 1), mode="nearest")
     steep = abs(across) + abs(down)
     around = np.pad(steep, ((0, 0), (1, 1), (1, 1)))
     height, width = drops.shape[1:]
@@ -66,13 +67,15 @@ def edges(drops: np.ndarray) -> np.ndarray:
         return around[:, 1 + row : 1 + row + height, 1 + column : 1 + column + width]
 
     kinds = [abs(down) < _TURN * abs(across), abs(across) <= _TURN * abs(down), across * down >= 0]
-    before, after = (
-        np.select(kinds, [beside(0, side), beside(side, 0), beside(side, side)], beside(side, -side))
-        for side in (-1, 1)
-    )
+
+    def along_gradient(side: int) -> np.ndarray:
+        return np.select(kinds, [beside(0, side), beside(side, 0), beside(side, side)], beside(side, -side))
+
+    before = along_gradient(-1)
+    after = along_gradient(1)
     ridge = (steep > before) & np.where(kinds[0] | kinds[1], steep >= after, steep > after)  # ties as in OpenCV
     weak, strong = _EDGE
-    return ndimage.binary_propagation(ridge & (steep > strong), _NEIGHBOURS, ridge & (steep > weak))
+    return ndimage.binary_propagation(ridge & (steep > strong), _NEIGHBORS, ridge & (steep > weak))
 
 
 def _box(layers: np.ndarray) -> np.ndarray:
@@ -83,6 +86,7 @@ def _equalize(layers: np.ndarray) -> np.ndarray:
     """Equalizes the histogram of every layer: integers 0.._FARTHEST to 0..255."""
     values = np.arange(_FARTHEST + 1)
     upto = np.stack([(layers <= value).sum((1, 2)) for value in values], axis=1)
-    size, lowest = layers[0].size, np.take_along_axis(upto, layers.min((1, 2))[:, None].astype(int), axis=1)
+    size = layers[0].size
+    lowest = np.take_along_axis(upto, layers.min((1, 2))[:, None].astype(int), axis=1)
     table = np.rint(255 * np.maximum(upto - lowest, 0) / np.maximum(size - lowest, 1))
     return table[np.arange(len(layers))[:, None, None], layers.astype(int)]

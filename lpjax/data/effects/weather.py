@@ -52,17 +52,22 @@ def plasma(draws: Draws, count: int, size: int, decay: float) -> np.ndarray:
     A new point is the mean of its four neighbors plus uniform noise in `[-w^2, w^2]`; `w` starts at 100 and is divided
     by `decay` whenever the grid spacing is halved.
     """
-    maps, step, wibble = np.zeros((count, size, size)), size, 100.0
+    maps = np.zeros((count, size, size))
+    step = size
+    wibble = 100.0
     while step > 1:
         half = step // 2
         old = maps[:, ::step, ::step]
-        beside, below = np.roll(old, -1, axis=2), np.roll(old, -1, axis=1)
+        beside = np.roll(old, -1, axis=2)
+        below = np.roll(old, -1, axis=1)
         new = maps[:, half::step, half::step]
         new[:] = (old + beside + below + np.roll(beside, -1, axis=1)) / 4 + _wibble(draws, old, wibble)
         across = (old + beside + new + np.roll(new, 1, axis=1)) / 4 + _wibble(draws, old, wibble)
         down = (old + below + new + np.roll(new, 1, axis=2)) / 4 + _wibble(draws, old, wibble)
-        maps[:, ::step, half::step], maps[:, half::step, ::step] = across, down
-        step, wibble = half, wibble / decay
+        maps[:, ::step, half::step] = across
+        maps[:, half::step, ::step] = down
+        step = half
+        wibble /= decay
     maps -= maps.min((1, 2), keepdims=True)
     return maps / maps.max((1, 2), keepdims=True)
 
