@@ -85,10 +85,8 @@ def parse(argv: Sequence[str]) -> list[str]:
     try:
         rest = flags.FLAGS(argv)
         _CONFIG.value.to_dict()  # files are loaded when first looked at
-    except UserError as error:
-        _refuse(str(error))
     except Exception as error:  # a config file is a program: whatever it raises is its author's to mend
-        _refuse(_unknown_field(argv) or wording.reason_of_flags(error) or repr(error))
+        _refuse(_unknown_field(argv) or _reason(error, path))
     return rest
 
 
@@ -108,6 +106,22 @@ def _unknown_field(argv: Sequence[str]) -> str:
     except UserError as error:
         return str(error)
     return ""
+
+
+def _reason(error: Exception, path: str) -> str:
+    """Say what a config file has raised, and in which of its lines; or what absl says of a wrong flag."""
+    chain: list[BaseException] = [error]
+    while chain[-1].__context__ is not None:
+        chain.append(chain[-1].__context__)
+    for raised in reversed(chain):  # what absl raises in its place quotes the traceback
+        if isinstance(raised, UserError):
+            return str(raised)
+        if isinstance(raised, SyntaxError) and raised.filename == path:
+            return f"{path}, line {raised.lineno}: SyntaxError: {raised.msg}"
+        lines = [frame.lineno for frame in traceback.extract_tb(raised.__traceback__) if frame.filename == path]
+        if lines:
+            return f"{path}, line {lines[-1]}: {type(raised).__name__}: {raised}"
+    return wording.reason_of_flags(error) or repr(error)
 
 
 def _fail(error: Exception) -> NoReturn:
