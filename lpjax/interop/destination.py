@@ -21,7 +21,7 @@ def joining(destination: Path, record: Mapping[str, Any]) -> Iterator[Path]:
     `tickets.json` when the block ends: its `seeds` by name, and fields that all seeds share.
     """
     existing = _existing(destination, record)
-    with store.writing(destination):
+    with store.wrap_os_errors(destination):
         destination.parent.mkdir(parents=True, exist_ok=True)
         temporary = tempfile.TemporaryDirectory(
             prefix=f".{destination.name}.", dir=destination.parent, ignore_cleanup_errors=True
@@ -32,10 +32,10 @@ def joining(destination: Path, record: Mapping[str, Any]) -> Iterator[Path]:
         yield folder
         if not existing:
             store.write_json(folder / RECORD, record)
-            with store.writing(destination):
+            with store.wrap_os_errors(destination):
                 folder.rename(destination)
             return
-        with store.writing(destination):
+        with store.wrap_os_errors(destination):
             for seed in record["seeds"]:
                 (folder / f"seed_{seed}").rename(destination / f"seed_{seed}")
         store.write_json(destination / RECORD, {**existing, "seeds": existing["seeds"] | record["seeds"]})

@@ -131,7 +131,7 @@ def save(path: Path, state: Mapping[str, np.ndarray]) -> None:
     written = io.BytesIO()  # PyTorch itself would not say that the disk is full
     torch.save({name: torch.from_numpy(array.copy()) for name, array in state.items()}, written)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with store.writing(path):
+    with store.wrap_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_bytes(written.getvalue())
         temporary.replace(path)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lpjax.command import OneLineParser
+from lpjax.errors import StorageError, UserError
 from lpjax.report import so_far
 from lpjax.report.page import write
 from lpjax.report.reading import json_or_empty
@@ -12,11 +13,7 @@ from lpjax.store import paths
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Writes the page from what a work directory holds by now, and says what is missing; the run is not disturbed.
-
-    Args:
-      argv: The arguments; None for those of the command line.
-    """
+    """Write the page from what a work directory holds by now, and say what is missing; the run is not disturbed."""
     parser = OneLineParser(
         prog="python -m lpjax.report",
         description="Writes the page of a run that has finished, is at work, or was cut off.",
@@ -24,23 +21,25 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("workdir", help="what --workdir was given")
     parser.add_argument("--out", default="", help="where the page goes (default: report/ in the work directory)")
     given = parser.parse_args(argv)
-    workdir, out = Path(given.workdir).expanduser(), Path(given.out).expanduser() if given.out else None
+    workdir = Path(given.workdir).expanduser()
+    out = Path(given.out).expanduser() if given.out else None
     try:
         _ensure_run(workdir)
         page = write(workdir, _command(workdir), out)
         missing = so_far.missing(workdir)
-    except ValueError as error:
+    except (UserError, StorageError) as error:
         parser.error(str(error))
-    sys.stdout.write(f"unfinished: {missing}\n" if missing else "")
+    if missing:
+        sys.stdout.write(f"unfinished: {missing}\n")
     sys.stdout.write(f"report: {page}\n")
 
 
 def _ensure_run(workdir: Path) -> None:
     if not workdir.is_dir():
-        raise ValueError(f"there is no directory {workdir}; give the --workdir of a run")
+        raise UserError(f"there is no directory {workdir}; give the --workdir of a run")
     config = json_or_empty(paths.config(workdir))
     if not isinstance(config, dict) or not {"seeds", "model"} <= set(config):
-        raise ValueError(f"{workdir} is no work directory: no config of a run is in it; give the --workdir of one")
+        raise UserError(f"{workdir} is no work directory: no config of a run is in it; give the --workdir of one")
 
 
 def _command(workdir: Path) -> str:
@@ -49,7 +48,7 @@ def _command(workdir: Path) -> str:
     except FileNotFoundError:
         return ""
     except (OSError, ValueError) as error:
-        raise ValueError(f"cannot read {paths.command(workdir)} ({error}); delete it") from error
+        raise UserError(f"cannot read {paths.command(workdir)} ({error}); delete it") from error
 
 
 if __name__ == "__main__":

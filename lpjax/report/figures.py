@@ -8,27 +8,18 @@ import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
-from lpjax.report import arms, reading, sparse, style
-from lpjax.report.coefficients import coefficients
-from lpjax.report.density import accuracy, gains
-from lpjax.report.training import training
+from lpjax import store
+from lpjax.report import arms, pooled, reading, sparse, style
 from lpjax.store import paths
 
 MAIN = ("ticket", "recalibrated", "interpolation", "average")
-_SEARCHES = ("interpolation", "average", "best_single")
 
 
 def draw(workdir: Path, results: pd.DataFrame, directory: Path) -> dict[str, Path]:
-    """Draws and writes every figure that there is something to draw for.
+    """Draw every figure that there is something to draw for, and write it to `directory` as NAME.png and NAME.pdf.
 
-    Args:
-      workdir: A run's, finished or not.
-      results: Its measurements, as `reading.results` gives them.
-      directory: Where the figures go, as NAME.png and NAME.pdf; created if need be.
-
-    Returns:
-      The PNG of every figure, by name: `accuracy`, `gains`, `baselines`, `coefficients`, `training`; of a sparse run
-      `superposed`, `training`, `masks`.
+    Returns the PNG of every figure, by name: `accuracy`, `gains`, `baselines`, `coefficients`, `training`; of a sparse
+    run `superposed`, `training`, `masks`.
     """
     with matplotlib.rc_context(style.SETTINGS):
         if arms.is_sparse(reading.json_or_empty(paths.config(workdir))):
@@ -39,16 +30,36 @@ def draw(workdir: Path, results: pd.DataFrame, directory: Path) -> dict[str, Pat
 
 
 def searched(workdir: Path) -> tuple[str, pd.DataFrame]:
-    """Finds the pool whose coefficients are worth showing: interpolation's, or the next that selects.
+    """Find the pool whose coefficients are shown, and its trials: interpolation's, or the next that has selected."""
+    for method in ("interpolation", "average", "best_single"):
+        trials = reading.trials(workdir, method)
+        if len(trials):
+            return method, trials
+    return "", pd.DataFrame()
 
-    Args:
-      workdir: A run's.
 
-    Returns:
-      Its name and trials; no trials if no pool has been searched yet.
-    """
-    found = ((method, reading.trials(workdir, method)) for method in _SEARCHES)
-    return next(((method, trials) for method, trials in found if len(trials)), ("", pd.DataFrame()))
+@matplotlib.rc_context(style.SETTINGS)
+def save(figure: Figure, directory: Path, name: str) -> Path:
+    """Write a figure as NAME.png and NAME.pdf, and return the PNG; the same figure gives the same bytes."""
+    # Without dates and versions the same figure is the same bytes.
+    written: dict[str, dict[str, Any]] = {
+        "pdf": {"metadata": {"Creator": None, "Producer": None, "CreationDate": None}},
+        "png": {"metadata": {"Software": None}, "dpi": 200},
+    }
+    for kind, options in written.items():
+        drawn = io.BytesIO()  # a full disk in the middle of drawing is not what Matplotlib would say it was
+        figure.savefig(drawn, format=kind, **options)
+        write_bytes(directory / f"{name}.{kind}", drawn.getvalue())
+    return directory / f"{name}.png"
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file atomically. Unlike those of `lpjax.store`, the write starts no device."""
+    with store.wrap_os_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = path.with_name(f".{path.name}")
+        new.write_bytes(content)
+        new.replace(path)
 
 
 def _measured(results: pd.DataFrame) -> dict[str, Figure]:
@@ -59,11 +70,12 @@ def _measured(results: pd.DataFrame) -> dict[str, Figure]:
     pools = [method for method in main if method in ("interpolation", "average")] or others
     drawn = {}
     if main:
-        drawn["accuracy"] = accuracy(tested, main)
+        drawn["accuracy"] = pooled.accuracy(tested, main)
     if "ticket" in main and pools:
-        drawn["gains"] = gains(tested, pools)
+        drawn["gains"] = pooled.gains(tested, pools)
     if others:
-        drawn["baselines"] = accuracy(tested, [m for m in methods if m in ("ticket", "interpolation") or m in others])
+        shown = [method for method in methods if method in ("ticket", "interpolation", *others)]
+        drawn["baselines"] = pooled.accuracy(tested, shown)
     return drawn
 
 
@@ -71,33 +83,8 @@ def _recorded(workdir: Path) -> dict[str, Figure]:
     drawn = {}
     _, trials = searched(workdir)
     if len(trials):
-        drawn["coefficients"] = coefficients(trials)
+        drawn["coefficients"] = pooled.coefficients(trials)
     epochs = reading.epochs(workdir)
     if len(epochs):
-        drawn["training"] = training(epochs[epochs["seed"] == epochs["seed"].min()])
+        drawn["training"] = pooled.training(epochs[epochs["seed"] == epochs["seed"].min()])
     return drawn
-
-
-@matplotlib.rc_context(style.SETTINGS)
-def save(figure: Figure, directory: Path, name: str) -> Path:
-    """Writes a figure as NAME.png and NAME.pdf; the same figure gives the same bytes.
-
-    Args:
-      figure: What to write.
-      directory: Created if need be.
-      name: Of the files.
-
-    Returns:
-      The path of the PNG.
-    """
-    directory.mkdir(parents=True, exist_ok=True)
-    # Without dates and versions the same figure is the same bytes.
-    written: dict[str, dict[str, Any]] = {
-        "pdf": {"metadata": {"Creator": None, "Producer": None, "CreationDate": None}},
-        "png": {"metadata": {"Software": None}, "dpi": 200},
-    }
-    for kind, options in written.items():
-        drawn = io.BytesIO()  # a full disk in the middle of drawing is not what Matplotlib would say it was
-        figure.savefig(drawn, format=kind, **options)
-        (directory / f"{name}.{kind}").write_bytes(drawn.getvalue())
-    return directory / f"{name}.png"

@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
+from lpjax.errors import UserError
 from lpjax.report import style
 
-_WIDTH = 6.75  # two columns of a paper
 _MOST_NUMBERS = 12
 _LABEL = 0.14  # inches that a label on its side takes
 _UPRIGHT = 2  # letters that fit below a cell
@@ -20,7 +20,7 @@ _DARK = 0.5
 
 @matplotlib.rc_context(style.SETTINGS)
 def pairs(panels: Sequence[tuple[str, pd.DataFrame]], *, lowest: float | None = None) -> Figure:
-    """Draws the test accuracy of every averaged pair, mean over seeds, in one color scale; framed, the tickets.
+    """Draw the test accuracy of every averaged pair, mean over seeds, in one color scale; framed, the tickets.
 
     Args:
       panels: Title and pairs of every panel, one or two. Columns: `seed`; `first`, `second`, levels with
@@ -33,7 +33,7 @@ def pairs(panels: Sequence[tuple[str, pd.DataFrame]], *, lowest: float | None = 
       The figure, with numbers in the cells if there are up to twelve levels, else with their range above the panel.
 
     Raises:
-      ValueError: If there is no pair to draw.
+      UserError: If there is no pair to draw.
 
     Example:
       >>> rows = [(0, 0, 0, 0.70), (0, 0, 1, 0.74), (0, 1, 1, 0.72)]
@@ -45,13 +45,13 @@ def pairs(panels: Sequence[tuple[str, pd.DataFrame]], *, lowest: float | None = 
       Yin et al., Lottery Pools, AAAI 2023, Figure 1.
     """
     if not panels or any(table.empty for _, table in panels):
-        raise ValueError("got no averaged pairs to draw; give one panel or more, each with a row a pair")
+        raise UserError("got no averaged pairs to draw; give one panel or more, each with a row a pair")
     squares = [(title, _square(table), _labels(table)) for title, table in panels]
     values = np.concatenate([square.ravel() for _, square, _ in squares])
     best, poorest = np.nanmax(values), np.nanmin(values)
     tickets = min(np.nanmin(np.diagonal(square)) for _, square, _ in squares)
     floor = 100 * lowest if lowest is not None else max(poorest, 2 * tickets - best)
-    side = _WIDTH / 2 - 0.35
+    side = style.TWO_COLUMNS / 2 - 0.35
     few = all(len(square) <= _MOST_NUMBERS for _, square, _ in squares)
     figure = Figure(figsize=(side * len(squares) + 0.7, side + (0.25 if few else 0.4)), layout="constrained")
     row = figure.subplots(1, len(squares), squeeze=False)[0]

@@ -2,8 +2,6 @@
 
 import base64
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lpjax import pools, transforms
+from lpjax.errors import StorageError
 from lpjax.report import arms, figures, processes, reading, so_far, style, superposed, tables
 from lpjax.store import paths
 
@@ -24,7 +23,7 @@ _MINUS = "\N{MINUS SIGN}"
 
 
 def write(workdir: Path, command: str, out: Path | None = None) -> Path:
-    """Draws the figures and writes the page, from whatever a work directory holds by now.
+    """Draw the figures and writes the page, from whatever a work directory holds by now.
 
     The same files and command give the same bytes, once a run has finished.
 
@@ -37,13 +36,21 @@ def write(workdir: Path, command: str, out: Path | None = None) -> Path:
       The page's path.
 
     Raises:
-      ValueError: If a record of the run is damaged, or the page cannot be written.
+      UserError: If a record of the run is damaged.
+      StorageError: If the page cannot be written.
     """
     results = reading.results(workdir)
     config = reading.json_or_empty(paths.config(workdir))
-    template, told = _sparse(workdir, results) if arms.is_sparse(config) else _pooled(workdir, results)
-    page = out / paths.report(workdir).name if out else paths.report(workdir)
-    with _writing(page, workdir):
+    if arms.is_sparse(config):
+        template = "sparse.html.jinja"
+        content = _sparse(workdir, results)
+    else:
+        template = "page.html.jinja"
+        content = _pooled(workdir, results)
+    page = paths.report(workdir)
+    if out:
+        page = out / page.name
+    try:
         pictures = figures.draw(workdir, results, page.parent / paths.figures(workdir).name)
         html = (
             _environment()
@@ -54,69 +61,52 @@ def write(workdir: Path, command: str, out: Path | None = None) -> Path:
                 config_text=json.dumps(config, indent=2),
                 environment=reading.json_or_empty(paths.environment(workdir)),
                 figures={name: _picture(path.read_bytes()) for name, path in pictures.items()},
-                so_far=so_far.told(workdir),
-                **told,
+                so_far=so_far.summary(workdir),
+                **content,
             )
         )
-        page.parent.mkdir(parents=True, exist_ok=True)
-        beside = page.with_name(f".{page.name}")
-        beside.write_text(html, encoding="utf-8")
-        beside.replace(page)
+        figures.write_bytes(page, html.encode())
+    except StorageError as error:
+        raise StorageError(f"{error}; or write elsewhere: python -m lpjax.report {workdir} --out=DIR") from error
     return page
 
 
-@contextmanager
-def _writing(page: Path, workdir: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise ValueError(
-            f"cannot write the report {page}: {error.strerror or error}; write it elsewhere: "
-            f"python -m lpjax.report {workdir} --out=DIR"
-        ) from error
-
-
-def _pooled(workdir: Path, results: pd.DataFrame) -> tuple[str, dict[str, Any]]:
-    """Gathers what the page of tickets and their pools tells."""
+def _pooled(workdir: Path, results: pd.DataFrame) -> dict[str, Any]:
+    """Gather what the page of tickets and their pools tells; its first sentences are of the paper's pools, if any."""
     rows = tables.rows(results)
-    return "page.html.jinja", {
+    gained = [row for row in rows if row.gain and row.method != "recalibrated"]
+    return {
         "rows": rows,
-        "compared": _compared(rows),
+        "compared": [row for row in gained if row.method in figures.MAIN] or gained,
         "levels": tables.by_level(results) if rows else [],
         "about": {name: method.about for name, method in pools.METHODS.items()},
         "searched": figures.searched(workdir)[0],
     }
 
 
-def _sparse(workdir: Path, results: pd.DataFrame) -> tuple[str, dict[str, Any]]:
-    """Gathers what the page of a sparse run tells."""
+def _sparse(workdir: Path, results: pd.DataFrame) -> dict[str, Any]:
+    """Gather what the page of a sparse run tells."""
     rows = superposed.rows(workdir, results)
     made = [row for row in rows if row.method not in (arms.BASE, arms.CHEAP)]
     cheap = arms.named(results[results["level"] > 0])
-    return "sparse.html.jinja", {
+    return {
         "plan": arms.plan(workdir),
         "rows": rows,
         "made": made,
         "levels": tables.by_level(cheap) if len(cheap) else [],
-        "lies": {row.method: _lies(row, results) for row in made if row.method != "ensemble"},
+        "locations": {row.method: _location(row, results) for row in made if row.method != "ensemble"},
         "methods": transforms.METHODS,
         "kinds": _KINDS,
     }
 
 
-def _lies(row: superposed.Row, results: pd.DataFrame) -> str:
+def _location(row: superposed.Row, results: pd.DataFrame) -> str:
     seed = results[(results["method"] == row.method) & (results["level"] == row.tickets)]["seed"].min()
     return paths.ticket(paths.pool(Path(), seed, row.method, row.tickets)).as_posix()
 
 
-def _compared(rows: list[tables.Row]) -> list[tables.Row]:
-    """Chooses the pools that the opening sentences speak of: the paper's, else all there are."""
-    gained = [row for row in rows if row.gain and row.method != "recalibrated"]
-    return [row for row in gained if row.method in figures.MAIN] or gained
-
-
 def _picture(png: bytes) -> dict[str, Any]:
-    """Embeds a picture at one size of type for all; a PNG's header holds its width in pixels."""
+    """Embed a picture at one size of type for all; a PNG's header holds its width in pixels."""
     pixels = int.from_bytes(png[16:20], "big")
     return {"data": base64.b64encode(png).decode(), "width": round(_SHOWN * pixels)}
 
@@ -130,39 +120,15 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "name": _name,
-        "share": _share,
-        "points": _points,
-        "size": _size,
-        "number": _number,
-        "fraction": _fraction,
+        "name": lambda method: style.look(method).name,
+        "share": lambda spread: _with_spread(spread, 100, ".2f"),
+        "points": lambda spread: _with_spread(spread, 100, "+.2f"),
+        "size": lambda spread: _with_spread(spread._replace(mean=abs(spread.mean)), 100, ".2f"),
+        "number": lambda spread: _with_spread(spread, 1, ".4f"),
+        "fraction": lambda value: "–" if value is None else f"{value:.4f}",
         "lasted": processes.lasted,
     }
     return environment
-
-
-def _name(method: str) -> str:
-    return style.look(method).name
-
-
-def _share(spread: tables.Spread | None) -> str:
-    return _with_spread(spread, 100, ".2f")
-
-
-def _points(spread: tables.Spread | None) -> str:
-    return _with_spread(spread, 100, "+.2f")
-
-
-def _size(spread: tables.Spread) -> str:
-    return _share(spread._replace(mean=abs(spread.mean)))
-
-
-def _number(spread: tables.Spread | None) -> str:
-    return _with_spread(spread, 1, ".4f")
-
-
-def _fraction(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}"
 
 
 def _with_spread(spread: tables.Spread | None, scale: int, form: str) -> str:

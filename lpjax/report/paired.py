@@ -6,49 +6,38 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from lpjax.errors import UserError
 from lpjax.metrics import mcnemar, paired_bootstrap
 from lpjax.report import style, tables
 
 _SEEN = 0.05
 _HALF_AN_IMAGE = 0.5
+_HEAD = (
+    "method", "less", "n", "difference (points)", "95 % interval", "p < 0.05 above, below", "val - test (points)",
+)  # fmt: skip
 
 Right = Mapping[tuple[str, int, int], np.ndarray]
 
 
 class Comparison(NamedTuple):
-    """A method less its base on the same test images; accuracies are fractions. What was not measured is `None`.
+    """A method less its base on the same test images; accuracies are fractions. What was not measured is `None`."""
 
-    Attributes:
-      method: Its name in results.csv.
-      base: What it is compared with.
-      level: The level; `None` for the mean over all of them.
-      density: Of the level; `None` for all.
-      seeds: How many.
-      difference: Accuracy on test less the base's, within a seed; mean over seeds.
-      std: Of the difference, over seeds (n - 1 in the denominator); `None` for one seed.
-      low: Lower end of the 95 % interval of the difference, from a bootstrap over test images.
-      high: Its upper end.
-      p: McNemar's p-value, the seeds' answers pooled as if independent; `None` for all levels.
-      gap: The method's accuracy on validation less that on test, within a seed; mean over seeds.
-      gap_std: Of the gap, over seeds; `None` for one seed.
-    """
-
-    method: str
+    method: str  # as results.csv names it
     base: str
-    level: int | None
+    level: int | None  # None for the mean over all levels
     density: float | None
     seeds: int
-    difference: float
-    std: float | None
-    low: float
+    difference: float  # accuracy on test less the base's, within a seed; mean over seeds
+    std: float | None  # of the difference, over seeds (n - 1 in the denominator)
+    low: float  # lower end of the 95 % interval of the difference, from a bootstrap over test images
     high: float
-    p: float | None
-    gap: float | None
+    p: float | None  # McNemar's p-value, the seeds' answers pooled as if independent; None for all levels
+    gap: float | None  # the method's accuracy on validation less that on test, within a seed; mean over seeds
     gap_std: float | None
 
 
 def compare(results: pd.DataFrame, right: Right, method: str, base: str = "ticket") -> list[Comparison]:
-    """Compares a method with the tickets, level by level and over all.
+    """Compare a method with the tickets, level by level and over all.
 
     The spread over seeds tells how the difference varies from training to training; the interval and the p-value tell
     how surely it is there on other test images, for the networks at hand. Over all levels, only seeds that have them
@@ -64,7 +53,7 @@ def compare(results: pd.DataFrame, right: Right, method: str, base: str = "ticke
       One record a level that a seed has of both, and one for all levels together.
 
     Raises:
-      ValueError: If nothing can be compared, answers are missing, or they are not those that were measured.
+      UserError: If nothing can be compared, answers are missing, or they are not those that were measured.
 
     Example:
       >>> rows = [(0, 0, 1.0, 'ticket', 'test', 'accuracy', 0.25), (0, 0, 1.0, 'swa', 'test', 'accuracy', 0.75)]
@@ -77,19 +66,24 @@ def compare(results: pd.DataFrame, right: Right, method: str, base: str = "ticke
     References:
       Dietterich, Approximate Statistical Tests, Neural Computation 1998; Efron and Tibshirani, 1993.
     """
-    test, validation = tables.wide(results, "test", "accuracy"), tables.wide(results, "validation", "accuracy")
-    if missing := [name for name in (method, base) if name not in test]:
-        raise ValueError(f"method {missing[0]!r} has no accuracy on test; evaluate it first, or compare another")
+    test = tables.wide(results, "test", "accuracy")
+    validation = tables.wide(results, "validation", "accuracy")
+    for name in (method, base):
+        if name not in test:
+            raise UserError(f"method {name!r} has no accuracy on test; evaluate it first, or compare another")
     gains = (test[method] - test[base]).dropna()
     gaps = (validation[method] - test[method]).dropna() if method in validation else gains.iloc[:0]
     densities = tables.densities(results)
 
     def record(level: int | None) -> Comparison:
-        chosen, gap = (_at(values, level) for values in (gains, gaps))
-        gain, gap_spread = tables.spread(chosen), tables.spread(gap)
+        chosen = _at(gains, level)
+        gain = tables.spread(chosen)
+        gap = tables.spread(_at(gaps, level))
         if gain is None:
-            raise ValueError(f"no seed and level has both {method!r} and {base!r}; evaluate both, or compare another")
-        mine, others = (_answers(right, test, name, tables.finished(chosen)) for name in (method, base))
+            raise UserError(f"no seed and level has both {method!r} and {base!r}; evaluate both, or compare another")
+        compared = tables.finished(chosen)
+        mine = _answers(right, test, method, compared)
+        others = _answers(right, test, base, compared)
         _, low, high = paired_bootstrap(mine, others)
         return Comparison(
             method=method,
@@ -102,8 +96,8 @@ def compare(results: pd.DataFrame, right: Right, method: str, base: str = "ticke
             low=low,
             high=high,
             p=None if level is None else mcnemar(mine, others),
-            gap=gap_spread.mean if gap_spread else None,
-            gap_std=gap_spread.std if gap_spread else None,
+            gap=gap.mean if gap else None,
+            gap_std=gap.std if gap else None,
         )
 
     levels = sorted(set(gains.index.get_level_values("level")))
@@ -111,40 +105,41 @@ def compare(results: pd.DataFrame, right: Right, method: str, base: str = "ticke
 
 
 def frame(comparisons: Sequence[Comparison]) -> pd.DataFrame:
-    """Makes a table for a CSV file.
-
-    Args:
-      comparisons: Of any methods.
-
-    Returns:
-      One row a record, its fields as columns, in fractions; empty where a field is `None`.
-    """
+    """Make a table for a CSV file: one row a record, in fractions; empty where a field is `None`."""
     table = pd.DataFrame(comparisons, columns=list(Comparison._fields))
     numbers = dict.fromkeys(Comparison._fields[3:], "float64")
     return table.astype(numbers | {"level": "Int64", "seeds": "int64"})
 
 
 def markdown(compared: Sequence[Sequence[Comparison]], labels: Mapping[str, str] | None = None) -> str:
-    """Makes a table for people, in points (hundredths of accuracy): means over levels.
+    """Make a Markdown table for people, a row a pair, in points (hundredths of accuracy): means over levels.
 
-    Args:
-      compared: What `compare` returns, of any methods and bases.
-      labels: Names of methods, instead of their own.
-
-    Returns:
-      A Markdown table, a row a pair, without a newline at the end. It tells at how many levels McNemar's test finds the
-      method above or below its base.
+    It tells at how many levels McNemar's test finds the method above or below its base. `labels` rename methods.
     """
-    head = "method", "less", "n", "difference (points)", "95 % interval", "p < 0.05 above, below", "val - test (points)"
-    rows = [_cells(mean, levels, labels or {}) for *levels, mean in compared]
-    lines = [f"| {' | '.join(row)} |" for row in (head, *rows)]
-    return "\n".join([lines[0], "|---" * len(head) + "|", *lines[1:]])
+    head = (
+        "method",
+        "less",
+        "n",
+        "difference (points)",
+        "95 % interval",
+        "p < 0.05 above, below",
+        "val - test (points)",
+    )
+    lines = [_line(head), "|---" * len(head) + "|"]
+    for *levels, mean in compared:
+        lines.append(_line(_cells(mean, levels, labels or {})))
+    return "\n".join(lines)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def _cells(mean: Comparison, levels: Sequence[Comparison], labels: Mapping[str, str]) -> tuple[str, ...]:
     seen = [row.difference > 0 for row in levels if row.p is not None and row.p < _SEEN]
     return (
-        *(labels.get(method, style.look(method).name) for method in (mean.method, mean.base)),
+        labels.get(mean.method, style.look(mean.method).name),
+        labels.get(mean.base, style.look(mean.base).name),
         str(mean.seeds),
         _points(mean.difference, mean.std),
         f"{100 * mean.low:+.2f} to {100 * mean.high:+.2f}",
@@ -162,18 +157,22 @@ def _at(values: pd.Series, level: int | None) -> pd.Series:
 
 
 def _answers(right: Right, test: pd.DataFrame, method: str, whole: pd.DataFrame) -> np.ndarray:
-    """Stacks the answers of whole seeds, `[seeds, levels, N]`, once they are seen to be those that were measured."""
-    return np.stack([[_answer(right, test, method, seed, level) for level in whole] for seed in whole.index])
+    """Stack the answers of whole seeds, `[seeds, levels, N]`, once they are seen to be those that were measured."""
+    stacked = []
+    for seed in whole.index:
+        stacked.append([_answer(right, test, method, seed, level) for level in whole])
+    return np.stack(stacked)
 
 
 def _answer(right: Right, test: pd.DataFrame, method: str, seed: Any, level: Any) -> np.ndarray:
-    key = method, seed, level
-    if key not in right:
-        raise ValueError(f"got no answers of {method!r}, seed {seed}, level {level}; evaluate it again to keep them")
-    measured, answered = float(np.asarray(test.loc[(seed, level), method])), float(np.mean(right[key]))
-    if abs(measured - answered) * len(right[key]) > _HALF_AN_IMAGE:
-        raise ValueError(
+    answers = right.get((method, seed, level))
+    if answers is None:
+        raise UserError(f"got no answers of {method!r}, seed {seed}, level {level}; evaluate it again to keep them")
+    measured = float(np.asarray(test.loc[(seed, level), method]))
+    answered = float(np.mean(answers))
+    if abs(measured - answered) * len(answers) > _HALF_AN_IMAGE:
+        raise UserError(
             f"{method!r}, seed {seed}, level {level} answers {answered:.4f} of the images rightly, but results say "
             f"{measured:.4f}; give answers and results of the same evaluation"
         )
-    return right[key]
+    return answers

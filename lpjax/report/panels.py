@@ -9,10 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lpjax.choices import one_of
+from lpjax.errors import UserError
 from lpjax.report import style, tables
-from lpjax.report.density import dense_line, density_axis
 
-_WIDTH = 6.75  # two columns of a paper
 _LEGEND_ENTRY = 1.65  # inches
 _METRICS = {"accuracy": (100, "accuracy (%)"), "nll": (1, "loss (nats)"), "ece": (100, "calibration error (%)")}
 
@@ -27,7 +26,7 @@ def panels(
     labels: Mapping[str, str] | None = None,
     dense: bool = False,
 ) -> Figure:
-    """Draws a measurement against density for several experiments: mean over seeds, band of one standard deviation.
+    """Draw a measurement against density for several experiments: mean over seeds, band of one standard deviation.
 
     Args:
       experiments: Title and measurements (as `reading.results` gives them) of every panel, up to four.
@@ -41,7 +40,7 @@ def panels(
       The figure, as wide as two columns; of one experiment, as one column.
 
     Raises:
-      ValueError: If there is no experiment, or no experiment measured one of the methods, or the metric is unknown.
+      UserError: If there is no experiment, or no experiment measured one of the methods, or the metric is unknown.
 
     Example:
       >>> rows = [(0, level, 0.8**level, 'ticket', 'test', 'accuracy', 0.9) for level in (0, 1)]
@@ -56,21 +55,20 @@ def panels(
     scale, words = _METRICS[one_of("metric", metric, _METRICS)]
     measured = [(title, table, scale * tables.wide(table, split, metric)) for title, table in experiments]
     if not measured:
-        raise ValueError("got no experiment to draw; give one panel or more")
+        raise UserError("got no experiment to draw; give one panel or more")
+    known = {str(method) for _, _, values in measured for method in values}
     for method in methods:
-        one_of(
-            f"method on {split} {metric}", method, style.in_order({str(m) for *_, values in measured for m in values})
-        )
-    width = _WIDTH / max(len(measured), 2)
+        one_of(f"method on {split} {metric}", method, style.in_order(known))
+    width = style.TWO_COLUMNS / max(len(measured), 2)
     figure, row = style.panels(len(measured), width, height=2.5, share=False)
     for axes, (title, table, values) in zip(row, measured, strict=True):
         densities = tables.densities(table)
         if dense:
-            dense_line(axes, values)
+            style.dense_line(axes, values)
         for method in methods:
             if method in values:
                 style.curve(axes, densities, values[method], method, size=min(3.2, 1.4 * width))
-        density_axis(axes, densities, width)
+        style.density_axis(axes, densities, width)
         axes.set_xlabel("density")
         axes.set_title(title)
     row[0].set_ylabel(f"{split} {words}")
@@ -79,7 +77,7 @@ def panels(
 
 
 def _legend(figure: Figure, row: Sequence[Axes], labels: Mapping[str, str | None]) -> None:
-    drawn = {name: handle for axes in row for handle, name in zip(*axes.get_legend_handles_labels(), strict=True)}
+    drawn = style.handles(row)
     order = [name for name in ("dense", *labels) if name in drawn]
     lines = math.ceil(len(order) / max(int(figure.get_figwidth() / _LEGEND_ENTRY), 1))
     figure.legend(

@@ -25,50 +25,44 @@ _DECADE = 10
 
 
 def figures(workdir: Path, results: pd.DataFrame) -> dict[str, Figure]:
-    """Draws every figure of a sparse run that there is something to draw for.
-
-    Args:
-      workdir: The run's, finished or not.
-      results: Its measurements, as `reading.results` gives them.
-
-    Returns:
-      Figures by name: `superposed`, `training`, `masks`; the last two of the first seed.
-    """
-    drawn, epochs, plan = {}, arms.epochs(workdir), arms.plan(workdir)
+    """Draw every figure of a sparse run that there is something to draw for; of epochs, those of the first seed."""
+    drawn = {}
     test = tables.wide(arms.named(results), "test", "accuracy")
-    if {arms.CHEAP} & set(test):
+    if arms.CHEAP in test:
         drawn["superposed"] = superposed(test)
-    if plan:
-        first = epochs[epochs["seed"] == epochs["seed"].min()]
-        drawn |= {"training": training(first, plan)} if first[list(_TRAINING)].notna().any(axis=None) else {}
-        drawn |= {"masks": masks(first, plan)} if first[list(_MASKS)].notna().any(axis=None) else {}
+    plan = arms.plan(workdir)
+    if plan is None:
+        return drawn
+    epochs = arms.epochs(workdir)
+    first = epochs[epochs["seed"] == epochs["seed"].min()]
+    if first[list(_TRAINING)].notna().any(axis=None):
+        drawn["training"] = training(first, plan)
+    if first[list(_MASKS)].notna().any(axis=None):
+        drawn["masks"] = masks(first, plan)
     return drawn
 
 
 def superposed(test: pd.DataFrame) -> Figure:
-    """Draws test accuracy against the number of cheap tickets: mean and band over seeds, and a dot a seed.
+    """Draw test accuracy (`arms.named`, `tables.wide`) against the number of cheap tickets, and a dot a seed.
 
-    Args:
-      test: Accuracies, as `tables.wide` gives them of `arms.named` results.
-
-    Returns:
-      The figure; the base network lies at the left, its mean a line all along.
+    Curves are means over seeds with their bands; the base network lies at the left, its mean a line all along.
 
     References:
       Yin et al., Superposing Many Tickets into One, UAI 2022, Figure 4.
     """
     figure, (axes,) = style.panels(1, width=5.2, height=3.5)
-    methods, last = style.in_order(map(str, test)), int(test.index.get_level_values("level").max())
+    methods = style.in_order(map(str, test))
+    last = int(test.index.get_level_values("level").max())
     for place, method in enumerate(methods):
         values = 100 * test[method].dropna()
         shift = _SPREAD * (place - (len(methods) - 1) / 2) * (method != arms.BASE)
         x = values.index.get_level_values("level") + shift
-        color = style.look(method).color
-        axes.plot(x, values, ".", color=color, markersize=5, markeredgewidth=0, alpha=0.7)
+        look = style.look(method)
+        axes.plot(x, values, ".", color=look.color, markersize=5, markeredgewidth=0, alpha=0.7)
         if method == arms.BASE:
-            mean, std = values.mean(), values.std()
-            ends = [0, last + 0.3]
-            style.band(axes, ends, pd.Series([mean] * 2), pd.Series([std] * 2), style.look(method), size=0)
+            mean = pd.Series([values.mean()] * 2)
+            std = pd.Series([values.std()] * 2)
+            style.band(axes, [0, last + 0.3], mean, std, look, size=0)
         else:
             style.curve(axes, pd.Series(range(last + 1)) + shift, values, method)
     for band in axes.collections:
@@ -79,24 +73,16 @@ def superposed(test: pd.DataFrame) -> Figure:
     axes.xaxis.set_major_formatter(lambda value, _: "base" if value == 0 else f"{value:g}")
     axes.set_xlabel("cheap tickets collected")
     axes.set_ylabel("test accuracy (%)")
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    style.legend(figure, axes)
     return figure
 
 
 def training(epochs: pd.DataFrame, plan: arms.Plan) -> Figure:
-    """Draws validation accuracy and learning rate by epoch: all of training at the left, the cycles at the right.
-
-    Args:
-      epochs: One seed's, as `arms.epochs` gives them.
-      plan: The run's.
-
-    Returns:
-      The figure; cheap tickets are marked where they were collected.
-    """
+    """Draw validation accuracy and learning rate of one seed's `arms.epochs`: all of training, and the cycles alone."""
     shown = [column for column in _TRAINING if epochs[column].notna().any()]
     cycling = (epochs["arm"] == arms.CHEAP) & (epochs["epoch"] > plan.before)
     parts = [epochs, epochs[epochs["epoch"] >= plan.before]][: 2 if cycling.any() and plan.before else 1]
-    figure = Figure(figsize=(6.75, 1.2 + 1.5 * len(shown)), layout="constrained")
+    figure = Figure(figsize=(style.TWO_COLUMNS, 1.2 + 1.5 * len(shown)), layout="constrained")
     grid = figure.subplots(len(shown), len(parts), squeeze=False, sharex="col", width_ratios=[5, 4][: len(parts)])
     for row, column in zip(grid, shown, strict=True):
         words, scale = _TRAINING[column]
@@ -111,19 +97,12 @@ def training(epochs: pd.DataFrame, plan: arms.Plan) -> Figure:
     for axes in grid[-1]:
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _legend(figure, grid[0, -1])
+    style.legend(figure, grid[0, -1], columns=4)
     return figure
 
 
 def masks(epochs: pd.DataFrame, plan: arms.Plan) -> Figure:
-    """Draws what masks did by epoch: density, exploration rate and FLOPs, those of them that were recorded.
-
-    Args:
-      epochs: One seed's, as `arms.epochs` gives them.
-      plan: The run's.
-
-    Returns:
-      The figure.
+    """Draw what masks did in one seed's `arms.epochs`: density, exploration rate and FLOPs, as far as recorded.
 
     References:
       Liu et al., Do We Actually Need Dense Over-Parameterization?, ICML 2021 (exploration rate).
@@ -135,13 +114,13 @@ def masks(epochs: pd.DataFrame, plan: arms.Plan) -> Figure:
         axes.set_ylim(0, 1.1 * epochs[column].max())
         axes.set_title(_MASKS[column])
         axes.set_xlabel("epoch")
-    _legend(figure, row[0])
+    style.legend(figure, row[0], columns=4)
     return figure
 
 
 def _arms(axes: Axes, epochs: pd.DataFrame, plan: arms.Plan) -> None:
-    """Draws `value` of both arms, shades the cycles and marks the epochs of cheap tickets."""
-    axes.grid(axis="y", linewidth=0.4, color="#DDDDDD")
+    """Draw `value` of both arms, shade the cycles and mark the epochs of cheap tickets."""
+    axes.grid(axis="y", **style.GRID)
     for arm, lines in epochs.dropna(subset="value").groupby("arm"):
         name, color, _, line = _LOOKS[str(arm)]
         # Where both arms agree, the color shows between the dashes of the base network.
@@ -153,7 +132,3 @@ def _arms(axes: Axes, epochs: pd.DataFrame, plan: arms.Plan) -> None:
             marks.set(markersize=5, markerfacecolor="white", label="cheap ticket")
     if plan.cycles:
         axes.axvspan(plan.before, plan.epochs, color="#F0F0F0", linewidth=0, zorder=0, label="cycles")
-
-
-def _legend(figure: Figure, axes: Axes) -> None:
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4)

@@ -1,13 +1,18 @@
-"""How methods are named and drawn: one look each, the same in every figure and table."""
+"""How methods are named and drawn: one look each, the same in every figure and table; and axes that figures share."""
 
+import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
+TWO_COLUMNS = 6.75  # inches: the width of two columns of a paper
+GRID: Any = {"linewidth": 0.4, "color": "#DDDDDD"}
 # Type of a paper's column, embedded as TrueType, which conferences ask for.
 SETTINGS: Any = {
     "font.size": 8,
@@ -22,22 +27,17 @@ SETTINGS: Any = {
     "legend.fontsize": 8,
     "pdf.fonttype": 42,
 }
+_LABELS_PER_INCH = 2
+_EDGE = 0.035  # space for the outermost markers, a share of the axis
 
 
 class Look(NamedTuple):
-    """How one method appears.
-
-    Attributes:
-      name: For people.
-      color: Of Okabe and Ito's palette, told apart by color-blind readers too.
-      marker: Tells curves apart without colors.
-      line: Matplotlib's line style; solid for what the paper proposes.
-    """
+    """How one method appears: its name for people, and its curve."""
 
     name: str
-    color: str
-    marker: str
-    line: str
+    color: str  # of Okabe and Ito's palette, told apart by color-blind readers too
+    marker: str  # tells curves apart without colors
+    line: str  # Matplotlib's line style; solid for what the paper proposes
 
 
 LOOKS = {
@@ -80,19 +80,11 @@ _VARIANTS = (
 
 
 def look(method: str) -> Look:
-    """Gives a method's look; one that has none of its own is drawn gray under its own name.
-
-    Args:
-      method: As results.csv names it.
-
-    Returns:
-      The look.
+    """Give the look of a method of results.csv; one that has none of its own is drawn gray under its own name.
 
     Example:
-      >>> look('swa').name, look('learned_soup').name
-      ('SWA', 'learned soup')
-      >>> look('candidates_8').name
-      'pool of 8 candidates'
+      >>> look('swa').name, look('learned_soup').name, look('candidates_8').name
+      ('SWA', 'learned soup', 'pool of 8 candidates')
     """
     if method in LOOKS:
         return LOOKS[method]
@@ -104,13 +96,7 @@ def look(method: str) -> Look:
 
 
 def in_order(methods: Iterable[str]) -> list[str]:
-    """Sorts methods as they are shown everywhere: tickets, the control, the paper's pools, then the others.
-
-    Args:
-      methods: As results.csv names them.
-
-    Returns:
-      The same, sorted.
+    """Sort methods as they are shown everywhere: tickets, the control, the paper's pools, then the others.
 
     Example:
       >>> in_order(['swa', 'candidates_18', 'candidates_3', 'ticket'])
@@ -126,51 +112,60 @@ def in_order(methods: Iterable[str]) -> list[str]:
 
 
 def panels(count: int, width: float, height: float = 2.9, *, share: bool = True) -> tuple[Figure, list[Axes]]:
-    """Makes a row of panels.
-
-    Args:
-      count: How many.
-      width: Of one, in inches; two columns of a paper are 6.75 wide.
-      height: In inches.
-      share: Whether they share their vertical axis.
-
-    Returns:
-      The figure and its axes.
-    """
+    """Make a row of panels, each `width` inches wide, that share their vertical axis or do not."""
     figure = Figure(figsize=(width * count, height), layout="constrained")
     axes = list(figure.subplots(1, count, squeeze=False, sharey=share)[0])
     for panel in axes:
-        panel.grid(axis="y", linewidth=0.4, color="#DDDDDD")
+        panel.grid(axis="y", **GRID)
     return figure, axes
 
 
 def curve(axes: Axes, x: pd.Series, values: pd.Series, method: str, size: float = 3.2) -> None:
-    """Draws the mean over seeds, with a band of one standard deviation where there are several.
-
-    Args:
-      axes: Where to draw.
-      x: Position of every level.
-      values: By (seed, level).
-      method: Whose look.
-      size: Of the markers, in points.
-    """
+    """Draw the mean over seeds of values by (seed, level), at each level's `x`, with its band."""
     over_seeds = values.dropna().groupby("level")
-    mean, std = over_seeds.mean(), over_seeds.std()
-    band(axes, x.reindex(mean.index), mean, std, look(method), size)
+    mean = over_seeds.mean()
+    band(axes, x.reindex(mean.index), mean, over_seeds.std(), look(method), size)
 
 
 def band(axes: Axes, x: Any, mean: pd.Series, std: pd.Series, look: Look, size: float = 3.2) -> None:
-    """Draws a curve, with a band of one standard deviation where there is one.
-
-    Args:
-      axes: Where to draw.
-      x: Positions, as many as means.
-      mean: Of the curve.
-      std: NaN where it is not known.
-      look: The curve's.
-      size: Of the markers, in points; 0 for none.
-    """
+    """Draw a curve with markers of `size` points, with a band of one standard deviation where it is not NaN."""
     name, color, marker, line = look
     axes.plot(x, mean, color=color, marker=marker, linestyle=line, markersize=size, linewidth=1.1, label=name)
     if std.notna().any():
         axes.fill_between(x, mean - std, mean + std, color=color, alpha=0.15, linewidth=0)
+
+
+def dense_line(axes: Axes, values: pd.DataFrame) -> None:
+    """Draw the dense network's value, of `tables.wide`, as a dotted line; nothing where it was not measured."""
+    if "ticket" in values and 0 in values.index.get_level_values("level"):
+        dense = values["ticket"].xs(0, level="level").mean()
+        axes.axhline(dense, color=look("ticket").color, linewidth=0.7, linestyle=(0, (1, 2)), label="dense")
+
+
+def density_axis(axes: Axes, densities: pd.Series, width: float) -> None:
+    """Make the horizontal axis, `width` inches, one of densities by level: logarithmic, from dense to sparse."""
+    axes.set_xscale("log")
+    edge = max((densities.max() / densities.min()) ** _EDGE, 1.06)
+    axes.set_xlim(edge * densities.max(), densities.min() / edge)
+    axes.set_xticks(densities, thinned([f"{density:.2g}" for density in densities], width))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlabel("density (share of weights kept)")
+
+
+def thinned(labels: Sequence[str], width: float) -> list[str]:
+    """Blank the tick labels that do not fit on an axis of `width` inches."""
+    every = math.ceil(len(labels) / (_LABELS_PER_INCH * width))
+    return [label if tick % every == 0 else "" for tick, label in enumerate(labels)]
+
+
+def handles(row: Iterable[Axes]) -> dict[str, Artist]:
+    """Give what a legend of several panels shows, by name."""
+    found: dict[str, Artist] = {}
+    for axes in row:
+        found |= {name: handle for handle, name in zip(*axes.get_legend_handles_labels(), strict=True)}
+    return found
+
+
+def legend(figure: Figure, axes: Axes, columns: int = 3) -> None:
+    """Put the legend of one panel below the figure."""
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=columns)

@@ -6,89 +6,46 @@ import pandas as pd
 
 from lpjax.report import style
 
-_CONTROLS = ("ticket", "recalibrated")
-
 
 class Spread(NamedTuple):
-    """A mean over levels and seeds.
+    """A mean over levels and seeds."""
 
-    Attributes:
-      mean: Over seeds of the mean over levels.
-      std: Of the seeds' means (n - 1 in the denominator); `None` for one seed: no spread.
-      seeds: How many.
-      levels: How many, the same for every seed.
-    """
-
-    mean: float
-    std: float | None
+    mean: float  # over seeds of the mean over levels
+    std: float | None  # of the seeds' means (n - 1 in the denominator); None for one seed: no spread
     seeds: int
-    levels: int
+    levels: int  # the same for every seed
 
 
 class Row(NamedTuple):
-    """One method in numbers. What was not measured is `None`.
+    """One method in numbers, fractions and nats. What was not measured is `None`."""
 
-    Attributes:
-      method: Its name in results.csv.
-      accuracy: On test, a fraction.
-      gain: Accuracy on test less the ticket's, within a seed and level.
-      control_gain: Accuracy on test less the recalibrated ticket's, within a seed and level.
-      above: Levels where the mean gain over the ticket is above zero.
-      validation: Accuracy on validation, a fraction.
-      gap: Accuracy on validation less that on test, within a seed and level.
-      nll: Negative log likelihood on test, nats.
-      ece: Expected calibration error on test, a fraction.
-    """
-
-    method: str
-    accuracy: Spread | None
-    gain: Spread | None
-    control_gain: Spread | None
-    above: int
+    method: str  # as results.csv names it
+    accuracy: Spread | None  # on test
+    gain: Spread | None  # accuracy less the ticket's, within a seed and level
+    control_gain: Spread | None  # accuracy less the recalibrated ticket's, within a seed and level
+    above: int  # levels where the mean gain over the ticket is above zero
     validation: Spread | None
-    gap: Spread | None
+    gap: Spread | None  # accuracy on validation less that on test, within a seed and level
     nll: Spread | None
     ece: Spread | None
 
 
 def wide(results: pd.DataFrame, split: str, metric: str) -> pd.DataFrame:
-    """Spreads one measurement out: a row a seed and level, a column a method.
-
-    Args:
-      results: Measurements, as `reading.results` gives them.
-      split: `'validation'` or `'test'`.
-      metric: `'accuracy'`, `'nll'` or `'ece'`.
-
-    Returns:
-      Values, NaN where not measured.
-    """
+    """Spread one measurement out: a row a seed and level, a column a method, NaN where not measured."""
     chosen = results[(results["split"] == split) & (results["metric"] == metric)]
     return chosen.pivot(index=["seed", "level"], columns="method", values="value")
 
 
 def densities(results: pd.DataFrame) -> pd.Series:
-    """Gives the density of every level.
-
-    Args:
-      results: Measurements, as `reading.results` gives them.
-
-    Returns:
-      By level, mean over seeds.
-    """
+    """Give the density of every level, mean over seeds."""
     return results.groupby("level")["density"].mean()
 
 
 def finished(values: pd.Series) -> pd.DataFrame:
-    """Keeps the seeds that can be averaged.
+    """Keep the seeds that can be averaged, of values by (seed, level): a row a seed, a column a level, no NaN.
 
     The levels are those of the seed that got furthest; seeds that lack one of them are unfinished and left out, since a
     mean over fewer levels is another number.
-
-    Args:
-      values: By (seed, level); NaN where not measured.
-
-    Returns:
-      A row a seed, a column a level, no NaN.
     """
     by_seed = values.dropna().unstack("level")
     if by_seed.empty:
@@ -98,13 +55,7 @@ def finished(values: pd.Series) -> pd.DataFrame:
 
 
 def spread(values: pd.Series) -> Spread | None:
-    """Averages over levels, then over the seeds that are finished.
-
-    Args:
-      values: By (seed, level); NaN where not measured.
-
-    Returns:
-      The mean and its spread, or `None` if there are no values.
+    """Average values by (seed, level) over levels, then over the seeds that are finished; None if there are none.
 
     Example:
       >>> seeds = pd.MultiIndex.from_tuples([(0, 0), (0, 1), (1, 0), (1, 1), (2, 0)], names=['seed', 'level'])
@@ -120,59 +71,40 @@ def spread(values: pd.Series) -> Spread | None:
 
 
 def rows(results: pd.DataFrame) -> list[Row]:
-    """Sums every method up.
-
-    Args:
-      results: Measurements, as `reading.results` gives them.
-
-    Returns:
-      One record a method, tickets first.
-    """
-    test, validation = wide(results, "test", "accuracy"), wide(results, "validation", "accuracy")
-    nll, ece = wide(results, "test", "nll"), wide(results, "test", "ece")
-
-    def row(method: str) -> Row:
-        accuracy = _column(test, method)
-        gain = accuracy - _column(test, "ticket")
-        return Row(
+    """Sum every method up, tickets first."""
+    methods = style.in_order(set(results["method"]))
+    # A method that was not measured has an empty column, so that nothing below needs to ask.
+    wanted = [*methods, *{"ticket", "recalibrated"}.difference(methods)]
+    test = wide(results, "test", "accuracy").reindex(columns=wanted)
+    validation = wide(results, "validation", "accuracy").reindex(columns=wanted)
+    nll = wide(results, "test", "nll").reindex(columns=wanted)
+    ece = wide(results, "test", "ece").reindex(columns=wanted)
+    found = []
+    for method in methods:
+        gain = test[method] - test["ticket"]
+        control_gain = test[method] - test["recalibrated"]
+        row = Row(
             method=method,
-            accuracy=spread(accuracy),
+            accuracy=spread(test[method]),
             gain=spread(gain) if method != "ticket" else None,
-            control_gain=spread(accuracy - _column(test, "recalibrated")) if method not in _CONTROLS else None,
+            control_gain=spread(control_gain) if method not in ("ticket", "recalibrated") else None,
             above=int((finished(gain).mean() > 0).sum()),
-            validation=spread(_column(validation, method)),
-            gap=spread(_column(validation, method) - accuracy),
-            nll=spread(_column(nll, method)),
-            ece=spread(_column(ece, method)),
+            validation=spread(validation[method]),
+            gap=spread(validation[method] - test[method]),
+            nll=spread(nll[method]),
+            ece=spread(ece[method]),
         )
-
-    return [row(method) for method in style.in_order(set(results["method"]))]
+        found.append(row)
+    return found
 
 
 def by_level(results: pd.DataFrame) -> list[dict[str, Any]]:
-    """Gives test accuracy level by level.
-
-    Args:
-      results: Measurements, as `reading.results` gives them.
-
-    Returns:
-      One record a level: `level`, `density`, `kept`, and `accuracy`: a `Spread` over seeds a method, `None` where
-      nothing was measured.
-    """
-    test = wide(results, "test", "accuracy")
-    at = test.index.get_level_values("level")
-    return [
-        {
-            "level": level,
-            "density": density,
-            "kept": round(kept),
-            "accuracy": {
-                method: spread(_column(test[at == level], method)) for method in style.in_order(set(results["method"]))
-            },
-        }
-        for level, density, kept in results.groupby("level")[["density", "kept"]].mean().itertuples()
-    ]
-
-
-def _column(table: pd.DataFrame, method: str) -> pd.Series:
-    return table[method] if method in table else pd.Series(float("nan"), table.index)
+    """Give test accuracy level by level: `level`, `density`, `kept`, and `accuracy`, a `Spread` over seeds a method."""
+    methods = style.in_order(set(results["method"]))
+    test = wide(results, "test", "accuracy").reindex(columns=methods)
+    found = []
+    for level, density, kept in results.groupby("level")[["density", "kept"]].mean().itertuples():
+        here = test[test.index.get_level_values("level") == level]
+        accuracy = {method: spread(here[method]) for method in methods}
+        found.append({"level": level, "density": density, "kept": round(kept), "accuracy": accuracy})
+    return found

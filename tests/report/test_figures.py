@@ -4,9 +4,7 @@ from PIL import Image
 
 from lpjax import store
 from lpjax.report import figures, reading
-from lpjax.report.coefficients import coefficients
-from lpjax.report.density import accuracy, gains
-from lpjax.report.training import training
+from lpjax.report.pooled import accuracy, coefficients, gains, training
 from lpjax.store import paths
 
 pytestmark = pytest.mark.slow  # draws

@@ -28,10 +28,10 @@ def test_progress_counts_what_the_config_asks_for(tmp_path, build):
     build(tmp_path, methods=("recalibrated", "interpolation"))
     paths.summary(paths.level(tmp_path, 1, 2)).unlink()
     paths.summary(paths.pool(tmp_path, 1, "interpolation", 0)).unlink()
-    done = {"tickets": 3, "levels": 3, "pools": 6, "all_pools": 6, "training": []}
+    done = {"seed": 0, "parts": [("tickets", 3, 3), ("pools", 6, 6)], "training": []}
     training = [{"level": 2, "epoch": 3.0, "epochs": None}]
-    cut = {"seed": 1, **done, "tickets": 2, "pools": 5, "training": training}
-    assert reading.progress(tmp_path) == [{"seed": 0, **done}, cut]
+    cut = {"seed": 1, "parts": [("tickets", 2, 3), ("pools", 5, 6)], "training": training}
+    assert reading.progress(tmp_path) == [done, cut]
 
 
 def test_a_level_in_training_says_which_epoch_it_has_reached_of_how_many(tmp_path, build):

@@ -12,18 +12,18 @@ STATUS = {"process": 0, "processes": 1, "when": "2026-05-01T11:59:50+00:00"}
 
 def test_a_finished_run_lacks_nothing(tmp_path, build):
     assert so_far.missing(build(tmp_path)) == ""
-    assert not so_far.told(tmp_path, NOW)["unfinished"]
+    assert not so_far.summary(tmp_path, NOW)["unfinished"]
 
 
 def test_a_finished_sparse_run_lacks_nothing(tmp_path, build_sparse):
     assert so_far.missing(build_sparse(tmp_path)) == ""
-    assert not so_far.told(tmp_path, NOW)["unfinished"]
+    assert not so_far.summary(tmp_path, NOW)["unfinished"]
 
 
 @pytest.mark.parametrize(("state", "unfinished"), [("finished", False), ("working", True), ("stopped", True)])
 def test_a_run_with_everything_there_is_finished_when_it_says_so(tmp_path, build, state, unfinished):
     store.write_json(paths.status(build(tmp_path), 0), STATUS | {"state": state})
-    assert so_far.told(tmp_path, NOW)["unfinished"] == unfinished
+    assert so_far.summary(tmp_path, NOW)["unfinished"] == unfinished
 
 
 def test_what_is_missing_is_said_in_one_line(tmp_path, build):
