@@ -65,7 +65,7 @@ ARCHIVES = {
 
 
 def prepare_archive(name: str, data_dir: str | Path = "", archive: str | Path = "", checksum: str = "") -> Path:
-    """Converts an official archive to a TFDS directory, in the order of the archive.
+    """Convert an official archive to a TFDS directory, in the order of the archive.
 
     Training images 45,000 onwards are then the hold-out of the papers' PyTorch code.
     Does nothing if the data set is prepared already.
@@ -159,7 +159,7 @@ def _members(path: Path, known: Archive) -> dict[str, Any]:
 
 
 def _batch(member: dict[str, Any], known: Archive) -> tuple[np.ndarray, dict[str, list[int]]]:
-    """Returns the images of a member, `[N, 32, 32, 3]`, and its labels by feature."""
+    """Return the images of a member, `[N, 32, 32, 3]`, and its labels by feature."""
     images = np.asarray(member["data"], np.uint8).reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
     return images, {feature: member[key] for feature, (key, _) in known.labels.items()}
 

@@ -14,7 +14,7 @@ PADS = {"zero": "constant", "reflect": "reflect"}
 
 
 def preprocessor(mean: Sequence[float], std: Sequence[float]) -> Preprocess:
-    """Makes a function that normalizes images, `(images / 255 - mean) / std`.
+    """Make a function that normalizes images, `(images / 255 - mean) / std`.
 
     Args:
       mean: Mean of every channel, for pixels in [0, 1].
@@ -40,7 +40,7 @@ def preprocessor(mean: Sequence[float], std: Sequence[float]) -> Preprocess:
 def augmenter(
     mean: Sequence[float], std: Sequence[float], *, crop: int = 4, flip: bool = True, pad: str = "zero"
 ) -> Augment:
-    """Makes a function that applies random crops and horizontal flips, and normalizes.
+    """Make a function that applies random crops and horizontal flips, and normalizes.
 
     An image is padded by `crop` pixels on every side *before* normalization, cropped to its size at a uniformly drawn
     position, and flipped with probability 1/2. The result for an image depends only on its key, not on how a batch is

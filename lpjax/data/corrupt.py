@@ -14,7 +14,7 @@ _PIXELS = 1 << 16  # number of pixels that a thread corrupts at a time
 
 
 def corrupt(images: np.ndarray, name: str, severity: int, *, seed: int = 0) -> np.ndarray:
-    """Corrupts images with the effects and parameters of CIFAR-10-C, but other random numbers.
+    """Corrupt images with the effects and parameters of CIFAR-10-C, but other random numbers.
 
     The result for an image depends only on the image, its index and `(name, severity, seed)`, not on the number of
     images or threads. Effects compute in float64; results are clipped to [0, 1] and truncated.

@@ -34,7 +34,7 @@ class Corruptions(NamedTuple):
 
 
 def corruptions(name: str, test: Batch, *, directory: str = "", data_dir: str = "", images: int = 0) -> Corruptions:
-    """Opens the corrupted versions of a test set; images are read when requested.
+    """Open the corrupted versions of a test set; images are read when requested.
 
     Args:
       name: Name of the data set, e.g. `'cifar100'`.
@@ -104,7 +104,7 @@ def _mapped(path: Path) -> np.ndarray:
 
 
 def _in_tfds(home: Path) -> dict[tuple[str, int], Path]:
-    """Finds the directories of corruptions that are prepared in all severities."""
+    """Find the directories of corruptions that are prepared in all severities."""
     available = prepared(home)
     found: dict[tuple[str, int], Path] = {}
     for name in _ALL:

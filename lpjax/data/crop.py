@@ -28,7 +28,7 @@ class Crop(NamedTuple):
 def draw_box(
     width: int, height: int, area: tuple[float, float], ratio: tuple[float, float], draw: np.random.Generator
 ) -> tuple[int, int, int, int]:
-    """Draws the box of a random crop, `(left, top, right, bottom)`, as torchvision's RandomResizedCrop does.
+    """Draw the box of a random crop, `(left, top, right, bottom)`, as torchvision's RandomResizedCrop does.
 
     The fraction of the area is drawn uniformly, the aspect ratio log-uniformly, up to ten times. The first box that
     fits in the image is placed uniformly at random. If none fits, the box is the largest central one of an allowed
@@ -57,14 +57,14 @@ def draw_box(
 
 
 def random_crop(image: Image.Image, crop: Crop, draw: np.random.Generator) -> np.ndarray:
-    """Crops a random box of an image and resizes it to `[size, size, C]`, uint8, bilinearly with antialiasing."""
+    """Crop a random box of an image and resize it to `[size, size, C]`, uint8, bilinearly with antialiasing."""
     box = draw_box(*image.size, crop.area, crop.ratio, draw)
     # Like torchvision, crop first: resize(box=...) would interpolate with pixels outside the box.
     return _pixels(image.crop(box).resize((crop.size, crop.size), Image.Resampling.BILINEAR))
 
 
 def center_crop(image: Image.Image, crop: Crop) -> np.ndarray:
-    """Resizes an image and crops its center to `[size, size, C]`, uint8, with the rounding of torchvision."""
+    """Resize an image and crop its center to `[size, size, C]`, uint8, with the rounding of torchvision."""
     shorter = min(image.size)
     width = int(crop.resize * image.width / shorter)
     height = int(crop.resize * image.height / shorter)

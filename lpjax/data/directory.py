@@ -25,7 +25,7 @@ class DataError(UserError):
 
 
 def read_error(directory: Path, error: Exception, place: str = "") -> DataError:
-    """Words a failure to read, which may be due to a system that lacks memory or file descriptors."""
+    """Word a failure to read, which may be due to a system that lacks memory or file descriptors."""
     message = " ".join(str(error).split()) or type(error).__name__
     if is_system_trouble(error):
         return DataError(f"{directory} could not be read{place} ({message}); run the same command again")
@@ -33,7 +33,7 @@ def read_error(directory: Path, error: Exception, place: str = "") -> DataError:
 
 
 def expand(path: str | Path) -> Path:
-    """Replaces `~` by the home directory, which not every user of a container has."""
+    """Replace `~` by the home directory, which not every user of a container has."""
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
@@ -41,7 +41,7 @@ def expand(path: str | Path) -> Path:
 
 
 def data_home(data_dir: str | Path = "") -> Path:
-    """Returns the folder of TFDS directories.
+    """Return the folder of TFDS directories.
 
     Args:
       data_dir: The folder; empty for the default of TFDS, `$TFDS_DATA_DIR` or `~/tensorflow_datasets`. Where there is
@@ -66,7 +66,7 @@ def data_home(data_dir: str | Path = "") -> Path:
 
 
 def prepared(home: Path) -> dict[str, Path]:
-    """Lists the data sets in a folder: `'set'` or `'set/config'` for the newest version, `'set:1.0.0'` for that one."""
+    """List the data sets in a folder: `'set'` or `'set/config'` for the newest version, `'set:1.0.0'` for that one."""
     infos = [*home.glob("*/*.*.*/dataset_info.json"), *home.glob("*/*/*.*.*/dataset_info.json")]
     versions = [info.parent for info in infos if _VERSION.fullmatch(info.parent.name)]
     versions.sort(key=lambda directory: [int(number) for number in directory.name.split(".")])
@@ -80,7 +80,7 @@ def prepared(home: Path) -> dict[str, Path]:
 
 
 def pinned_order(names: Iterable[str]) -> list[int]:
-    """Orders unique names pseudo-randomly, by their SHA-256: the same on every machine and with every version."""
+    """Order unique names pseudo-randomly, by their SHA-256: the same on every machine and with every version."""
     digests = [hashlib.sha256(name.encode()).digest() for name in names]
     return sorted(range(len(digests)), key=digests.__getitem__)
 
@@ -88,7 +88,7 @@ def pinned_order(names: Iterable[str]) -> list[int]:
 def write_directory(
     home: Path, name: str, version: str, features: Any, splits: Mapping[str, Iterable[dict[str, Any]]], about: str
 ) -> Path:
-    """Writes a TFDS directory (ArrayRecord) in the given order, with a progress bar.
+    """Write a TFDS directory (ArrayRecord) in the given order, with a progress bar.
 
     It is written to a temporary directory and renamed at the end, so an interruption leaves no incomplete data set.
 

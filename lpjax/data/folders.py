@@ -33,7 +33,7 @@ def prepare_folder(
     test_fraction: float = 0.0,
     seed: int = 0,
 ) -> Path:
-    """Converts a folder of images to a TFDS directory.
+    """Convert a folder of images to a TFDS directory.
 
     Images are ordered by the SHA-256 of their paths, so that the last images of the training split, which `load` holds
     out, come from all classes. Classes are numbered in alphabetical order. Every file that Pillow reads is an image,
@@ -104,7 +104,7 @@ def _check(name: str, test_fraction: float, seed: int) -> None:
 
 
 def _find_splits(root: Path, left_out: Counter[str]) -> tuple[list[Path], list[Path]]:
-    """Finds the images of `train/<class>/` and `test/<class>/`."""
+    """Find the images of `train/<class>/` and `test/<class>/`."""
     if not _has_splits(root) and _images(root, Counter()):
         raise DataError(
             f"{root} has neither train/ nor test/; make {_EXPECTED}, or have its classes divided: --test_fraction=0.2"
@@ -118,7 +118,7 @@ def _find_splits(root: Path, left_out: Counter[str]) -> tuple[list[Path], list[P
 
 
 def _divide(root: Path, fraction: float, seed: int, left_out: Counter[str]) -> tuple[list[Path], list[Path]]:
-    """Divides the images of `<class>/`: of every class a share, drawn by the SHA-256 of seed and path, is to test."""
+    """Divide the images of `<class>/`: of every class a share, drawn by the SHA-256 of seed and path, is to test."""
     if _has_splits(root):
         raise UserError(f"test_fraction: got {fraction:g}, but {root} has train/ or test/; leave it out")
     images = _images(root, left_out)
@@ -148,7 +148,7 @@ def _in_order(root: Path, paths: Sequence[Path], salt: str = "") -> list[Path]:
 
 
 def _images(folder: Path, left_out: Counter[str]) -> list[Path]:
-    """Finds the images in the folders of a folder, and counts what else is there."""
+    """Find the images in the folders of a folder, and count what else is there."""
     images = []
     for entry in _visible(folder):
         if not entry.is_dir():
@@ -175,12 +175,12 @@ def _visible(folder: Path) -> list[Path]:
 
 @cache
 def _suffixes() -> set[str]:
-    """Lists the suffixes of all formats that Pillow reads."""
+    """List the suffixes of all formats that Pillow reads."""
     return {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
 
 
 def _is_image(path: Path) -> bool:
-    """Tells whether a file should be an image, by its suffix or by what it holds."""
+    """Tell whether a file should be an image, by its suffix or by what it holds."""
     if path.suffix.lower() in _suffixes():
         return True
     try:
@@ -216,7 +216,7 @@ def _first_shape(paths: Sequence[Path]) -> tuple[int, ...]:
 def _examples(
     root: Path, paths: Sequence[Path], shape: tuple[int, ...] | None, problems: list[str]
 ) -> Iterator[dict[str, Any]]:
-    """Reads images of one shape, or of any; those that cannot be used are appended to the problems."""
+    """Read images of one shape, or of any; those that cannot be used are appended to the problems."""
     for path in paths:
         name = path.relative_to(root).as_posix()
         try:
@@ -228,7 +228,7 @@ def _examples(
 
 
 def _refuse(root: Path, problems: Sequence[str]) -> Iterator[Any]:
-    """Yields nothing; refuses the folder if, by now, there are problems."""
+    """Yield nothing; refuse the folder if, by now, there are problems."""
     if problems:
         raise DataError(
             f"{root}: {len(problems)} of its images cannot be used: {'; '.join(problems)}; mend or remove them, or "

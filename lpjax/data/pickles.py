@@ -7,7 +7,7 @@ import numpy as np
 
 
 def read_pickle(file: IO[bytes]) -> Any:
-    """Reads a pickle of numpy arrays and builtin containers; any other global is rejected, as it could run code.
+    """Read a pickle of numpy arrays and builtin containers; any other global is rejected, as it could run code.
 
     Python 2 strings are decoded as latin-1.
 

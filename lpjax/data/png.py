@@ -9,7 +9,7 @@ _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
 def open_image(encoded: bytes, channels: int) -> Image.Image:
-    """Decodes an image of any format and mode that Pillow supports, and converts it to 1, 3 or 4 channels.
+    """Decode an image of any format and mode that Pillow supports, and convert it to 1, 3 or 4 channels.
 
     Example:
       >>> open_image(encode_png(np.full((2, 3, 1), 7, np.uint8)), 3).getpixel((0, 0))
@@ -20,20 +20,20 @@ def open_image(encoded: bytes, channels: int) -> Image.Image:
 
 
 def convert(image: Image.Image, mode: str) -> Image.Image:
-    """Converts an image as Pillow does, without its warning that the opacity of a palette is left out."""
+    """Convert an image as Pillow does, without its warning that the opacity of a palette is left out."""
     if mode != "RGBA":
         image.info.pop("transparency", None)
     return image.convert(mode)
 
 
 def decode_image(encoded: bytes, channels: int) -> np.ndarray:
-    """Decodes an image to an array `[H, W, channels]`, uint8; see `open_image`."""
+    """Decode an image to an array `[H, W, channels]`, uint8; see `open_image`."""
     pixels = np.asarray(open_image(encoded, channels))
     return pixels.reshape(*pixels.shape[:2], channels)
 
 
 def encode_png(pixels: np.ndarray) -> bytes:
-    """Encodes an image losslessly as PNG.
+    """Encode an image losslessly as PNG.
 
     Args:
       pixels: `[H, W, C]`, uint8, C in 1, 3, 4.

@@ -11,7 +11,7 @@ from lpjax.errors import StorageError, UserError
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Prepares a data set and prints its directory; user errors print one line and exit with code 2.
+    """Prepare a data set and print its directory; user errors print one line and exit with code 2.
 
     Args:
       argv: Command-line arguments; None for `sys.argv`.

@@ -41,7 +41,7 @@ class Dataset(NamedTuple):
 
 
 def load(name: str, *, data_dir: str = "", validation: int = 5000, train_images: int = 0) -> Dataset:
-    """Loads a data set; an official archive is downloaded and prepared on first use.
+    """Load a data set; an official archive is downloaded and prepared on first use.
 
     The validation images are the last ones of the training split in stored order, independent of `train_images`. The
     training images are the first ones. Only these images are decoded.
@@ -82,7 +82,7 @@ def load(name: str, *, data_dir: str = "", validation: int = 5000, train_images:
 
 
 def divide(name: str, size: int, validation: int, train_images: int) -> tuple[range, range]:
-    """Divides a training split into images to train on and images to hold out.
+    """Divide a training split into images to train on and images to hold out.
 
     Args:
       name: Name of the data set, for error messages.
@@ -111,7 +111,7 @@ def divide(name: str, size: int, validation: int, train_images: int) -> tuple[ra
 
 
 def channel_statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Computes mean and standard deviation of every channel from histograms, without a float copy of the images.
+    """Compute mean and standard deviation of every channel from histograms, without a float copy of the images.
 
     Args:
       images: `[N, H, W, C]`, uint8.

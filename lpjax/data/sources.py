@@ -32,7 +32,7 @@ class Split(NamedTuple):
 
 
 def open_source(name: str, data_dir: str = "") -> tuple[Split, Split]:
-    """Opens the training split, with the images to be held out, and the test split of a data set; see `load`.
+    """Open the training split, with the images to be held out, and the test split of a data set; see `load`.
 
     Example:
       >>> train, test = open_source('digits')
@@ -46,7 +46,7 @@ def open_source(name: str, data_dir: str = "") -> tuple[Split, Split]:
 
 
 def open_image_splits(name: str, data_dir: str = "") -> tuple[ImageSplit, ImageSplit]:
-    """Opens a data set whose images need not fit in memory, nor have the same size.
+    """Open a data set whose images need not fit in memory, nor have the same size.
 
     Args:
       name: An image-classification data set prepared in `data_dir`, or a name of `ARCHIVES`.
@@ -70,7 +70,7 @@ def open_image_splits(name: str, data_dir: str = "") -> tuple[ImageSplit, ImageS
 
 
 def find_directory(name: str, data_dir: str = "") -> Path:
-    """Finds the TFDS directory of a data set other than `'digits'`; an official archive is prepared on first use."""
+    """Find the TFDS directory of a data set other than `'digits'`; an official archive is prepared on first use."""
     home = data_home(data_dir)
     if name in ARCHIVES and name not in prepared(home):
         prepare_archive(name, home)

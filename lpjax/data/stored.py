@@ -34,7 +34,7 @@ class ImageSplit(NamedTuple):
 
 
 def open_splits(directory: Path) -> tuple[ImageSplit, ImageSplit]:
-    """Opens the training and the test split (`validation` if there is no `test`) of a TFDS directory."""
+    """Open the training and the test split (`validation` if there is no `test`) of a TFDS directory."""
     splits = _builder(directory).info.splits
     test = "test" if "test" in splits else "validation"
     missing = {"train", test} - set(splits)
@@ -44,7 +44,7 @@ def open_splits(directory: Path) -> tuple[ImageSplit, ImageSplit]:
 
 
 def open_split(directory: Path, name: str) -> ImageSplit:
-    """Opens a split of a TFDS directory in ArrayRecord format that holds 8-bit images with one label each."""
+    """Open a split of a TFDS directory in ArrayRecord format that holds 8-bit images with one label each."""
     builder = _builder(directory)
     image, label = _keys(directory, builder)
     if name not in builder.info.splits:
@@ -55,7 +55,7 @@ def open_split(directory: Path, name: str) -> ImageSplit:
 
 
 def read_image(split: ImageSplit, row: int) -> tuple[Image.Image, int]:
-    """Reads one image, of mode `'L'` or `'RGB'`, and its label; raises DataError if it is corrupt or cannot be read."""
+    """Read one image, of mode `'L'` or `'RGB'`, and its label; raise DataError if it is corrupt or cannot be read."""
     try:
         stored, (image, label) = _opened(split.directory, split.name)
         example = stored[row]
@@ -65,7 +65,7 @@ def read_image(split: ImageSplit, row: int) -> tuple[Image.Image, int]:
 
 
 def read_labels(split: ImageSplit) -> np.ndarray:
-    """Reads all labels of a split, without decoding images.
+    """Read all labels of a split, without decoding images.
 
     Args:
       split: The split.
@@ -88,7 +88,7 @@ def read_labels(split: ImageSplit) -> np.ndarray:
 
 
 def read_images(split: ImageSplit, start: int, stop: int) -> Batch:
-    """Reads the images and labels of a range of rows, which must have one shape, into numpy arrays.
+    """Read the images and labels of a range of rows, which must have one shape, into numpy arrays.
 
     Pillow decodes the images, in threads, so that pixels are the same on every machine.
     """
@@ -123,7 +123,7 @@ def _opened(directory: Path, split: str) -> tuple[Any, tuple[str, str]]:
 
 
 def _open(directory: Path, split: str) -> tuple[Any, tuple[str, str]]:
-    """Opens the records of a split, with images as encoded bytes, and names the features of image and label."""
+    """Open the records of a split, with images as encoded bytes, and name the features of image and label."""
     import tensorflow_datasets as tfds
 
     builder = _builder(directory)
@@ -138,7 +138,7 @@ def _builder(directory: Path) -> Any:
 
 
 def _keys(directory: Path, builder: Any) -> tuple[str, str]:
-    """Names the features of image and label, after checking that it is an image-classification data set."""
+    """Name the features of image and label, after checking that it is an image-classification data set."""
     import tensorflow_datasets as tfds
 
     features = dict(builder.info.features.items())

@@ -33,7 +33,7 @@ class ImageLoader(NamedTuple):
     key: tuple[int, ...] | None = None
 
     def __call__(self, row: int) -> tuple[np.ndarray, np.int32]:
-        """Reads, decodes and crops an image.
+        """Read, decode and crop an image.
 
         Args:
           row: Index of the image in stored order.
@@ -51,7 +51,7 @@ class ImageLoader(NamedTuple):
 def read_ahead(
     loader: ImageLoader, batches: Sequence[np.ndarray], *, workers: int = 0, prefetch: int = 2
 ) -> Generator[Batch, None, None]:
-    """Reads batches ahead of their use, in threads or in processes.
+    """Read batches ahead of their use, in threads or in processes.
 
     The images depend only on `loader` and `batches`: a stream that starts at the batch where another stopped continues
     it bit-identically, for any `workers`. Threads and processes end when the generator is closed or this process is
@@ -97,7 +97,7 @@ def read_ahead(
 def _regroup(
     source: Any, batches: Sequence[np.ndarray], starting: Callable[[], AbstractContextManager[None]]
 ) -> Generator[Batch, None, None]:
-    """Joins the pipeline's batches, since the last batch may be longer than the others."""
+    """Join the pipeline's batches, since the last batch may be longer than the others."""
     with closing(iter(source)) as parts:
         for rows in batches:
             images, labels = [], []
@@ -110,7 +110,7 @@ def _regroup(
 
 
 def pipeline(loader: ImageLoader, rows: np.ndarray, size: int, *, workers: int = 0, prefetch: int = 2) -> Any:
-    """Builds the Grain pipeline of `read_ahead`: an `IterDataset` of the images and labels of `size` rows at a time."""
+    """Build the Grain pipeline of `read_ahead`: an `IterDataset` of the images and labels of `size` rows at a time."""
     import grain
 
     images = grain.MapDataset.source(rows).map(loader)
@@ -124,7 +124,7 @@ def pipeline(loader: ImageLoader, rows: np.ndarray, size: int, *, workers: int =
 
 
 def decode(loader: ImageLoader, rows: Sequence[int]) -> Batch:
-    """Reads images into memory.
+    """Read images into memory.
 
     Args:
       loader: Rows to images and labels.
@@ -167,7 +167,7 @@ def _batch(images: Any, labels: Any) -> Batch:
 
 
 def _parse_flags() -> None:
-    """Marks absl's flags as parsed for Grain's processes; they are not parsed where lpjax is used as a library."""
+    """Mark absl's flags as parsed for Grain's processes; they are not parsed where lpjax is used as a library."""
     from absl import flags
 
     if not flags.FLAGS.is_parsed():

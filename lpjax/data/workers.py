@@ -11,7 +11,7 @@ from multiprocessing import resource_tracker
 
 @contextmanager
 def blocked_signals() -> Iterator[None]:
-    """Blocks SIGINT and SIGTERM in threads and processes that are started within this context.
+    """Block SIGINT and SIGTERM in threads and processes that are started within this context.
 
     Ctrl-C and the SIGTERM of a batch system go to whole process groups. Workers must outlive the signal, because this
     process may still need them to save its work; it ends them itself. Meanwhile, they are blocked in this thread too.
@@ -25,7 +25,7 @@ def blocked_signals() -> Iterator[None]:
 
 
 def end_with_parent(*_: int) -> None:
-    """Exits this process as soon as its parent process ends, for whatever reason.
+    """Exit this process as soon as its parent process ends, for whatever reason.
 
     Linux's PR_SET_PDEATHSIG is no alternative: it is sent when the *thread* that started the process ends.
     """

@@ -60,18 +60,18 @@ class DamagedProgress(DamagedTicket):
 
 
 def tmp_path(directory: Path) -> Path:
-    """Names where a directory is written before it takes its place."""
+    """Name where a directory is written before it takes its place."""
     return directory.with_name(_SPECIAL.sub("-", f".{directory.name}.new"))
 
 
 def current(directory: Path) -> Path:
-    """Names where a directory lies whole: in its place, or beside it while the next one takes it."""
+    """Name where a directory lies whole: in its place, or beside it while the next one takes it."""
     old = _backup(directory)
     return old if old.exists() and not directory.exists() else directory
 
 
 def commit(directory: Path) -> None:
-    """Seals what was written to `tmp_path` and puts it in its place; what was there stays whole until then."""
+    """Seal what was written to `tmp_path` and put it in its place; what was there stays whole until then."""
     # Between the two renames nothing carries the directory's name: `current` then takes the old one, which is whole.
     written = tmp_path(directory)
     old = _backup(directory)
@@ -85,7 +85,7 @@ def commit(directory: Path) -> None:
 
 
 def verified(directory: Path) -> Path:
-    """Names where a directory lies whole, checked; raises DamagedTicket, naming the first file that differs.
+    """Name where a directory lies whole, checked; raise DamagedTicket, naming the first file that differs.
 
     To further processes, on other hosts, a shared disk may show late what the first has written: they look again.
     """
@@ -105,7 +105,7 @@ def verified(directory: Path) -> Path:
 
 
 def remove(directory: Path) -> None:
-    """Removes a directory, and what killed processes left beside it; of several processes the first does.
+    """Remove a directory, and what killed processes left beside it; of several processes the first does.
 
     Args:
       directory: What `save` or `save_progress` was given; may be missing.
@@ -120,7 +120,7 @@ def remove(directory: Path) -> None:
 
 
 def remove_leftovers(directory: Path) -> None:
-    """Removes what processes that were killed while they wrote left beside a directory."""
+    """Remove what processes that were killed while they wrote left beside a directory."""
     if jax.process_index():
         return
     begun = tmp_path(directory)
@@ -132,7 +132,7 @@ def remove_leftovers(directory: Path) -> None:
 
 
 def orbax_path(directory: Path) -> Path:
-    """Names a directory, by a symbolic link, without characters that Orbax reads as a pattern or an address."""
+    """Name a directory, by a symbolic link, without characters that Orbax reads as a pattern or an address."""
     special = [number for number, part in enumerate(directory.parts, 1) if _SPECIAL.search(part)]
     if not special:
         return directory
@@ -146,8 +146,8 @@ def orbax_path(directory: Path) -> Path:
 
 @contextmanager
 def replacing(directory: Path) -> Iterator[Path]:
-    """Yields where Orbax writes a directory's successor; cleans up after a failure, which becomes one line."""
-    _hush()
+    """Yield where Orbax writes a directory's successor; clean up after a failure, which becomes one line."""
+    _silence_orbax()
     with wrap_os_errors(directory):
         try:
             yield orbax_path(tmp_path(directory))
@@ -157,8 +157,8 @@ def replacing(directory: Path) -> Iterator[Path]:
 
 
 @cache
-def _hush() -> None:
-    """Leaves to `wrap_os_errors`, from the first save on, what is said of failed ones; threads may say it later."""
+def _silence_orbax() -> None:
+    """Silence what Orbax and its threads report of a failed save, which `wrap_os_errors` says in one line."""
     logging.getLogger("absl").addFilter(_is_news)
     sys.unraisablehook = partial(_show_news, show=sys.unraisablehook)
 

@@ -16,7 +16,7 @@ from lpjax.types import PyTree, Ticket, Variables
 
 
 def save(directory: Path, **items: PyTree) -> None:
-    """Writes named trees of arrays; what was there before stays whole until the new is.
+    """Write named trees of arrays; what was there before stays whole until the new is.
 
     Every process of a run calls it; the first one writes.
 
@@ -47,7 +47,7 @@ def save(directory: Path, **items: PyTree) -> None:
 
 
 def restore(directory: Path, *names: str, like: Mapping[str, PyTree] | None = None) -> dict[str, PyTree]:
-    """Reads named trees as numpy arrays.
+    """Read named trees as numpy arrays.
 
     Args:
       directory: What `save` was given.
@@ -72,7 +72,7 @@ def restore(directory: Path, *names: str, like: Mapping[str, PyTree] | None = No
 
 
 def exists(directory: Path) -> bool:
-    """Tells whether a whole ticket (or whatever `save` was given) is there.
+    """Tell whether a whole ticket (or whatever `save` was given) is there.
 
     Args:
       directory: What `save` was given; of a ticket, also the folder of its level or pool.
@@ -84,7 +84,7 @@ def exists(directory: Path) -> bool:
 
 
 def find_ticket(directory: Path) -> Path:
-    """Finds the ticket that a user names by its own folder or by that of its level or pool.
+    """Find the ticket that a user names by its own folder or by that of its level or pool.
 
     Args:
       directory: `.../level_09/ticket` or `.../level_09`.
@@ -97,7 +97,7 @@ def find_ticket(directory: Path) -> Path:
 
 
 def save_ticket(directory: Path, ticket: Ticket, prunable: sparsity.Prunable = sparsity.kernels) -> None:
-    """Writes a ticket; see `save`.
+    """Write a ticket; see `save`.
 
     On disk a leaf that is never pruned has a scalar `True` for a mask.
 
@@ -120,7 +120,7 @@ def save_ticket(directory: Path, ticket: Ticket, prunable: sparsity.Prunable = s
 
 
 def compact_mask(mask: PyTree, params: PyTree, prunable: sparsity.Prunable) -> PyTree:
-    """Gives a mask the form that it has on disk: a scalar `True` in leaves that are never pruned.
+    """Give a mask the form that it has on disk: a scalar `True` in leaves that are never pruned.
 
     Args:
       mask: A bool tree on the host; a leaf may be a scalar.
@@ -142,7 +142,7 @@ def compact_mask(mask: PyTree, params: PyTree, prunable: sparsity.Prunable) -> P
 
 
 def restore_ticket(directory: Path, like: PyTree | None = None) -> Ticket:
-    """Reads a ticket.
+    """Read a ticket.
 
     Args:
       directory: What `save_ticket` was given, or the folder of a level or pool that holds it.
@@ -178,7 +178,7 @@ def restore_ticket(directory: Path, like: PyTree | None = None) -> Ticket:
 
 
 def restore_mask(directory: Path) -> PyTree:
-    """Reads the mask of a ticket's parameters as it lies on disk, and no parameters; see `restore_ticket`.
+    """Read the mask of a ticket's parameters as it lies on disk, and no parameters; see `restore_ticket`.
 
     Args:
       directory: As for `restore_ticket`.

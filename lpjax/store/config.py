@@ -22,7 +22,7 @@ def claim(
     defaults: Mapping[str, Any] | None = None,
     translate: Callable[[dict[str, Any]], dict[str, Any]] = dict,
 ) -> None:
-    """Takes a work directory for a config, or refuses one that belongs to another.
+    """Take a work directory for a config, or refuse one that belongs to another.
 
     Args:
       workdir: Created if need be.
@@ -104,7 +104,7 @@ def _differences(old: dict[str, Any], new: dict[str, Any], ignored: Collection[s
 
 
 def _fields(tree: dict[str, Any], prefix: str = "") -> dict[str, str]:
-    """Lists the values of nested dicts by dotted names."""
+    """List the values of nested dicts by dotted names."""
     fields: dict[str, str] = {}
     for name, value in tree.items():
         if isinstance(value, dict) and value:

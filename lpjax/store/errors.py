@@ -10,7 +10,7 @@ from lpjax.wording import system_refusal
 
 @contextmanager
 def wrap_os_errors(path: Path) -> Iterator[None]:
-    """Turns what the system, or Orbax for it, says of a failed write into one line.
+    """Turn what the system, or Orbax for it, says of a failed write into one line.
 
     Args:
       path: What is being written.

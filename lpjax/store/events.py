@@ -18,7 +18,7 @@ _QUEUE = 10_000  # events; more than a line has metrics, so that no line waits f
 
 
 def ensure_tensorboard() -> None:
-    """Refuses event files where the package that writes them is missing.
+    """Refuse event files where the package that writes them is missing.
 
     Raises:
       UserError: If tensorboardX is not installed.
@@ -31,7 +31,7 @@ def ensure_tensorboard() -> None:
 
 
 def append_metrics(path: Path, line: Mapping[str, Any], events: bool) -> None:
-    """Adds a line to the record of a level's epochs and, if asked, its numbers to an event file beside it.
+    """Add a line to the record of a level's epochs and, if asked, its numbers to an event file beside it.
 
     Of several processes the first writes. Every line has an event file of its own, written and closed, so that a killed
     program loses the last line at most. It tells TensorBoard to forget what was written from its step on, so that a
@@ -68,7 +68,7 @@ def append_metrics(path: Path, line: Mapping[str, Any], events: bool) -> None:
 
 
 def truncate_metrics(path: Path, lines: int) -> None:
-    r"""Cuts the record of a level's epochs back to the lines that the saved progress of its training knows.
+    r"""Cut the record of a level's epochs back to the lines that the saved progress of its training knows.
 
     Of several processes the first does.
 

@@ -19,7 +19,7 @@ _NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
 
 @contextmanager
 def lock(workdir: Path) -> Iterator[None]:
-    """Holds a work directory, so that no second run writes there.
+    """Hold a work directory, so that no second run writes there.
 
     A process that dies, even by SIGKILL, frees it at once. File systems that know no locks refuse nobody.
 
@@ -51,7 +51,7 @@ def lock(workdir: Path) -> Iterator[None]:
 
 
 def _take(path: Path, workdir: Path) -> ExitStack:
-    """Takes the lock; leaving what it returns, or failing midway, removes the file and closes it."""
+    """Take the lock; leaving what it returns, or failing midway, removes the file and closes it."""
     while True:
         with ExitStack() as held:
             file = held.enter_context(path.open("ab+", buffering=0))

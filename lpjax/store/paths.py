@@ -21,22 +21,22 @@ from pathlib import Path
 
 
 def config(workdir: Path) -> Path:
-    """Names the resolved config."""
+    """Name the resolved config."""
     return workdir / "config.json"
 
 
 def environment(workdir: Path) -> Path:
-    """Names the record of versions and devices."""
+    """Name the record of versions and devices."""
     return workdir / "environment.json"
 
 
 def command(workdir: Path) -> Path:
-    """Names the text of the last command that ran here."""
+    """Name the text of the last command that ran here."""
     return workdir / "command.txt"
 
 
 def lock(workdir: Path) -> Path:
-    """Names the file that a run holds locked as long as it lives."""
+    """Name the file that a run holds locked as long as it lives."""
     return workdir / ".lock"
 
 
@@ -56,32 +56,32 @@ def status(workdir: Path, process: int) -> Path:
 
 
 def results(workdir: Path) -> Path:
-    """Names the tidy table of everything measured."""
+    """Name the tidy table of everything measured."""
     return workdir / "results.csv"
 
 
 def corrupted_results(workdir: Path) -> Path:
-    """Names the tidy table of accuracies on corrupted test images."""
+    """Name the tidy table of accuracies on corrupted test images."""
     return workdir / "corruptions.csv"
 
 
 def report(workdir: Path) -> Path:
-    """Names the page that shows the results."""
+    """Name the page that shows the results."""
     return workdir / "report" / "report.html"
 
 
 def figures(workdir: Path) -> Path:
-    """Names the directory of the report's pictures."""
+    """Name the directory of the report's pictures."""
     return workdir / "report" / "figures"
 
 
 def rewind(workdir: Path, seed: int) -> Path:
-    """Names the Orbax directory of what every level of a seed restarts from."""
+    """Name the Orbax directory of what every level of a seed restarts from."""
     return workdir / f"seed_{seed}" / "rewind"
 
 
 def level(workdir: Path, seed: int, level: int) -> Path:
-    """Names the directory of one level.
+    """Name the directory of one level.
 
     Example:
       >>> level(Path('runs/demo'), seed=0, level=3).as_posix()
@@ -91,7 +91,7 @@ def level(workdir: Path, seed: int, level: int) -> Path:
 
 
 def pool(workdir: Path, seed: int, method: str, level: int) -> Path:
-    """Names the directory of the pool that one method built around the ticket of one level.
+    """Name the directory of the pool that one method built around the ticket of one level.
 
     Example:
       >>> pool(Path('runs/demo'), seed=0, method='interpolation', level=3).as_posix()
@@ -101,50 +101,50 @@ def pool(workdir: Path, seed: int, method: str, level: int) -> Path:
 
 
 def analysis(workdir: Path, seed: int, name: str) -> Path:
-    """Names the record of what was measured between the tickets of a seed."""
+    """Name the record of what was measured between the tickets of a seed."""
     return workdir / f"seed_{seed}" / "analysis" / f"{name}.json"
 
 
 def ticket(directory: Path) -> Path:
-    """Names the Orbax directory of the ticket of a level or pool."""
+    """Name the Orbax directory of the ticket of a level or pool."""
     return directory / "ticket"
 
 
 def start(directory: Path) -> Path:
-    """Names the Orbax directory of the weights a level starts from, where every level has its own."""
+    """Name the Orbax directory of the weights a level starts from, where every level has its own."""
     return directory / "start"
 
 
 def successor(directory: Path) -> Path:
-    """Names the Orbax directory of what a level hands to the next."""
+    """Name the Orbax directory of what a level hands to the next."""
     return directory / "successor"
 
 
 def progress(directory: Path) -> Path:
-    """Names the Orbax directory of a level that is still training."""
+    """Name the Orbax directory of a level that is still training."""
     return directory / "progress"
 
 
 def metrics(directory: Path) -> Path:
-    """Names the record of a level's epochs, one JSON line each."""
+    """Name the record of a level's epochs, one JSON line each."""
     return directory / "metrics.jsonl"
 
 
 def trace(directory: Path) -> Path:
-    """Names the record of a pool's trials."""
+    """Name the record of a pool's trials."""
     return directory / "trace.json"
 
 
 def evaluation(directory: Path) -> Path:
-    """Names what was measured of a level or pool, on every split."""
+    """Name what was measured of a level or pool, on every split."""
     return directory / "evaluation.json"
 
 
 def corruptions(directory: Path) -> Path:
-    """Names the accuracies of a level or pool on corrupted test images, one JSON line each."""
+    """Name the accuracies of a level or pool on corrupted test images, one JSON line each."""
     return directory / "corruptions.jsonl"
 
 
 def summary(directory: Path) -> Path:
-    """Names the summary of a level or pool. It is written last: where it exists, the work is done."""
+    """Name the summary of a level or pool. It is written last: where it exists, the work is done."""
     return directory / "summary.json"

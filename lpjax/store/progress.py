@@ -24,7 +24,7 @@ _ARRAYS = ocp.type_handlers.create_type_handler_registry(
 
 
 def save_progress(directory: Path, **items: PyTree) -> Future[None]:
-    """Begins to write named trees of arrays; what was there before stays whole until the new is.
+    """Begin to write named trees of arrays; what was there before stays whole until the new is.
 
     When it returns, the arrays have been copied: steps may donate their buffers. Every process calls it, at the same
     step, after the last future is done: there is one save at a time.
@@ -67,7 +67,7 @@ def save_progress(directory: Path, **items: PyTree) -> Future[None]:
 
 
 def restore_progress(directory: Path, like: Mapping[str, PyTree] | None = None) -> dict[str, PyTree]:
-    """Reads progress.
+    """Read progress.
 
     Args:
       directory: What `save_progress` was given.
@@ -96,7 +96,7 @@ def restore_progress(directory: Path, like: Mapping[str, PyTree] | None = None) 
 
 
 def _with_whole_masks(tree: PyTree, like: PyTree) -> PyTree:
-    """Widens scalar bools to the shapes that are wanted, as lpjax 0.1 saved the masks of leaves never pruned."""
+    """Widen scalar bools to the shapes that are wanted, as lpjax 0.1 saved the masks of leaves never pruned."""
     shapes = {name: leaf.shape for name, leaf in named_leaves(like).items() if leaf.dtype == bool}
 
     def widen(path: tuple[Any, ...], leaf: np.ndarray) -> np.ndarray:

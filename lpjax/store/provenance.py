@@ -15,7 +15,7 @@ _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
 def environment() -> dict[str, Any]:
-    """Describes versions, devices and source, without naming the machine.
+    """Describe versions, devices and source, without naming the machine.
 
     Returns:
       `python`, `lpjax`, one version a package, `platform`, `devices` (how many of each kind, over all processes),

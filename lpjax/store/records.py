@@ -48,7 +48,7 @@ class Result(NamedTuple):
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a text atomically.
+    """Write a text atomically.
 
     Args:
       path: Its directory is created if need be.
@@ -71,7 +71,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, record: Any) -> None:
-    """Writes a record atomically.
+    """Write a record atomically.
 
     Args:
       path: Its directory is created if need be.
@@ -88,7 +88,7 @@ def write_json(path: Path, record: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Reads what `write_json` wrote.
+    """Read what `write_json` wrote.
 
     Args:
       path: The file.
@@ -108,7 +108,7 @@ def read_json(path: Path) -> Any:
 
 
 def append_jsonl(path: Path, record: Any) -> None:
-    """Adds one line to a file of JSON lines, after removing what an interrupted write left behind.
+    """Add one line to a file of JSON lines, after removing what an interrupted write left behind.
 
     The line is on the disk when this returns: no progress saved later outlives it when the power fails.
 
@@ -128,7 +128,7 @@ def append_jsonl(path: Path, record: Any) -> None:
 
 
 def read_jsonl(path: Path) -> list[Any]:
-    """Reads JSON lines; a last line without its newline is the trace of an interruption and is left out.
+    """Read JSON lines; a last line without its newline is the trace of an interruption and is left out.
 
     Args:
       path: May be missing: nothing has been recorded yet.
@@ -153,12 +153,12 @@ def read_jsonl(path: Path) -> list[Any]:
 
 
 def whole_lines(path: Path) -> list[bytes]:
-    """Reads the lines that end, without their ends; none if there is no file."""
+    """Read the lines that end, without their ends; none if there is no file."""
     return path.read_bytes().split(b"\n")[:-1] if path.exists() else []
 
 
 def write_results(path: Path, rows: Iterable[Result | Mapping[str, Any]]) -> None:
-    """Writes the table of results atomically, sorted, so that the same measurements give the same bytes.
+    """Write the table of results atomically, sorted, so that the same measurements give the same bytes.
 
     Args:
       path: The CSV file.
@@ -188,7 +188,7 @@ def write_results(path: Path, rows: Iterable[Result | Mapping[str, Any]]) -> Non
 
 
 def read_results(path: Path) -> list[Result]:
-    """Reads the table of results.
+    """Read the table of results.
 
     Args:
       path: What `write_results` wrote.
@@ -222,7 +222,7 @@ def _plain(value: Any) -> Any:
 
 
 def _remove_torn_line(file: IO[bytes]) -> None:
-    """Cuts off a last line that an interruption left without its end."""
+    """Cut off a last line that an interruption left without its end."""
     if file.seek(0, os.SEEK_END) == 0:
         return
     file.seek(-1, os.SEEK_END)

@@ -368,12 +368,12 @@ def test_who_saves_hears_all_but_what_a_failed_save_is_told_in_one_line(tmp_path
     heard = []
     with monkeypatch.context() as patch:
         patch.setattr(sys, "unraisablehook", heard.append)
-        atomic_dir._hush.cache_clear()
+        atomic_dir._silence_orbax.cache_clear()
         for _ in range(2):
             store.save(tmp_path / "ticket", a=np.ones(3))
         for reason in ("Event loop is closed", "no memory"):
             sys.unraisablehook(SimpleNamespace(exc_value=RuntimeError(reason)))
-    atomic_dir._hush.cache_clear()
+    atomic_dir._silence_orbax.cache_clear()
     assert [str(error.exc_value) for error in heard] == ["no memory"]
     assert logging.getLogger("absl").filters.count(atomic_dir._is_news) == 1
 

@@ -13,18 +13,18 @@ _PLANE = (1, 2)
 
 
 def smooth(images: np.ndarray, sigma: float) -> np.ndarray:
-    """Blurs images or layers `[N, H, W, ...]` by a Gaussian of `sigma` pixels; edges are extended."""
+    """Blur images or layers `[N, H, W, ...]` by a Gaussian of `sigma` pixels; edges are extended."""
     return ndimage.gaussian_filter(images, sigma, mode="nearest", axes=_PLANE)
 
 
 def gaussian_blur(images: np.ndarray, draws: Draws, sigma: float) -> np.ndarray:
-    """Blurs by a Gaussian of `sigma` pixels."""
+    """Blur by a Gaussian of `sigma` pixels."""
     del draws
     return smooth(images, sigma)
 
 
 def glass_blur(images: np.ndarray, draws: Draws, sigma: float, reach: int, passes: int) -> np.ndarray:
-    """Blurs, replaces every inner pixel by a random neighbor `passes` times, and blurs again.
+    """Blur, replace every inner pixel by a random neighbor `passes` times, and blur again.
 
     The published code intends to swap pixels in a backward loop. Its swap only copies, because both sides are views of
     one array, and its offsets are -1 or 0 along each axis. It copies only pixels that it has not visited yet, so a pass
@@ -43,7 +43,7 @@ def glass_blur(images: np.ndarray, draws: Draws, sigma: float, reach: int, passe
 
 
 def defocus_blur(images: np.ndarray, draws: Draws, radius: float, softness: float) -> np.ndarray:
-    """Convolves with a disk of `radius` pixels, whose edge is softened by a 3x3 Gaussian."""
+    """Convolve with a disk of `radius` pixels, whose edge is softened by a 3x3 Gaussian."""
     del draws
     reach = int(radius) + 1
     line = np.arange(-reach, reach + 1)
@@ -54,13 +54,13 @@ def defocus_blur(images: np.ndarray, draws: Draws, radius: float, softness: floa
 
 
 def motion_blur(images: np.ndarray, draws: Draws, radius: float, sigma: float) -> np.ndarray:
-    """Blurs along a direction between -45 and 45 degrees, and rounds to 8 bits as ImageMagick does."""
+    """Blur along a direction between -45 and 45 degrees, and round to 8 bits as ImageMagick does."""
     degrees = next(draws).uniform(-45, 45, len(images))
     return np.rint(along(images, degrees, radius, sigma) * 255) / 255
 
 
 def along(images: np.ndarray, degrees: np.ndarray, radius: float, sigma: float) -> np.ndarray:
-    """Blurs every image along its own direction, with a one-sided Gaussian sampled at pixels; edges are extended.
+    """Blur every image along its own direction, with a one-sided Gaussian sampled at pixels; edges are extended.
 
     Implemented from ImageMagick's description of `-motion-blur`.
     """
@@ -78,7 +78,7 @@ def along(images: np.ndarray, degrees: np.ndarray, radius: float, sigma: float) 
 
 
 def zoom_blur(images: np.ndarray, draws: Draws, furthest: float) -> np.ndarray:
-    """Averages an image with its enlargements by 1, 1.01, ... below `furthest`."""
+    """Average an image with its enlargements by 1, 1.01, ... below `furthest`."""
     del draws
     factors = np.arange(1, furthest, 0.01).tolist()
     planes = images.transpose(0, 3, 1, 2)

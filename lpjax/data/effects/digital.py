@@ -14,14 +14,14 @@ _PUBLISHED_SIDE = 32
 
 
 def contrast(images: np.ndarray, draws: Draws, factor: float) -> np.ndarray:
-    """Reduces contrast towards the mean of image and channel, `(x - mean) factor + mean`."""
+    """Reduce contrast towards the mean of image and channel, `(x - mean) factor + mean`."""
     del draws
     mean = images.mean((1, 2), keepdims=True)
     return (images - mean) * factor + mean
 
 
 def saturate(images: np.ndarray, draws: Draws, factor: float, more: float) -> np.ndarray:
-    """Changes the saturation of HSV, `S factor + more`; gray pixels, whose hue is that of red, may become red."""
+    """Change the saturation of HSV, `S factor + more`; gray pixels, whose hue is that of red, may become red."""
     del draws
     value = images.max(-1, keepdims=True)
     spread = value - images.min(-1, keepdims=True)
@@ -32,7 +32,7 @@ def saturate(images: np.ndarray, draws: Draws, factor: float, more: float) -> np
 
 
 def elastic_transform(images: np.ndarray, draws: Draws, reach: float, sigma: float, jitter: float) -> np.ndarray:
-    """Applies a random affine map, then random displacements of every pixel.
+    """Apply a random affine map, then random displacements of every pixel.
 
     The affine map moves three points by up to `jitter` pixels along each axis. Displacements are uniform in [-1, 1],
     smoothed by a Gaussian of `sigma` pixels and multiplied by `reach`. The parameters are in pixels of a 32x32 image
@@ -58,7 +58,7 @@ def elastic_transform(images: np.ndarray, draws: Draws, reach: float, sigma: flo
 
 
 def pixelate(images: np.ndarray, draws: Draws, factor: float) -> np.ndarray:
-    """Downsamples to `int(size factor)` pixels by averaging, and upsamples to the original size."""
+    """Downsample to `int(size factor)` pixels by averaging, and upsample to the original size."""
     del draws
     height, width = images.shape[1:3]
     small = max(int(width * factor), 1), max(int(height * factor), 1)
@@ -70,7 +70,7 @@ def pixelate(images: np.ndarray, draws: Draws, factor: float) -> np.ndarray:
 
 
 def jpeg_compression(images: np.ndarray, draws: Draws, quality: int) -> np.ndarray:
-    """Encodes as JPEG with a quality between 1 and 95, and decodes."""
+    """Encode as JPEG with a quality between 1 and 95, and decode."""
     del draws
 
     def compress(image: Image.Image) -> Image.Image:

@@ -10,6 +10,6 @@ Draws = Iterator[np.random.Generator]
 
 
 def draws(seed: int, name: str, severity: int, chunk: int) -> Draws:
-    """Yields generators that are determined by the arguments and their position."""
+    """Yield generators that are determined by the arguments and their position."""
     for array in itertools.count():
         yield np.random.default_rng([seed, zlib.crc32(name.encode()), severity, chunk, array])

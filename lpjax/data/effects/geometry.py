@@ -10,7 +10,7 @@ from scipy import ndimage
 
 @lru_cache(maxsize=256)
 def zoom_matrix(size: int, factor: float) -> np.ndarray:
-    """Returns the matrix `[size, size]` that enlarges a line about its center and crops it to its size.
+    """Return the matrix `[size, size]` that enlarges a line about its center and crops it to its size.
 
     Linear interpolation is separable, so a zoomed image is `A x B^T`. The columns are scipy's zooms of unit vectors.
     """
@@ -24,14 +24,14 @@ def zoom_matrix(size: int, factor: float) -> np.ndarray:
 
 
 def mirror(index: np.ndarray, size: int) -> np.ndarray:
-    """Reflects indices into an image without repeating its edge: `c b | a b c | b a`."""
+    """Reflect indices into an image without repeating its edge: `c b | a b c | b a`."""
     period = max(2 * size - 2, 1)
     folded = index % period
     return np.minimum(folded, period - folded)
 
 
 def reflect(index: np.ndarray, size: int) -> np.ndarray:
-    """Reflects indices into an image, repeating its edge: `b a | a b c | c b`."""
+    """Reflect indices into an image, repeating its edge: `b a | a b c | c b`."""
     folded = index % (2 * size)
     return np.minimum(folded, 2 * size - 1 - folded)
 
@@ -39,7 +39,7 @@ def reflect(index: np.ndarray, size: int) -> np.ndarray:
 def sample(
     images: np.ndarray, rows: np.ndarray, columns: np.ndarray, fold: Callable[[np.ndarray, int], np.ndarray]
 ) -> np.ndarray:
-    """Interpolates every image linearly at its own positions `[N, H, W]`, in pixels."""
+    """Interpolate every image linearly at its own positions `[N, H, W]`, in pixels."""
     count, height, width, channels = images.shape
     pixels = images.reshape(-1, channels)
     first = (np.arange(count) * height * width)[:, None, None]

@@ -6,12 +6,12 @@ from lpjax.data.effects.draws import Draws
 
 
 def gaussian_noise(images: np.ndarray, draws: Draws, sigma: float) -> np.ndarray:
-    """Adds `sigma N(0, 1)`, as under low light."""
+    """Add `sigma N(0, 1)`, as under low light."""
     return images + next(draws).normal(0, sigma, images.shape)
 
 
 def shot_noise(images: np.ndarray, draws: Draws, photons: float) -> np.ndarray:
-    """Samples `Poisson(x photons) / photons`, the noise of counting photons."""
+    """Sample `Poisson(x photons) / photons`, the noise of counting photons."""
     # Sampling rejects a varying count of random numbers, so every image has a generator of its own.
     generators = next(draws).spawn(len(images))
     counts = [generator.poisson(image) for generator, image in zip(generators, images * photons, strict=True)]
@@ -19,11 +19,11 @@ def shot_noise(images: np.ndarray, draws: Draws, photons: float) -> np.ndarray:
 
 
 def impulse_noise(images: np.ndarray, draws: Draws, fraction: float) -> np.ndarray:
-    """Replaces a fraction of the values, half of them by 0 and half by 1 (salt and pepper)."""
+    """Replace a fraction of the values, half of them by 0 and half by 1 (salt and pepper)."""
     chance = next(draws).random(images.shape)
     return np.where(chance < fraction, chance < fraction / 2, images)
 
 
 def speckle_noise(images: np.ndarray, draws: Draws, sigma: float) -> np.ndarray:
-    """Adds `sigma x N(0, 1)`, noise proportional to brightness."""
+    """Add `sigma x N(0, 1)`, noise proportional to brightness."""
     return images + images * next(draws).normal(0, sigma, images.shape)

@@ -27,7 +27,7 @@ def spatter(
     strength: float,
     liquid: int,
 ) -> np.ndarray:
-    """Adds drops where a smoothed layer of normal noise exceeds a threshold.
+    """Add drops where a smoothed layer of normal noise exceeds a threshold.
 
     Water adds pale turquoise, shaded by the distance from the edges of drops; mud covers the image with brown.
 
@@ -53,7 +53,7 @@ def _shading(drops: np.ndarray) -> np.ndarray:
 
 
 def edges(drops: np.ndarray) -> np.ndarray:
-    """Finds the edges of layers `[N, H, W]` with values up to 255, by Canny's algorithm.
+    """Find the edges of layers `[N, H, W]` with values up to 255, by Canny's algorithm.
 
     Edges are ridges of the gradient: strong ones, and weak ones connected to strong ones.
     """
@@ -83,7 +83,7 @@ def _box(layers: np.ndarray) -> np.ndarray:
 
 
 def _equalize(layers: np.ndarray) -> np.ndarray:
-    """Equalizes the histogram of every layer: integers 0.._FARTHEST to 0..255."""
+    """Equalize the histogram of every layer: integers 0.._FARTHEST to 0..255."""
     values = np.arange(_FARTHEST + 1)
     upto = np.stack([(layers <= value).sum((1, 2)) for value in values], axis=1)
     size = layers[0].size

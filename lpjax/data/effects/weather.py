@@ -21,7 +21,7 @@ def snow(
     sigma: float,
     kept: float,
 ) -> np.ndarray:
-    """Whitens images and adds flakes: a thresholded layer of normal noise, enlarged and motion-blurred downwards.
+    """Whiten images and add flakes: a thresholded layer of normal noise, enlarged and motion-blurred downwards.
 
     The layer is added twice, once rotated by 180 degrees. It is rounded to 8 bits before and after the blur, as in
     images passed to ImageMagick.
@@ -38,7 +38,7 @@ def snow(
 
 
 def fog(images: np.ndarray, draws: Draws, strength: float, decay: float) -> np.ndarray:
-    """Adds a cloud, and rescales to keep the maximum of the image."""
+    """Add a cloud, and rescale to keep the maximum of the image."""
     count, height, width, _ = images.shape
     size = max(_SMALLEST_MAP, 1 << (max(height, width) - 1).bit_length())
     cloud = plasma(draws, count, size, decay)[:, :height, :width, None]
@@ -47,7 +47,7 @@ def fog(images: np.ndarray, draws: Draws, strength: float, decay: float) -> np.n
 
 
 def plasma(draws: Draws, count: int, size: int, decay: float) -> np.ndarray:
-    """Draws clouds `[count, size, size]` in [0, 1] by the diamond-square algorithm on a torus; `size` is a power of 2.
+    """Draw clouds `[count, size, size]` in [0, 1] by the diamond-square algorithm on a torus; `size` is a power of 2.
 
     A new point is the mean of its four neighbors plus uniform noise in `[-w^2, w^2]`; `w` starts at 100 and is divided
     by `decay` whenever the grid spacing is halved.
@@ -73,7 +73,7 @@ def plasma(draws: Draws, count: int, size: int, decay: float) -> np.ndarray:
 
 
 def brightness(images: np.ndarray, draws: Draws, more: float) -> np.ndarray:
-    """Increases the value of HSV, `V + more`, without changing hue and saturation."""
+    """Increase the value of HSV, `V + more`, without changing hue and saturation."""
     del draws
     value = images.max(-1, keepdims=True)
     brighter = np.clip(value + more, 0, 1)
