@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 
 from lpjax import sparsity, store, tickets, train
 from lpjax.run.hosts import broadcast_from_host0
+from lpjax.run.settings import SCORES
 from lpjax.run.setup import SeedKeys, Setup, learning_rate, masked_sgd
 from lpjax.run.stage import Output, Outputs, Progress, Stage
 from lpjax.run.training import NO_METRICS, Loop, training_loop
@@ -107,7 +108,7 @@ def _imp(setup: Setup, keys: SeedKeys) -> tickets.IMP:
     settings = setup.config.imp
     return tickets.imp(
         prune_fraction=settings.prune_fraction,
-        score=tickets.random_score(keys.prune) if settings.score == "random" else tickets.by_magnitude,
+        score=SCORES[settings.score](keys.prune),
         scope=settings.scope,
         count_rule=tickets.RULES[settings.count_rule],
         rewind=tickets.rewinds_weights(settings.rewind),

@@ -14,6 +14,11 @@ from lpjax.choices import one_of
 Use = Literal["result", "grows", "free"]
 
 PRUNABLE = {"convolutions": sparsity.convolution_kernels, "kernels": sparsity.kernels}
+SCORES: dict[str, Callable[[Any], tickets.Score]] = {
+    "magnitude": lambda key: tickets.by_magnitude,
+    "random": tickets.random_score,
+}
+"""Scores of iterative pruning, by what makes them from the seed's key."""
 ALLOCATE = {"erk": sparsity.erk, "uniform": sparsity.uniform}
 CORRUPTIONS = {"none": (), "benchmark": data.BENCHMARK, "all": (*data.BENCHMARK, *data.EXTRA)}
 DENSE = "dense"
@@ -259,7 +264,7 @@ SETTINGS: dict[str, Setting] = {
     ),
     "imp.prunable": Setting("convolutions", PRUNABLE_KIND, "which leaves may be pruned"),
     "imp.scope": Setting("global", name_in(tickets.SCOPES), "whether layers compete"),
-    "imp.score": Setting("magnitude", name_in(("magnitude", "random")), "the smallest are pruned"),
+    "imp.score": Setting("magnitude", name_in(SCORES), "the smallest are pruned"),
     "imp.count_rule": Setting("torch", name_in(tickets.RULES), "how the number of kept weights is rounded"),
     "imp.ticket": Setting("best", name_in(("best", "last")), "the weights kept: best on validation, or last"),
     "imp.mask_from": Setting("last", name_in(("last", "ticket")), "the weights that are pruned for the next level"),
