@@ -4,11 +4,17 @@ import asyncio
 import errno
 import os
 import resource
+import subprocess
+import sys
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
+from absl import flags
 from array_record.python.array_record_data_source import ArrayRecordDataSource
+from ml_collections import config_flags
 
 from lpjax import wording
 
@@ -68,3 +74,52 @@ def test_a_file_that_is_no_array_record_is_no_trouble_of_the_system(tmp_path):
     with pytest.raises(RuntimeError) as caught:
         ArrayRecordDataSource(str(tmp_path / "file"))
     assert not wording.is_system_trouble(caught.value)
+
+
+JOIN = """
+import jax
+from lpjax import wording
+try:
+    jax.distributed.initialize()
+except ValueError as error:
+    print(wording.found_no_cluster(error), wording.backend_in_use(error))
+jax.devices()
+try:
+    jax.distributed.initialize("127.0.0.1:1", 1, 0)
+except RuntimeError as error:
+    print(wording.found_no_cluster(error), wording.backend_in_use(error))
+"""
+
+
+@pytest.mark.slow
+def test_jax_says_why_it_joins_no_other_processes():
+    alone = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM", "OMPI", "TPU", "JAX_"))}
+    done = subprocess.run(
+        [sys.executable, "-c", JOIN], env=alone | {"JAX_PLATFORMS": "cpu"}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["True", "False", "False", "True"]
+
+
+def test_jax_s_runtime_begins_with_a_status():
+    with pytest.raises(jax.errors.JaxRuntimeError) as caught:
+        jnp.zeros(10**14).block_until_ready()
+    assert wording.is_runtime_status(caught.value)
+    assert not wording.is_runtime_status(ValueError("seeds: got (), expected one"))
+
+
+@pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
+def test_absl_quotes_the_traceback_of_a_config_that_raised(tmp_path):
+    (tmp_path / "config.py").write_text("def get_config():\n    return 1 / 0\n")
+    values = flags.FlagValues()
+    config_flags.DEFINE_config_file("config", flag_values=values)
+    with pytest.raises(Exception, match="division by zero") as caught:
+        values(["program", f"--config={tmp_path / 'config.py'}"])
+    assert "\n" not in wording.reason_of_flags(caught.value)
+    assert "division by zero" in wording.reason_of_flags(caught.value)
+
+
+def test_what_absl_says_of_other_flags_is_kept():
+    values = flags.FlagValues()
+    with pytest.raises(flags.UnrecognizedFlagError) as caught:
+        values(["program", "--unknown=1"])
+    assert "unknown" in wording.reason_of_flags(caught.value)
