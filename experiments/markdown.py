@@ -13,12 +13,7 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def spread(mean: float, std: float | None, form: str) -> str:
-    """Write a mean, and its standard deviation where there is one (neither None nor NaN).
-
-    Example:
-      >>> spread(0.25, 0.5, '+.2f'), spread(0.25, None, '.4f')
-      ('+0.25 ± 0.50', '0.2500')
-    """
+    """Write a mean, and its standard deviation where there is one (neither None nor NaN)."""
     text = f"{mean:{form}}"
     if std is None or math.isnan(std):
         return text

@@ -27,43 +27,25 @@ class Panel(NamedTuple):
 
 
 class Paper(NamedTuple):
-    """A paper whose figures and tables lie in one folder.
+    """A paper whose figures and tables lie in one folder."""
 
-    Attributes:
-      folder: Of experiments/; its name is that of the preset's runs under runs/ too.
-      presets: What to look at, by name; the first is the default.
-      seeds: By preset.
-      fields: Further options of the command line: the config's field, and help.
-    """
-
-    folder: Path
-    presets: Mapping[str, tuple[Panel, ...]]
-    seeds: Mapping[str, tuple[int, ...]]
-    fields: Mapping[str, tuple[str, str]]
+    folder: Path  # of experiments/; the preset's runs lie in one of that name under runs/
+    presets: Mapping[str, tuple[Panel, ...]]  # what to look at, by name; the first is the default
+    seeds: Mapping[str, tuple[int, ...]]  # by preset
+    fields: Mapping[str, tuple[str, str]]  # further options of the command line: the config's field, and help
 
 
 class Options(NamedTuple):
-    """What the command line asks for.
-
-    Attributes:
-      paper: Whose experiments.
-      preset: Its name, or `OWN`.
-      panels: What to look at.
-      seeds: None for those that a given work directory has.
-      overrides: Fields of every config, changed.
-      runs: Where the preset's work directories lie.
-      out: Where figures and tables go, each experiment in a folder of its own.
-      keep: Whether they go to the experiment's own folder and README instead.
-    """
+    """What the command line asks for."""
 
     paper: Paper
-    preset: str
+    preset: str  # a name of the paper's, or OWN
     panels: tuple[Panel, ...]
-    seeds: tuple[int, ...] | None
-    overrides: tuple[tuple[str, Any], ...]
-    runs: Path
-    out: Path
-    keep: bool
+    seeds: tuple[int, ...] | None  # None for those that a given work directory has
+    overrides: tuple[tuple[str, Any], ...]  # fields of every config, changed
+    runs: Path  # where the preset's work directories lie
+    out: Path  # where figures and tables go, each experiment in a folder of its own
+    keep: bool  # whether they go to the experiment's own folder and README instead
 
 
 def config_panel(title: str, config: str) -> Panel:

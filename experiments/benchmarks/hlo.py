@@ -9,21 +9,13 @@ _BYTES = {"pred": 1, "s8": 1, "u8": 1, "bf16": 2, "f16": 2, "s32": 4, "u32": 4, 
 
 
 class Work(NamedTuple):
-    """What one device does in one call.
+    """What one device does in one call."""
 
-    Attributes:
-      flops: Of convolutions and products of matrices, two a multiplication.
-      reductions: All-reduces.
-      reduced: Their bytes.
-      gathers: All-gathers.
-      gathered: Bytes of their results.
-    """
-
-    flops: float = 0
+    flops: float = 0  # of convolutions and products of matrices, two a multiplication
     reductions: float = 0
-    reduced: float = 0
+    reduced: float = 0  # bytes
     gathers: float = 0
-    gathered: float = 0
+    gathered: float = 0  # bytes of the results
 
 
 def work(text: str) -> Work:

@@ -1,15 +1,20 @@
 """What benchmarks share: their command line, random images, and a pool search on them."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
+from PIL import Image
 
-from lpjax import models, sparsity, train
+from lpjax import data, models, sparsity, train
 from lpjax.types import Batch, Ticket, Variables
+
+KEY = jax.random.key(0)
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
@@ -24,7 +29,7 @@ def machine() -> str:
 
 def random_batch(images: int, side: int) -> Batch:
     """Draw images `[N, side, side, 3]` (uint8) and labels of ten classes."""
-    keys = jax.random.split(jax.random.key(0))
+    keys = jax.random.split(KEY)
     pixels = jax.random.randint(keys[0], (images, side, side, 3), 0, 256).astype(jnp.uint8)
     return Batch(pixels, jax.random.randint(keys[1], (images,), 0, 10))
 
@@ -35,36 +40,36 @@ def to_unit(keys: jax.Array | None, images: jax.Array) -> jax.Array:
     return images.astype(jnp.float32) / 255
 
 
-class SearchProblem(NamedTuple):
-    """What a step of the pool search takes."""
+def prepare_images(
+    home: str, counts: Mapping[str, int], draw: Callable[[], Image.Image], suffix: str, **choices: Any
+) -> None:
+    """Prepare a data set `random`, so many drawn images of two classes per split, in a TFDS directory."""
+    for split, count in counts.items():
+        for i in range(count):
+            path = Path(home) / "folder" / split / str(i % 2) / f"{i}.{suffix}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            draw().save(path, quality=90)
+    data.prepare_folder("random", Path(home) / "folder", home, **choices)
 
-    evaluate: Callable[..., jax.Array]
-    recalibrate: Callable[..., Variables]
-    ticket: Ticket
-    candidate: Variables
-    key: jax.Array
 
-
-def search_problem(options: argparse.Namespace, dtype: str = "float32", **mesh: Any) -> SearchProblem:
-    """Prepare a fifth of a network's weights, another network as candidate, and images to measure both on.
+def search_problem(
+    options: argparse.Namespace, dtype: str = "float32", mesh: Mesh | None = None
+) -> tuple[tuple[train.Evaluate, train.Recalibrate], Ticket, Variables]:
+    """Prepare a pool search: images to measure on, a fifth of a network's weights, another network as candidate.
 
     Args:
       options: `model`, `side` and number of `images`, `batch` size.
       dtype: Of the network.
-      **mesh: `mesh=` to shard every batch over devices.
+      mesh: Shards every batch over these devices.
     """
     module = models.build(options.model, classes=10, dtype=dtype)
     apply = models.bind(module)
     batch = random_batch(options.images, options.side)
+    evaluate = train.evaluator(apply, partial(to_unit, None), batch, options.batch, mesh)
     sizes = {"images": options.images, "batch_size": options.batch}
-    keys = jax.random.split(jax.random.key(1), 3)
-    anchor = models.initialize(module, keys[0], (options.side, options.side, 3))
+    recalibrate = train.recalibrator(apply, to_unit, batch, **sizes, mesh=mesh)
+    shape = (options.side, options.side, 3)
+    anchor, candidate = (models.initialize(module, key, shape) for key in jax.random.split(KEY))
     dense = sparsity.full_mask(anchor)
     mask = sparsity.select(sparsity.magnitude(anchor), dense, sparsity.total(dense) // 5)
-    return SearchProblem(
-        evaluate=train.evaluator(apply, partial(to_unit, None), batch, options.batch, **mesh),
-        recalibrate=train.recalibrator(apply, to_unit, batch, **sizes, **mesh),
-        ticket=Ticket(sparsity.apply_mask(anchor, mask), mask),
-        candidate=models.initialize(module, keys[1], (options.side, options.side, 3)),
-        key=keys[2],
-    )
+    return (evaluate, recalibrate), Ticket(sparsity.apply_mask(anchor, mask), mask), candidate

@@ -1,43 +1,29 @@
 """What reading images while training costs: images a second, and how long a step waits for them.
 
-Writes JPEG files of 500x375 pixels (quality 90) to a temporary TFDS directory and cuts them to 224x224 as ImageNet is
+Writes JPEG files of 500x375 pixels (quality 90) to a temporary TFDS directory and crops them to 224x224 as ImageNet is
 trained on, in threads and in processes; then trains ResNet-18 on them and tells the time in which nothing but the next
 batch was waited for. The decoders share the cores with the step: beside a GPU, they would not.
 
 Command: python -m experiments.benchmarks.loader --images=256 --batch=32 --width=16
-
-              images/s  first batch s   step s  waiting s  share
-    1 thread       449           0.19    0.736      0.009   0.01
-   2 threads       815           0.10    1.121      0.012   0.01
-   1 process       281           5.12    0.923      0.000   0.00
- 2 processes       301          12.82    0.501      0.023   0.04
-
-2 cores of an AMD EPYC that other programs shared: load 2 to 4, which differed from row to row, as the times of the same
-step show. Python 3.11.7, jax 0.10.2, grain 0.2.18, Pillow 13.0, float32; the width is a quarter of ResNet-18's own.
-Processes start anew at every epoch: here, the time of some 4,000 to 10,000 images read in threads.
 """
 
 import argparse
-import io
 import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from typing import Any
 
 import jax
 import numpy as np
 from PIL import Image
 
-from experiments.benchmarks.inputs import parser
+from experiments.benchmarks.inputs import KEY, parser, prepare_images
 from lpjax import data, models, train
 from lpjax.data import stream
 from lpjax.run.images import stream as stream_images
 
 CROP = data.Crop(224, 256, (0.1, 1.0), (0.8, 1.25))
 READERS = {"1 thread": (1, 0), "2 threads": (2, 0), "1 process": (1, 1), "2 processes": (1, 2)}
-KEY = jax.random.key(0)
 
 
 def main(argv: list[str]) -> None:
@@ -51,37 +37,27 @@ def main(argv: list[str]) -> None:
 
     print(f"{options.images} JPEG files of 500x375 to 224x224, batches of {options.batch}; {os.cpu_count()} cores")
     with tempfile.TemporaryDirectory() as home:
-        pictures = written(home, options.images)
+        photos = photographs(home, options.images)
         step, state = network(options.width)
         print(f"{'':>12} {'images/s':>9} {'first batch s':>14} {'step s':>8} {'waiting s':>10} {'share':>6}")
         for name, (stream.THREADS, workers) in READERS.items():
-            first, rate = reading(pictures, options, workers)
-            state, computing, waiting = training(pictures, options, workers, step, state)
+            first, rate = reading(photos, options, workers)
+            state, computing, waiting = training(photos, options, workers, step, state)
             share = waiting / (waiting + computing)
             print(f"{name:>12} {rate:9.0f} {first:14.2f} {computing:8.3f} {waiting:10.3f} {share:6.2f}", flush=True)
 
 
-def written(home: str, images: int) -> data.ImageSplit:
-    """Write JPEG files, and return the training split."""
-    import tensorflow_datasets as tfds
+def photographs(home: str, images: int) -> data.ImageSplit:
+    """Prepare JPEG files of 500x375 pixels, and return the training split."""
+    rng = np.random.default_rng(0)
 
-    draw = np.random.default_rng(0)
+    def draw() -> Image.Image:
+        coarse = Image.fromarray(rng.integers(0, 256, (30, 40, 3), np.uint8)).resize((500, 375))
+        pixels = np.asarray(coarse) + rng.normal(0, 12, (375, 500, 3))
+        return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
 
-    def examples(count: int) -> Iterator[dict[str, Any]]:
-        for number in range(count):
-            coarse = Image.fromarray(draw.integers(0, 256, (30, 40, 3), np.uint8)).resize((500, 375))
-            pixels = np.clip(np.asarray(coarse) + draw.normal(0, 12, (375, 500, 3)), 0, 255).astype(np.uint8)
-            buffer = io.BytesIO()
-            Image.fromarray(pixels).save(buffer, "jpeg", quality=90)
-            yield {"image": buffer.getvalue(), "label": number % 10}
-
-    features = tfds.features.FeaturesDict(
-        {"image": tfds.features.Image(shape=(None, None, 3)), "label": tfds.features.ClassLabel(num_classes=10)}
-    )
-    data.write_directory(
-        data.data_home(home), "photographs", "1.0.0", features, {"train": examples(images), "test": examples(1)}, ""
-    )
-    return data.open_image_splits("photographs", home)[0]
+    prepare_images(home, {"train": images, "test": 2}, draw, "jpg", any_size=True)
+    return data.open_image_splits("random", home)[0]
 
 
 def network(width: int) -> tuple[train.Step, train.TrainState]:
@@ -94,12 +70,12 @@ def network(width: int) -> tuple[train.Step, train.TrainState]:
     return train.data_parallel(step, train.mesh_of(), replicated_data=False), train.initial_state(variables, optimizer)
 
 
-def reading(pictures: data.ImageSplit, options: argparse.Namespace, workers: int) -> tuple[float, float]:
+def reading(photos: data.ImageSplit, options: argparse.Namespace, workers: int) -> tuple[float, float]:
     """Read without doing anything else: seconds to the first batch, images a second from there on."""
-    rows = np.tile(np.arange(pictures.size), options.rounds)
+    rows = np.tile(np.arange(photos.size), options.rounds)
     batches = [rows[i : i + options.batch] for i in range(0, len(rows), options.batch)]
     start = time.perf_counter()
-    ready = data.read_ahead(data.ImageLoader(pictures, CROP, (0,)), batches, workers=workers)
+    ready = data.read_ahead(data.ImageLoader(photos, CROP, (0,)), batches, workers=workers)
     next(ready)
     first = time.perf_counter()
     images = sum(len(batch.labels) for batch in ready)
@@ -107,11 +83,11 @@ def reading(pictures: data.ImageSplit, options: argparse.Namespace, workers: int
 
 
 def training(
-    pictures: data.ImageSplit, options: argparse.Namespace, workers: int, step: train.Step, state: train.TrainState
+    photos: data.ImageSplit, options: argparse.Namespace, workers: int, step: train.Step, state: train.TrainState
 ) -> tuple[train.TrainState, float, float]:
     """Train, and return the state and the mean seconds that a step computes and waits; the first is not counted."""
-    rows = np.tile(np.arange(pictures.size, dtype=np.int32), 2)
-    feed = stream_images(pictures, CROP, train.mesh_of(), options.batch, workers=workers)(rows, KEY)
+    rows = np.tile(np.arange(photos.size, dtype=np.int32), 2)
+    feed = stream_images(photos, CROP, train.mesh_of(), options.batch, workers=workers)(rows, KEY)
     computing, waiting = [], []
     asked = time.perf_counter()
     for batch, indices in feed:

@@ -25,7 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from experiments.benchmarks.inputs import machine, parser
+from experiments.benchmarks.inputs import machine, parser, prepare_images
 from lpjax import data, models, pools, sparsity, store, train
 from lpjax.run import default_config
 from lpjax.run.config import resolve
@@ -55,7 +55,10 @@ def main(argv: list[str]) -> None:
     print(f"{options.model}, {machine()}, MB")
     print(" ".join(f"{column:>11}" for column in COLUMNS))
     with tempfile.TemporaryDirectory() as home:
-        draw(Path(home), options.images)
+        rng = np.random.default_rng(0)
+        half = options.images // 2  # follow to validate on, and half as many to test
+        counts = {"train": options.images + half, "test": half}
+        prepare_images(home, counts, lambda: Image.fromarray(rng.integers(0, 256, SHAPE, np.uint8)), "png")
         command = [sys.executable, "-m", "experiments.benchmarks.memory", f"--data_dir={home}"]
         command += [f"--model={options.model}", f"--images={options.images}"]
         for levels in options.levels:
@@ -67,17 +70,6 @@ def main(argv: list[str]) -> None:
         of = lowered.compile().memory_analysis()
         sizes = (of.argument_size_in_bytes, of.temp_size_in_bytes, of.output_size_in_bytes, of.alias_size_in_bytes)
         print(f"{name:>16}", *(f"{size / MB:11.1f}" for size in sizes), flush=True)
-
-
-def draw(home: Path, images: int) -> None:
-    """Prepare a data set of random images to train on; half as many follow to validate on, and half as many to test."""
-    rng, folder = np.random.default_rng(0), home / "folder"
-    for split, count in (("train", images + images // 2), ("test", images // 2)):
-        for i in range(count):
-            path = folder / split / str(i % 2) / f"{i}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(rng.integers(0, 256, SHAPE, np.uint8)).save(path)
-    data.prepare_folder("random", folder, home)
 
 
 def short_run(options: argparse.Namespace) -> dict[str, float]:

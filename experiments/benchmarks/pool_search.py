@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import jax
 
-from experiments.benchmarks.inputs import machine, parser, search_problem
+from experiments.benchmarks.inputs import KEY, machine, parser, search_problem
 from experiments.benchmarks.timing import medians
 from lpjax import models, pools
 
@@ -28,16 +28,16 @@ def main(argv: list[str]) -> None:
     arguments.add_argument("--rounds", type=int, default=5)
     options = arguments.parse_args(argv)
 
-    problem = search_problem(options, options.dtype)
-    single = jax.jit(lambda evaluate, recalibrate, variables: evaluate(recalibrate(variables, problem.key)))
+    measures, ticket, candidate = search_problem(options, options.dtype)
+    single = jax.jit(lambda evaluate, recalibrate, variables: evaluate(recalibrate(variables, KEY)))
 
     def evaluations() -> list[jax.Array]:
-        return [single(problem.evaluate, problem.recalibrate, problem.candidate) for _ in pools.INTERPOLATION]
+        return [single(*measures, candidate) for _ in pools.INTERPOLATION]
 
     def search(chunk: int) -> Callable[[], jax.Array]:
-        method = pools.pool(problem.evaluate, problem.recalibrate, chunk=chunk)
-        state = method.init(problem.ticket, problem.key)
-        return lambda: method.step(state, problem.candidate)[1].values
+        method = pools.pool(*measures, chunk=chunk)
+        state = method.init(ticket, KEY)
+        return lambda: method.step(state, candidate)[1].values
 
     sides = {"evaluations": evaluations} | {f"chunk {chunk}": search(chunk) for chunk in options.chunks}
     seconds = medians(sides, options.rounds)

@@ -3,11 +3,6 @@
 Blocks of steps with a save at their start and blocks without take turns in one run. A save holds what the dense level
 of iterative pruning carries: the state, the best weights so far and the rewind point.
 
-Measured with --rounds=5 --steps=2 --batch=8 on two cores that nine other processes wanted too (jax 0.10.2): 158 MiB of
-ResNet-18 (11,173,962 parameters) stop the steps for 0.212 s and lie whole on the disk after 3.5 s, while a step takes
-1.201 s instead of 0.929 s. So saving every 1000 steps stops 0.023 % of the time, and slows it by 0.11 %. Were the copy
-no faster elsewhere, it would stop 0.21 % of the time with steps of 0.1 s, and 2.1 % with steps of 0.01 s.
-
 Command: python -m experiments.benchmarks.saving
 """
 
@@ -23,20 +18,15 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 
-from experiments.benchmarks.inputs import machine, parser, random_batch, to_unit
+from experiments.benchmarks.inputs import KEY, machine, parser, random_batch, to_unit
 from lpjax import models, sparsity, store, train
 from lpjax.run import default_config
 from lpjax.run.imp import LevelTraining
 from lpjax.run.training import NO_METRICS
 from lpjax.transforms import fixed_mask
 
-STEP, BESIDE, STOP, WHOLE = (
-    "a step without a save",
-    "a step while a save is written",
-    "a save stops the steps",
-    "a save takes until it lies whole on disk",
-)
-Times = dict[str, list[float]]
+STEP, BESIDE = "a step without a save", "a step while a save is written"
+STOP, WHOLE = "a save stops the steps", "a save takes until it lies whole on disk"
 
 
 def main(argv: list[str]) -> None:
@@ -48,11 +38,16 @@ def main(argv: list[str]) -> None:
     arguments.add_argument("--steps", type=int, default=3, help="in a block")
     options = arguments.parse_args(argv)
 
-    state, step = training(options.model, options.batch)
-    weights = sum(leaf.size for leaf in jax.tree.leaves(state.variables.params))
+    module = models.build(options.model, classes=10)
+    variables = models.initialize(module, KEY, (32, 32, 3))
+    optimizer = fixed_mask(train.sgd(lambda step: jnp.float32(0.01)), sparsity.full_mask(variables.params))
+    single = train.train_step(models.bind(module), optimizer, to_unit)
+    data, rows = random_batch(options.batch, 32), jnp.arange(options.batch)
+    step = jax.jit(lambda state: single(state, data, rows, KEY)[0], donate_argnums=0)
+    weights = sum(leaf.size for leaf in jax.tree.leaves(variables.params))
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "progress"
-        times = measured(state, step, place, options.rounds, options.steps)
+        times = measure(train.initial_state(variables, optimizer), step, place, options.rounds, options.steps)
         size = sum(file.stat().st_size for file in place.rglob("*") if file.is_file())
     print(
         f"{options.model}, {weights:,} parameters, batch {options.batch}, {size / 2**20:.0f} MiB a save, "
@@ -69,24 +64,12 @@ def main(argv: list[str]) -> None:
         print(f"with steps of {faster} s, and copies as slow as here: {median[STOP] / (every * faster):.3%}")
 
 
-def training(model: str, batch: int) -> tuple[train.TrainState, Callable[[train.TrainState], train.TrainState]]:
-    """Return the initial state of a network, and a step that donates it."""
-    module = models.build(model, classes=10)
-    key = jax.random.key(0)
-    variables = models.initialize(module, key, (32, 32, 3))
-    data = random_batch(batch, 32)
-    optimizer = fixed_mask(train.sgd(lambda step: jnp.float32(0.01)), sparsity.full_mask(variables.params))
-    single = train.train_step(models.bind(module), optimizer, to_unit)
-    compiled = jax.jit(lambda state: single(state, data, jnp.arange(batch), key)[0], donate_argnums=0)
-    return train.initial_state(variables, optimizer), compiled
-
-
-def measured(
+def measure(
     state: train.TrainState, step: Callable[[train.TrainState], train.TrainState], place: Path, rounds: int, steps: int
-) -> Times:
+) -> dict[str, list[float]]:
     """Time steps and saves in turn, in blocks with a save and blocks without: seconds, by what was timed."""
     kept = jax.tree.map(jnp.copy, state.variables)
-    times: Times = {STEP: [], BESIDE: [], STOP: [], WHOLE: []}
+    times: dict[str, list[float]] = {STEP: [], BESIDE: [], STOP: [], WHOLE: []}
 
     def save() -> Future[None]:
         start = time.perf_counter()
@@ -106,7 +89,7 @@ def measured(
                 times[STEP if alone else BESIDE].append(time.perf_counter() - start)
             if writing is not None:
                 writing.result()
-        if number == 0:
+        if number == 0:  # one of each to compile
             for seconds in times.values():
                 seconds.clear()
     return times

@@ -62,12 +62,7 @@ def fill(arguments: Sequence[str], workdir: Path, logs: Path, run: Run, sizes: S
 
 
 def growing(first: int, factor: float, count: int) -> list[int]:
-    """List sizes that grow by a factor, and one that is large enough for everything.
-
-    Example:
-      >>> growing(8192, 2, 3)
-      [8192, 16384, 32768, 268435456]
-    """
+    """List sizes that grow by a factor, and one that is large enough for everything."""
     return [*(int(first * factor**i) for i in range(count)), 2**28]
 
 

@@ -43,23 +43,14 @@ RUNS = {
 
 
 class Outcome(NamedTuple):
-    """What became of runs that were killed again and again.
+    """What became of runs that were killed again and again."""
 
-    Attributes:
-      starts: How often the command was given.
-      killed: How often by SIGKILL.
-      stopped: How often by SIGTERM.
-      writing: Kills that hit while something was being written: an unfinished file or folder was left.
-      runs: Runs that finished by themselves.
-      different: What differs from the undisturbed run; nothing should.
-    """
-
-    starts: int = 0
-    killed: int = 0
-    stopped: int = 0
-    writing: int = 0
-    runs: int = 0
-    different: tuple[str, ...] = ()
+    starts: int = 0  # how often the command was given
+    killed: int = 0  # by SIGKILL
+    stopped: int = 0  # by SIGTERM
+    writing: int = 0  # kills that left an unfinished file or folder
+    runs: int = 0  # that finished by themselves
+    different: tuple[str, ...] = ()  # from the undisturbed run; nothing should be
 
 
 def undisturbed(arguments: Sequence[str], scratch: Path) -> Path:
@@ -73,11 +64,7 @@ def undisturbed(arguments: Sequence[str], scratch: Path) -> Path:
 def kill_until_done(arguments: Sequence[str], scratch: Path, *, kills: int, seed: int) -> Outcome:
     """Run a command undisturbed, then kill it time after time until it finishes, afresh until kills are enough.
 
-    Args:
-      arguments: Of the command line, without `--workdir`.
-      scratch: An empty directory for work directories and logs.
-      kills: Kills wanted, at least.
-      seed: Decides when and how to kill.
+    `scratch` is an empty directory for work directories and logs; the seed decides when and how to kill.
     """
     draw = random.Random(seed)
     calm = undisturbed(arguments, scratch)

@@ -103,7 +103,7 @@ def comparison(
     """Draw accuracy against density for several methods, and compare them image by image.
 
     Every method is compared with the tickets and, since pools are recalibrated and plain tickets are not, with the
-    recalibrated tickets; further pairs are the figure's own questions.
+    recalibrated tickets.
 
     Args:
       options: What was asked for.

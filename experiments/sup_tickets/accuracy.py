@@ -100,10 +100,11 @@ def settled(options: Options) -> None:
     until = round(setup.config.sparse.until * before / setup.steps(setup.config.train.duration), 6)
     changes = {"sparse.until": until, "superpose.share": 0.0}
     alone = find(options, shown, ("set", "rigl", "granet"), sparsities(options), "settled", changes)
-    masks, tickets = [], []
-    for run, settled in zip(runs, alone, strict=True):
-        masks.append(run.labels | pairs.compare(settled.answers(BASE), run.answers(BASE)))
-        tickets.append(run.labels | pairs.compare(run.answers(SUP), settled.answers(BASE)))
+    masks = []
+    tickets = []
+    for run, control in zip(runs, alone, strict=True):
+        masks.append(run.labels | pairs.compare(control.answers(BASE), run.answers(BASE)))
+        tickets.append(run.labels | pairs.compare(run.answers(SUP), control.answers(BASE)))
     tables = {"masks": pd.DataFrame(masks), "tickets": pd.DataFrame(tickets)}
     parts = [
         words.comparisons(tables["masks"], words.LABELS, "settled", "method alone"),

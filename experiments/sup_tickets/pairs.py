@@ -30,13 +30,7 @@ def compare(network: Answers, base: Answers) -> dict[str, Any]:
 
 
 def compare_values(network: Mapping[int, float], base: Mapping[int, float]) -> dict[str, Any]:
-    """Compare any measure, seed by seed, without an interval over images.
-
-    Example:
-      >>> pair = compare_values({0: 0.5, 1: 0.75}, {0: 0.25, 1: 0.25})
-      >>> pair['difference'], round(pair['low'], 3), round(pair['high'], 3)
-      (0.375, -1.213, 1.963)
-    """
+    """Compare any measure, seed by seed, without an interval over images."""
     seeds = [seed for seed in network if seed in base]
     if not seeds:
         raise UserError("no seed has both networks of a comparison; measure both")

@@ -69,16 +69,8 @@ def find(
 ) -> list[Run]:
     """Find runs; what is done already is left alone, what is not there is trained.
 
-    Args:
-      options: Seeds, and where runs lie.
-      panels: Networks, or work directories, which are what they are whatever else is asked for.
-      methods: Of sparse training.
-      sparsities: Of the networks.
-      variant: What to add to the name of the work directory, for a run with changes.
-      changes: Fields of the config.
-
-    Returns:
-      One run per network, sparsity and method; of given work directories, those that have cheap tickets.
+    Given work directories are what they are whatever else is asked for; those with cheap tickets are found. A variant,
+    with changed fields of the config, adds its name to that of the work directory.
     """
     if options.preset == OWN:
         found = [_find(panel, panel.source, None, options.seeds, options.overrides) for panel in panels]

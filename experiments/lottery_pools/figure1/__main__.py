@@ -1,6 +1,5 @@
 """The command of Figure 1."""
 
-from experiments.lottery_pools.connectivity import figure1
-from experiments.lottery_pools.paper import main
+from experiments.lottery_pools import connectivity, paper
 
-main(figure1)
+paper.main(connectivity.figure1)

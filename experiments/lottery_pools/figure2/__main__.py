@@ -1,6 +1,5 @@
 """The command of Figure 2."""
 
-from experiments.lottery_pools.connectivity import figure2
-from experiments.lottery_pools.paper import main
+from experiments.lottery_pools import connectivity, paper
 
-main(figure2)
+paper.main(connectivity.figure2)

@@ -1,6 +1,5 @@
 """The command of Figure 3a."""
 
-from experiments.lottery_pools.comparisons import figure3a
-from experiments.lottery_pools.paper import main
+from experiments.lottery_pools import comparisons, paper
 
-main(figure3a)
+paper.main(comparisons.figure3a)

@@ -1,6 +1,5 @@
 """The command of Figure 3b."""
 
-from experiments.lottery_pools.comparisons import figure3b
-from experiments.lottery_pools.paper import main
+from experiments.lottery_pools import comparisons, paper
 
-main(figure3b)
+paper.main(comparisons.figure3b)

@@ -1,6 +1,5 @@
 """The command of Figure 3c."""
 
-from experiments.lottery_pools.paper import main
-from experiments.lottery_pools.robustness import figure3c
+from experiments.lottery_pools import paper, robustness
 
-main(figure3c)
+paper.main(robustness.figure3c)

@@ -1,6 +1,5 @@
 """The command of Figure 4."""
 
-from experiments.lottery_pools.comparisons import figure4
-from experiments.lottery_pools.paper import main
+from experiments.lottery_pools import comparisons, paper
 
-main(figure4)
+paper.main(comparisons.figure4)

@@ -1,6 +1,5 @@
 """The command of Figure 5."""
 
-from experiments.lottery_pools.comparisons import figure5
-from experiments.lottery_pools.paper import main
+from experiments.lottery_pools import comparisons, paper
 
-main(figure5)
+paper.main(comparisons.figure5)

@@ -1,6 +1,5 @@
 """The command of Figure 6."""
 
-from experiments.lottery_pools.comparisons import figure6
-from experiments.lottery_pools.paper import main
+from experiments.lottery_pools import comparisons, paper
 
-main(figure6)
+paper.main(comparisons.figure6)

@@ -1,6 +1,5 @@
 """The command of Figure 7."""
 
-from experiments.lottery_pools.comparisons import figure7
-from experiments.lottery_pools.paper import main
+from experiments.lottery_pools import comparisons, paper
 
-main(figure7)
+paper.main(comparisons.figure7)

@@ -1,6 +1,5 @@
 """The command of Table 1."""
 
-from experiments.lottery_pools.paper import main
-from experiments.lottery_pools.tables import table1
+from experiments.lottery_pools import paper, tables
 
-main(table1)
+paper.main(tables.table1)

@@ -1,6 +1,5 @@
 """The command of Table 2."""
 
-from experiments.lottery_pools.paper import main
-from experiments.lottery_pools.tables import table2
+from experiments.lottery_pools import paper, tables
 
-main(table2)
+paper.main(tables.table2)

@@ -1,6 +1,5 @@
 """The command of Figure 3."""
 
-from experiments.sup_tickets.paper import main
-from experiments.sup_tickets.variants import figure3
+from experiments.sup_tickets import paper, variants
 
-main(figure3)
+paper.main(variants.figure3)

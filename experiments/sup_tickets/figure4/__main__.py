@@ -1,6 +1,5 @@
 """The command of Figure 4."""
 
-from experiments.sup_tickets.paper import main
-from experiments.sup_tickets.variants import figure4
+from experiments.sup_tickets import paper, variants
 
-main(figure4)
+paper.main(variants.figure4)

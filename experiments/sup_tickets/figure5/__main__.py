@@ -1,6 +1,5 @@
 """The command of Figure 5."""
 
-from experiments.sup_tickets.paper import main
-from experiments.sup_tickets.uncertainty import figure5
+from experiments.sup_tickets import paper, uncertainty
 
-main(figure5)
+paper.main(uncertainty.figure5)

@@ -1,6 +1,5 @@
 """The command of the control of settled masks."""
 
-from experiments.sup_tickets.accuracy import settled
-from experiments.sup_tickets.paper import main
+from experiments.sup_tickets import accuracy, paper
 
-main(settled)
+paper.main(accuracy.settled)

@@ -1,6 +1,5 @@
 """The command of Table 1."""
 
-from experiments.sup_tickets.accuracy import table1
-from experiments.sup_tickets.paper import main
+from experiments.sup_tickets import accuracy, paper
 
-main(table1)
+paper.main(accuracy.table1)

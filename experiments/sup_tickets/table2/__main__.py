@@ -1,6 +1,5 @@
 """The command of Table 2."""
 
-from experiments.sup_tickets.accuracy import table2
-from experiments.sup_tickets.paper import main
+from experiments.sup_tickets import accuracy, paper
 
-main(table2)
+paper.main(accuracy.table2)

@@ -1,6 +1,5 @@
 """The command of Table 3."""
 
-from experiments.sup_tickets.costs import table3
-from experiments.sup_tickets.paper import main
+from experiments.sup_tickets import costs, paper
 
-main(table3)
+paper.main(costs.table3)

@@ -1,6 +1,5 @@
 """The command of Table 4."""
 
-from experiments.sup_tickets.accuracy import table4
-from experiments.sup_tickets.paper import main
+from experiments.sup_tickets import accuracy, paper
 
-main(table4)
+paper.main(accuracy.table4)

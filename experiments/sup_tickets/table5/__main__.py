@@ -1,6 +1,5 @@
 """The command of Table 5."""
 
-from experiments.sup_tickets.paper import main
-from experiments.sup_tickets.variants import table5
+from experiments.sup_tickets import paper, variants
 
-main(table5)
+paper.main(variants.table5)

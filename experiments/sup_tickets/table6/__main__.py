@@ -1,6 +1,5 @@
 """The command of Table 6."""
 
-from experiments.sup_tickets.paper import main
-from experiments.sup_tickets.uncertainty import table6
+from experiments.sup_tickets import paper, uncertainty
 
-main(table6)
+paper.main(uncertainty.table6)

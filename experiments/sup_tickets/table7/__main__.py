@@ -1,6 +1,5 @@
 """The command of Table 7."""
 
-from experiments.sup_tickets.paper import main
-from experiments.sup_tickets.variants import table7
+from experiments.sup_tickets import paper, variants
 
-main(table7)
+paper.main(variants.table7)
