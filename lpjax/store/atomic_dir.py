@@ -27,7 +27,6 @@ from lpjax.wording import is_late_report, system_refusal
 
 COMMIT = "commit_success.txt"  # Orbax writes it last
 _SEAL = "seal.json"
-_OURS = (COMMIT, _SEAL, "_METADATA", "manifest.ocdbt")
 _PATIENCE = 10.0  # seconds
 _PAUSE = 0.2
 _SPECIAL = re.compile(r"[*?\[\]\\:]")  # of patterns and of addresses
@@ -42,14 +41,14 @@ class DamagedTicket(UserError):  # noqa: N818 (the word says what is wrong; "Err
     def __init__(self, directory: Path, reason: str) -> None:
         self.reason = reason
         directory = current(directory)  # what a user is told to delete is there
-        if any((directory / name).exists() for name in _OURS):
+        if (directory / _SEAL).exists():
             message = f"damaged {self.what} {directory}: {reason}; delete that folder and run the same command again"
-            super().__init__(f"{message}: {self.lost}")
-        else:  # perhaps somebody's own folder: it must not be deleted
-            super().__init__(
-                f"no {self.what} in {directory}: {reason}; give the folder of a level, or run the command that trains "
-                f"it again: {self.lost}"
+        else:  # it may be a folder of the user's own, or a checkpoint of another program: it must not be deleted
+            message = (
+                f"no whole {self.what} in {directory}: {reason}; give the folder of a level, or move this one away and "
+                "run the same command again"
             )
+        super().__init__(f"{message}: {self.lost}")
 
 
 class DamagedProgress(DamagedTicket):

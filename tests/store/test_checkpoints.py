@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import orbax.checkpoint as ocp
 import pytest
 
 from lpjax import sparsity, store
@@ -188,14 +189,21 @@ def test_nobody_is_told_to_delete_a_folder_that_is_no_ticket(directory, read, sa
     assert "delete that" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("lost", ["commit_success.txt", "seal.json"])
-def test_a_damaged_ticket_is_named_by_its_own_folder(lost, saved, tmp_path):
+def test_a_damaged_ticket_is_named_by_its_own_folder(saved, tmp_path):
     shutil.copytree(saved, tmp_path / "level_00" / "ticket")
-    (tmp_path / "level_00" / "ticket" / lost).unlink()
+    (tmp_path / "level_00" / "ticket" / "commit_success.txt").unlink()
     with pytest.raises(store.DamagedTicket) as refusal:
         store.restore_ticket(tmp_path / "level_00" / "ticket")
     assert f"damaged ticket {tmp_path}/level_00/ticket: " in str(refusal.value)
     assert "delete that folder" in str(refusal.value)
+
+
+def test_nobody_is_told_to_delete_the_checkpoint_of_another_program(tmp_path):
+    with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
+        checkpointer.save(tmp_path / "theirs", args=ocp.args.PyTreeSave({"w": np.ones(3)}))
+    with pytest.raises(store.DamagedTicket, match=r"seal\.json") as refusal:
+        store.restore_ticket(tmp_path / "theirs")
+    assert "delete that" not in str(refusal.value)
 
 
 NAMES = (
