@@ -1,9 +1,14 @@
-"""Sparse training as optax transforms: masks live in the optimizer's state."""
+"""Sparse training as optax transforms: masks live in the optimizer's state.
+
+Read in this order: `fixed_mask`, `mask_update` and the rules that read it (`drop`, `grow`, `redistribute`, `prune`),
+`dynamic_sparse`, the methods that bind its rules (`sparse_to_sparse`, `dense_to_sparse`, `foresight`), their table
+`methods`, and `get_mask`.
+"""
 
 from lpjax.transforms.dense_to_sparse import gmp, granet, n_of_m
 from lpjax.transforms.drop import set_rule, smallest, smallest_global
 from lpjax.transforms.dynamic_sparse import DynamicSparseState, dynamic_sparse
-from lpjax.transforms.fixed_mask import FixedMaskState, fixed_mask, project, reset_moments
+from lpjax.transforms.fixed_mask import FixedMaskState, fixed_mask
 from lpjax.transforms.foresight import snip
 from lpjax.transforms.get_mask import get_explored, get_mask
 from lpjax.transforms.grow import by_average, by_gradient, prefer_unexplored, random_growth
@@ -36,9 +41,7 @@ __all__ = [
     "itop",
     "n_of_m",
     "prefer_unexplored",
-    "project",
     "random_growth",
-    "reset_moments",
     "rigl",
     "set_rule",
     "smallest",

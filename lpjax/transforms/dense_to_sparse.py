@@ -1,5 +1,7 @@
 """Dense to sparse: methods that prune a network while it trains."""
 
+# ruff: noqa: D417 (arguments that all methods share have one line, as tests/laws/test_docstrings.py allows)
+
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -45,33 +47,22 @@ def granet(
     both rounded down to multiples of `every`.
 
     Args:
-      inner: The optimizer, learning rate and gradient clipping included.
       density: Final share of the prunable weights that is kept, in (0, 1].
-      every: Steps between updates of the mask.
       end: Step at which the final density is reached, at least `every`.
       begin: Step at which pruning begins.
       initial_density: Share at first, in (0, 1]; by default 0.5, or the final one if that is larger. 1 is the
         dense-to-sparse variant.
       until: The last step after which weights are regrown, at least `end`; by default `end`, so that the mask stays
         from then on.
-      drop_fraction: Share of the kept weights to drop at an update, in [0, 1), or a schedule of it by step.
-      drop: Drop rule of `lpjax.transforms`.
-      grow: Grow rule of `lpjax.transforms`.
-      prune: Prune rule: `globally`, or `in_proportion` to prune every leaf alike.
       mask: Bool tree to start from, such as a ticket's; pruning starts from its density.
-      prunable: Which leaves are sparse; by default the kernels of matrix products and convolutions.
-      stacked: How many leading axes of a leaf index layers; every layer has its own budget.
-      min_kept: Weights that every leaf (or layer) keeps at least.
-      allocate: Shares the density among the leaves: `lpjax.erk`, `lpjax.uniform`.
-      extra_updates: Further steps after which the mask is updated once.
-      key: A PRNG key or an integer seed.
+      inner, every, drop_fraction, drop, grow, prune, prunable, stacked, min_kept, allocate: As for `dynamic_sparse`.
+      extra_updates, key: As for `dynamic_sparse`.
 
     Returns:
       A transform.
 
     Raises:
-      TypeError: As `dynamic_sparse`.
-      ValueError: As `dynamic_sparse`.
+      TypeError, ValueError: As `dynamic_sparse`.
 
     Example:
       >>> tx = granet(optax.adam(1e-3), density=0.1, every=100, end=4000)
@@ -135,30 +126,20 @@ def gmp(
     both rounded down to multiples of `every`.
 
     Args:
-      inner: The optimizer, learning rate and gradient clipping included.
       density: Final share of the prunable weights that is kept, in (0, 1].
-      every: Steps between updates of the mask.
       end: Step at which the final density is reached, at least `every`.
       begin: Step at which pruning begins.
       until: The last step after which an update may happen; by default `end`, which is all that is needed.
-      prune: Prune rule: `globally`, or `in_proportion` to prune every leaf alike.
-      drop: Drop rule for `grow`.
-      drop_fraction: Share of the kept weights to drop where `grow` is given.
       grow: None; with a grow rule, weights are dropped and regrown at every update.
       mask: Bool tree to start from, such as a ticket's; pruning starts from its density.
-      prunable: Which leaves are sparse; by default the kernels of matrix products and convolutions.
-      stacked: How many leading axes of a leaf index layers; every layer has its own budget.
-      min_kept: Weights that every leaf (or layer) keeps at least.
-      allocate: Shares the density among the leaves: `lpjax.erk`, `lpjax.uniform`.
-      extra_updates: Further steps after which the mask is updated once.
-      key: A PRNG key or an integer seed.
+      inner, every, prune, drop, drop_fraction, prunable, stacked, min_kept, allocate: As for `dynamic_sparse`.
+      extra_updates, key: As for `dynamic_sparse`.
 
     Returns:
       A transform.
 
     Raises:
-      TypeError: As `dynamic_sparse`.
-      ValueError: As `dynamic_sparse`.
+      TypeError, ValueError: As `dynamic_sparse`.
 
     Example:
       >>> tx = gmp(optax.adam(1e-3), density=0.1, every=100, end=4000)
@@ -210,27 +191,20 @@ def n_of_m(
     Leaves whose number of inputs `m` does not divide stay dense; a warning at `init` names them.
 
     Args:
-      inner: The optimizer, learning rate and gradient clipping included.
       density: `n / m`, or None.
       n: Weights to keep of every group.
       m: Weights per group.
       end: Step after which the mask is made, at least 1.
       inputs: Finds the axes of a leaf that index inputs; by default for the layers of Flax and Equinox.
       mask: Bool tree to start from; by default all weights.
-      prunable: Which leaves are sparse.
-      stacked: How many leading axes of a leaf index layers.
-      extra_updates: Further steps after which the mask is updated once.
-      drop: Drop rule for `extra_updates`.
-      drop_fraction: Share of the kept weights to drop at an extra update.
-      grow: Grow rule for `extra_updates`.
-      key: A PRNG key or an integer seed.
+      drop, drop_fraction, grow: For `extra_updates` alone, which need `grow`.
+      inner, prunable, stacked, extra_updates, key: As for `dynamic_sparse`.
 
     Returns:
       A transform.
 
     Raises:
-      TypeError: As `dynamic_sparse`.
-      ValueError: As `dynamic_sparse`; if `density` is not `n / m`, or `end` below 1.
+      TypeError, ValueError: As `dynamic_sparse`; if `density` is not `n / m`, or `end` below 1.
 
     Example:
       >>> tx = n_of_m(optax.adam(1e-3), n=2, m=4, end=1000)
@@ -246,10 +220,14 @@ def n_of_m(
 
     def prune(update: MaskUpdate, count: jax.Array) -> PyTree:
         del count
-        scores = sparsity.magnitude(update.params)
-        layers = update.stacked
         return sparsity.select_n_of_m(
-            scores, update.mask, n, m, prunable=update.prunable, stacked=layers, inputs=inputs
+            sparsity.magnitude(update.params),
+            update.mask,
+            n,
+            m,
+            prunable=update.prunable,
+            stacked=update.stacked,
+            inputs=inputs,
         )
 
     engine = dynamic_sparse(

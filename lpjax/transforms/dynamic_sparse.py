@@ -78,12 +78,11 @@ def dynamic_sparse(
 ) -> optax.GradientTransformationExtraArgs:
     """Wrap an optimizer so that a network trains sparse, inside a mask that is updated now and then.
 
-    Every step is the inner optimizer's step on masked gradients and parameters, and ends on the mask. When a mask
-    update is due, it follows the step: the mask is pruned to `n_f + round((n_i - n_f) pruning_schedule(step))` weights
-    (`n_i` the initial and `n_f` the final number),
-    `drop` removes some of them, `grow` scores the inactive ones, `redistribute` says how many grow in which leaf. What
-    grows starts at 0 with the optimizer's initial state; what is dropped and grown in the same update keeps its value
-    and its moments.
+    Every step is the inner optimizer's step on masked gradients and parameters, and ends on the mask. A mask update
+    follows the step: the mask is pruned to `n_f + round((n_i - n_f) pruning_schedule(step))` weights (`n_i` the initial
+    and `n_f` the final number), `drop` removes some of them, `grow` scores the inactive ones, `redistribute` says how
+    many grow in which leaf. What grows starts at 0 with the optimizer's initial state; what is dropped and grown in the
+    same update keeps its value and its moments.
 
     Gradients must be dense: differentiate with respect to the parameters themselves, never through `params * mask`. A
     plain training loop does so. Its first gradient is that of the dense network it starts from; to have that one sparse
@@ -147,183 +146,203 @@ def dynamic_sparse(
       growth where gradients are zero. RigL's own code skips the optimizer's step when the mask is updated; here, as in
       the code of ITOP, GraNet and Sup-tickets, the update follows the step.
     """
-    _check_numbers(density, mask, initial_density, pruning_schedule, drop_fraction)
-    _check_rules(min_kept, allocate=allocate, drop=drop, grow=grow, redistribute=redistribute, prune=prune)
-    changing = every is not None or bool(extra_updates)
-    if changing and grow is None and pruning_schedule is None:
-        raise ValueError("grow: got None, and no pruning_schedule; an update of the mask needs one of them")
+    _check_density(density, mask, initial_density, pruning_schedule)
+    _check_rules(
+        min_kept, drop_fraction, allocate=allocate, drop=drop, grow=grow, redistribute=redistribute, prune=prune
+    )
     _check_times(every, until, extra_updates)
+    mask_changes = every is not None or bool(extra_updates)
+    if mask_changes and grow is None and pruning_schedule is None:
+        raise ValueError("grow: got None, and no pruning_schedule; an update of the mask needs one of them")
     if average_decay is None and (grow is by_average or redistribute is by_momentum):
         raise ValueError("average_decay: got None, but a rule needs the average of gradients; give a decay such as 0.9")
-    final = 1.0 if density is None else density  # not used where the mask's own density stays
-    first_density = final if initial_density is None else initial_density
+    final_density = 1.0 if density is None else density  # not used where the mask's own density stays
+    first_density = final_density if initial_density is None else initial_density
     optimizer = optax.with_extra_args_support(inner)
-    typed_key = key if isinstance(key, jax.Array) else jax.random.key(key)
-    if not jnp.issubdtype(typed_key.dtype, jax.dtypes.prng_key):
-        typed_key = jax.random.wrap_key_data(typed_key)  # a raw key, as jax.random.PRNGKey makes them
-    key_kind = jax.random.key_impl(typed_key)
+    first_key = _typed_key(key)
+    key_impl = jax.random.key_impl(first_key)
 
     def init(params: PyTree) -> DynamicSparseState:
-        draw, later = jax.random.split(typed_key)
+        draw_key, update_key = jax.random.split(first_key)
         if is_placeholder(params):
-            first, before, masked = params, params, params
+            first_mask = explored = masked = params
         else:
             ensure_arrays(params)
             ensure_resettable(optimizer, params)
-            first = _initial_mask(params, draw)
-            before = jax.tree.map(jnp.zeros_like, first)
-            masked = sparsity.apply_mask(params, first)
-        gradients = () if average_decay is None else jax.tree.map(jnp.zeros_like, masked)
-        step = jnp.zeros((), jnp.int32)
-        return DynamicSparseState(step, jax.random.key_data(later), first, before, gradients, optimizer.init(masked))
+            first_mask = _first_mask(params, draw_key)
+            explored = jax.tree.map(jnp.zeros_like, first_mask)
+            masked = sparsity.apply_mask(params, first_mask)
+        average = () if average_decay is None else jax.tree.map(jnp.zeros_like, masked)
+        return DynamicSparseState(
+            step=jnp.zeros((), jnp.int32),
+            key=jax.random.key_data(update_key),
+            mask=first_mask,
+            explored=explored,
+            average=average,
+            inner=optimizer.init(masked),
+        )
 
-    def _initial_mask(params: PyTree, draw: jax.Array) -> PyTree:
-        everything = sparsity.full_mask(params)
-        number = sparsity.total(everything, prunable)
+    def _first_mask(params: PyTree, draw_key: jax.Array) -> PyTree:
+        full = sparsity.full_mask(params)
+        total = sparsity.total(full, prunable)
         if mask is not None:
             given = sparsity.expand_mask(mask, params)
-            _check_density_of(given, density if pruning_schedule is None else None, prunable)
+            if pruning_schedule is None:
+                _check_density_of(given, density, prunable)
             return given
-        if not round(final * number):
+        if not round(final_density * total):
             raise ValueError(
-                f"density: got {density} of {number} weights, which keeps none; give {1 / number:.2g} or more"
+                f"density: got {density} of {total} weights, which keeps none; give {1 / total:.2g} or more"
             )
         counts = allocate(params, first_density, prunable=prunable, stacked=stacked, min_kept=min_kept)
-        scores = sparsity.random(draw, params)
-        chosen = sparsity.select_per_leaf(scores, everything, counts, prunable)
-        chosen = jax.tree.map(jnp.logical_and, chosen, everything)  # varies over mapped axes as the parameters do
-        chosen = jax.tree.map(sparsity.like_parameter, chosen, params)
-        sparsity.warn_empty_leaves(chosen, prunable, stacked)
-        return chosen
+        drawn = sparsity.select_per_leaf(sparsity.random(draw_key, params), full, counts, prunable)
+        drawn = jax.tree.map(jnp.logical_and, drawn, full)  # varies over mapped axes as the parameters do
+        drawn = jax.tree.map(sparsity.like_parameter, drawn, params)
+        sparsity.warn_empty_leaves(drawn, prunable, stacked)
+        return drawn
 
     def update(
         grads: PyTree, state: DynamicSparseState, params: PyTree | None = None, **extra: Any
     ) -> tuple[Any, DynamicSparseState]:
         params = require_params(params, grads)
         step = optax.safe_increment(state.step)
-        memory = () if average_decay is None else optax.tree.update_moment(grads, state.average, average_decay, 1)
+        average = () if average_decay is None else optax.tree.update_moment(grads, state.average, average_decay, 1)
         masked_params = sparsity.apply_mask(params, state.mask)
 
-        def stepped() -> tuple[PyTree, optax.OptState]:
+        def inner_update() -> tuple[PyTree, optax.OptState]:
             return optimizer.update(sparsity.apply_mask(grads, state.mask), state.inner, masked_params, **extra)
 
-        def changed() -> tuple[PyTree, PyTree]:
-            reached = optax.apply_updates(params, project(stepped()[0], params, state.mask))
-            subkey = jax.random.fold_in(jax.random.wrap_key_data(state.key, impl=key_kind), step)
-            view = MaskUpdate(
-                params=reached,
+        def changed_masks() -> tuple[PyTree, PyTree]:
+            moved = optax.apply_updates(params, project(inner_update()[0], params, state.mask))
+            mask_update = MaskUpdate(
+                params=moved,
                 grads=grads,
-                average=memory,
+                average=average,
                 mask=state.mask,
                 explored=jax.tree.map(jnp.logical_or, state.explored, state.mask),
-                key=subkey,
+                key=jax.random.fold_in(jax.random.wrap_key_data(state.key, impl=key_impl), step),
                 prunable=sparsity.as_tree(sparsity.prunable_leaves(params, prunable), params),
                 stacked=sparsity.as_tree(sparsity.stacked_axes(params, stacked), params),
                 min_kept=min_kept,
             )
-            return change(view, step), view.explored
+            return _changed_mask(mask_update, step), mask_update.explored
 
-        updates, moments = stepped()
-        new_mask, explored = state.mask, state.explored
-        if changing:
+        updates, moments = inner_update()
+        new_mask = state.mask
+        explored = state.explored
+        if mask_changes:
             # The branch gives masks alone and computes the step anew: what else it gave would be copied at every step.
-            new_mask, explored = lax.cond(due(step), changed, lambda: (state.mask, state.explored))
-        stay = jax.tree.map(jnp.logical_and, state.mask, new_mask)
-        moments = reset_moments(optimizer, moments, stay, masked_params)
-        after = DynamicSparseState(step, state.key, new_mask, explored, memory, moments)
-        return project(updates, params, stay), after
+            new_mask, explored = lax.cond(_is_update_step(step), changed_masks, lambda: (state.mask, state.explored))
+        kept_before_and_after = jax.tree.map(jnp.logical_and, state.mask, new_mask)
+        moments = reset_moments(optimizer, moments, kept_before_and_after, masked_params)
+        after = DynamicSparseState(step, state.key, new_mask, explored, average, moments)
+        return project(updates, params, kept_before_and_after), after
 
-    def due(count: jax.Array) -> jax.Array:
-        periodic = jnp.zeros((), bool) if every is None else (count % every == 0) & (count > 0)
-        in_time = periodic if until is None else periodic & (count <= until)
-        for step in extra_updates:
-            in_time = in_time | (count == step)
-        return in_time
+    def _is_update_step(step: jax.Array) -> jax.Array:
+        is_update = jnp.zeros((), bool)
+        if every is not None:
+            is_update = (step % every == 0) & (step > 0)
+        if until is not None:
+            is_update = is_update & (step <= until)
+        for extra_step in extra_updates:
+            is_update = is_update | (step == extra_step)
+        return is_update
 
-    def change(view: MaskUpdate, count: jax.Array) -> PyTree:
-        clock = count.astype(jnp.float32)  # optax's schedules mix their floats with the step
+    def _changed_mask(update: MaskUpdate, step: jax.Array) -> PyTree:
+        float_step = step.astype(jnp.float32)  # optax's schedules mix their floats with the step
         if pruning_schedule is not None:
-            to_go = jnp.asarray(pruning_schedule(clock), jnp.float32)
-            view = view._replace(mask=prune(view, _pruned_count(view, to_go)))
+            to_go = jnp.asarray(pruning_schedule(float_step), jnp.float32)
+            update = update._replace(mask=prune(update, _pruned_count(update, to_go)))
         if grow is None:
-            return view.mask
-        before = view.mask
+            return update.mask
+        before = update.mask
         inactive = _inactive(before)
-        room = _kept(view, before if regrow else inactive)
-        fraction = drop_fraction(clock) if callable(drop_fraction) else jnp.float32(drop_fraction)
-        view = view._replace(mask=drop(view, fraction, room))
-        freed = jax.tree.map(jnp.subtract, _kept(view, before), _kept(view, view.mask))
-        candidates = _inactive(view.mask) if regrow else inactive
-        counts = redistribute(view, freed, _kept(view, candidates))
-        grown = sparsity.select_per_leaf(grow(view), candidates, counts, view.prunable)
-        return jax.tree.map(jnp.logical_or, view.mask, grown)
+        most = _kept_per_leaf(update, before if regrow else inactive)
+        fraction = drop_fraction(float_step) if callable(drop_fraction) else jnp.float32(drop_fraction)
+        update = update._replace(mask=drop(update, fraction, most))
+        dropped = jax.tree.map(jnp.subtract, _kept_per_leaf(update, before), _kept_per_leaf(update, update.mask))
+        candidates = _inactive(update.mask) if regrow else inactive
+        counts = redistribute(update, dropped, _kept_per_leaf(update, candidates))
+        grown = sparsity.select_per_leaf(grow(update), candidates, counts, update.prunable)
+        return jax.tree.map(jnp.logical_or, update.mask, grown)
 
-    def _pruned_count(view: MaskUpdate, to_go: jax.Array) -> jax.Array:
-        """Count integers at both ends, so that the last density is met exactly."""
-        number = sparsity.total(view.mask, view.prunable)
-        most = jnp.asarray(round(first_density * number), jnp.int32)
-        if mask is not None:
-            most = sparsity.kept(sparsity.expand_mask(mask, view.params), view.prunable)
-        least = jnp.minimum(round(final * number), most)
-        return least + jnp.round((most - least).astype(jnp.float32) * to_go).astype(jnp.int32)
+    def _pruned_count(update: MaskUpdate, to_go: jax.Array) -> jax.Array:
+        """Interpolate between integers, so that the last density is met exactly."""
+        total = sparsity.total(update.mask, update.prunable)
+        if mask is None:
+            first = jnp.asarray(round(first_density * total), jnp.int32)
+        else:
+            first = sparsity.kept(sparsity.expand_mask(mask, update.params), update.prunable)
+        last = jnp.minimum(round(final_density * total), first)
+        return last + jnp.round((first - last).astype(jnp.float32) * to_go).astype(jnp.int32)
 
     return optax.GradientTransformationExtraArgs(init, update)
 
 
-def _kept(view: MaskUpdate, mask: PyTree) -> PyTree:
-    return sparsity.kept_per_leaf(mask, view.prunable, view.stacked)
+def _typed_key(key: jax.Array | int) -> jax.Array:
+    if not isinstance(key, jax.Array):
+        return jax.random.key(key)
+    if jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        return key
+    return jax.random.wrap_key_data(key)  # a raw key, as jax.random.PRNGKey makes them
+
+
+def _kept_per_leaf(update: MaskUpdate, mask: PyTree) -> PyTree:
+    return sparsity.kept_per_leaf(mask, update.prunable, update.stacked)
 
 
 def _inactive(mask: PyTree) -> PyTree:
     return jax.tree.map(jnp.logical_not, mask)
 
 
-def _check_numbers(
-    density: float | None,
-    mask: PyTree | None,
-    initial_density: float | None,
-    pruning_schedule: optax.Schedule | None,
-    drop_fraction: float | optax.Schedule,
+def _check_density(
+    density: float | None, mask: PyTree | None, initial_density: float | None, pruning_schedule: optax.Schedule | None
 ) -> None:
     if density is None and (mask is None or pruning_schedule is not None):
         raise ValueError("density: got None; give a fraction in (0, 1], or a mask whose density stays")
-    for name, value in {"density": density, "initial_density": initial_density}.items():
-        if value is None:
-            continue
-        if not isinstance(value, int | float | np.number):
-            raise TypeError(
-                f"{name}: got a {type(value).__name__}, expected a Python number; counts of weights are static "
-                "(with optax.inject_hyperparams, inject the inner optimizer's hyperparameters)"
-            )
-        if not 0 < value <= 1:
-            raise ValueError(f"{name}: got {value}, expected a fraction in (0, 1]")
-    if not callable(drop_fraction) and not 0 <= drop_fraction < 1:
-        raise ValueError(f"drop_fraction: got {drop_fraction}, expected a fraction in [0, 1), or a schedule")
-    if mask is not None:
+    _check_fraction("density", density)
+    _check_fraction("initial_density", initial_density)
+    if mask is not None or density is None or initial_density is None:
         return
-    if density is not None and initial_density is not None and initial_density < density:
+    if initial_density < density:
         raise ValueError(f"initial_density: got {initial_density}, below density {density}; masks are only pruned")
-    if initial_density not in (None, density) and pruning_schedule is None:
+    if initial_density != density and pruning_schedule is None:
         raise ValueError(f"pruning_schedule: got None, but masks go from {initial_density} to {density}; give the way")
 
 
-def _check_rules(min_kept: int, **rules: Any) -> None:
+def _check_fraction(name: str, value: float | None) -> None:
+    if value is None:
+        return
+    if not isinstance(value, int | float | np.number):
+        raise TypeError(
+            f"{name}: got a {type(value).__name__}, expected a Python number; counts of weights are static "
+            "(with optax.inject_hyperparams, inject the inner optimizer's hyperparameters)"
+        )
+    if not 0 < value <= 1:
+        raise ValueError(f"{name}: got {value}, expected a fraction in (0, 1]")
+
+
+def _check_rules(min_kept: int, drop_fraction: float | optax.Schedule, **rules: Any) -> None:
     if min_kept < 0 or min_kept != int(min_kept):
         raise ValueError(f"min_kept: got {min_kept}, expected an integer of 0 or more")
+    if not callable(drop_fraction) and not 0 <= drop_fraction < 1:
+        raise ValueError(f"drop_fraction: got {drop_fraction}, expected a fraction in [0, 1), or a schedule")
     for name, rule in rules.items():
         if rule is not None and not callable(rule):
             raise TypeError(f"{name}: got {rule!r}, expected a function, such as those of lpjax.transforms")
 
 
 def _check_times(every: int | None, until: int | None, extra_updates: Sequence[int]) -> None:
-    if every is not None and (every < 1 or every != int(every)):
+    if every is None:
+        return
+    if every < 1 or every != int(every):
         raise ValueError(f"every: got {every}, expected 1 step or more, or None for a mask that stays")
-    if every is not None and until is not None and until < every and not extra_updates:
+    if until is not None and until < every and not extra_updates:
         raise ValueError(f"until: got {until}, before the first update at step {every}; give {every} or more")
 
 
 def _check_density_of(mask: PyTree, density: float | None, prunable: sparsity.Prunable) -> None:
-    """Refuse a mask of another density than the one asked for, where the density stays."""
+    """Refuse a mask of another density than the one asked for."""
     if density is None or any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(mask)):
         return
     got = sparsity.density(mask, prunable)

@@ -59,42 +59,34 @@ def fixed_mask(inner: optax.GradientTransformation, mask: PyTree) -> optax.Gradi
             return FixedMaskState(params, inner.init(params))
         ensure_arrays(params)
         ensure_resettable(inner, params)
-        own = expand_mask(mask, params)
-        return FixedMaskState(own, inner.init(apply_mask(params, own)))
+        copied = expand_mask(mask, params)
+        return FixedMaskState(copied, inner.init(apply_mask(params, copied)))
 
     def update(
         updates: PyTree, state: FixedMaskState, params: PyTree | None = None, **extra: Any
     ) -> tuple[Any, FixedMaskState]:
         params = require_params(params, updates)
-        effective = _without_scalars(state.mask)
-        masked_updates = apply_mask(updates, effective)
+        effective = _with_given_scalars(state.mask)
         masked_params = apply_mask(params, effective)
-        updates, moments = inner.update(masked_updates, state.inner, masked_params, **extra)
+        updates, moments = inner.update(apply_mask(updates, effective), state.inner, masked_params, **extra)
         moments = reset_moments(inner, moments, effective, masked_params)
         return project(updates, params, effective), FixedMaskState(state.mask, moments)
 
-    def _without_scalars(own: PyTree) -> PyTree:
+    def _with_given_scalars(copied: PyTree) -> PyTree:
         """Put scalars where the caller gave scalars."""
-        scalar = {leaf_name(path) for path, leaf in jax.tree_util.tree_leaves_with_path(mask) if not jnp.ndim(leaf)}
+        given = jax.tree_util.tree_leaves_with_path(mask)
+        scalars = {leaf_name(path) for path, leaf in given if not jnp.ndim(leaf)}
 
         def leaf(path: Any, kept: jax.Array) -> Any:
-            return np.True_ if leaf_name(path) in scalar else kept
+            return np.True_ if leaf_name(path) in scalars else kept
 
-        return jax.tree_util.tree_map_with_path(leaf, own) if scalar else own
+        return jax.tree_util.tree_map_with_path(leaf, copied)
 
     return optax.GradientTransformationExtraArgs(init, update)
 
 
 def project(updates: PyTree, params: PyTree, mask: PyTree) -> PyTree:
-    """Turn updates into updates that end on the mask, `where(mask, u, -p)`.
-
-    Args:
-      updates: The optimizer's updates.
-      params: Parameters, finite.
-      mask: A bool tree.
-
-    Returns:
-      Updates in the parameters' dtypes, for `optax.apply_updates`.
+    """Turn updates into updates that end on the mask, `where(mask, u, -p)`, in the parameters' dtypes.
 
     Example:
       >>> updates = {'w': jnp.array([0.5, 0.5])}
@@ -106,57 +98,41 @@ def project(updates: PyTree, params: PyTree, mask: PyTree) -> PyTree:
 
 
 def reset_moments(
-    optimizer: optax.GradientTransformation, moments: optax.OptState, stay: PyTree, params: PyTree
+    optimizer: optax.GradientTransformation, moments: optax.OptState, unchanged: PyTree, params: PyTree
 ) -> optax.OptState:
-    """Give the weights outside a mask the state with which the optimizer starts.
+    """Give all weights but the unchanged ones the state with which the optimizer starts.
 
-    That state is zero for most optimizers; for `optax.rprop`, say, it is the first step size.
-
-    Args:
-      optimizer: The optimizer whose state it is.
-      moments: Its state. Arrays without one entry per weight (Adafactor's factored moments) are left as they are.
-      stay: A bool tree: weights whose state is left as it is.
-      params: Parameters, from which the first state is made.
-
-    Returns:
-      The state, changed.
+    That state is zero for most optimizers; for `optax.rprop`, say, it is the first step size. Arrays without one entry
+    per weight (Adafactor's factored moments) are left as they are.
     """
-    first = optimizer.init(apply_mask(params, stay))
+    first = optimizer.init(apply_mask(params, unchanged))
 
-    def mark(moment: Any, mask: Any) -> Any:
+    def mask_of_moment(moment: Any, mask: Any) -> Any:
         if isinstance(moment, optax.MaskedNode):
             return moment
-        per_weight = jnp.shape(mask) and jnp.shape(moment) == jnp.shape(mask)
-        per_weight = per_weight and jnp.issubdtype(moment.dtype, jnp.floating)
-        return mask if per_weight else _UNCHANGED
+        if not jnp.shape(mask) or jnp.shape(moment) != jnp.shape(mask):
+            return _NOT_PER_WEIGHT
+        return mask if jnp.issubdtype(moment.dtype, jnp.floating) else _NOT_PER_WEIGHT
 
     def reset(moment: Any, start: Any, mask: Any) -> Any:
-        return moment if mask is _UNCHANGED else jnp.where(mask, moment, start)
+        return moment if mask is _NOT_PER_WEIGHT else jnp.where(mask, moment, start)
 
-    marks = optax.tree.map_params(
+    masks = optax.tree.map_params(
         optimizer,
-        mark,
+        mask_of_moment,
         moments,
-        stay,
-        transform_non_params=lambda _: _UNCHANGED,
+        unchanged,
+        transform_non_params=lambda _: _NOT_PER_WEIGHT,
         is_leaf=_is_masked_node,
     )
-    return jax.tree.map(reset, moments, first, marks)
+    return jax.tree.map(reset, moments, first, masks)
 
 
-_UNCHANGED = object()  # marks counters, factored moments, and all else that has no entry per weight
+_NOT_PER_WEIGHT = object()  # marks counters, factored moments, and all else that has no entry per weight
 
 
 def ensure_resettable(optimizer: optax.GradientTransformation, params: PyTree) -> None:
-    """Refuse an optimizer whose state does not tell which of its arrays belong to which parameter.
-
-    Args:
-      optimizer: The inner optimizer.
-      params: Parameters; only shapes matter.
-
-    Raises:
-      TypeError: If `optax.tree.map_params` cannot read its state.
-    """
+    """Refuse an optimizer whose state does not tell which of its arrays belong to which parameter."""
     state = jax.eval_shape(optimizer.init, params)
     try:
         optax.tree.map_params(optimizer, lambda moment, _: moment, state, params, is_leaf=_is_masked_node)
@@ -168,18 +144,7 @@ def ensure_resettable(optimizer: optax.GradientTransformation, params: PyTree) -
 
 
 def require_params(params: PyTree | None, grads: PyTree) -> PyTree:
-    """Check that `update` was given parameters, and gradients of their structure and shapes.
-
-    Args:
-      params: The parameters, or None.
-      grads: The gradients.
-
-    Returns:
-      The parameters.
-
-    Raises:
-      ValueError: If there are none, or the gradients do not fit, naming the first leaf that differs.
-    """
+    """Return the parameters that `update` was given; refuse None, and gradients of other leaves or shapes."""
     if params is None:
         raise ValueError("params: got None; sparse transforms need the parameters: update(grads, state, params)")
     ensure_same_shapes(grads, params, "grads")
@@ -187,20 +152,12 @@ def require_params(params: PyTree | None, grads: PyTree) -> PyTree:
 
 
 def ensure_arrays(params: PyTree) -> None:
-    """Refuse parameters that are not arrays.
-
-    Args:
-      params: Parameters.
-
-    Raises:
-      TypeError: Naming the first leaf that is not an array.
-    """
+    """Refuse parameters that are not arrays, naming the first."""
     for path, leaf in jax.tree_util.tree_leaves_with_path(params):
         if not isinstance(leaf, jax.Array | np.ndarray | jax.ShapeDtypeStruct):
-            name = leaf_name(path)
             raise TypeError(
-                f"params: leaf {name!r} is a {type(leaf).__name__}, expected an array; use jnp.asarray, or, for "
-                "a module that holds functions too, pass its arrays alone (equinox.filter, flax.nnx.state)"
+                f"params: leaf {leaf_name(path)!r} is a {type(leaf).__name__}, expected an array; use jnp.asarray, or, "
+                "for a module that holds functions too, pass its arrays alone (equinox.filter, flax.nnx.state)"
             )
 
 
@@ -214,6 +171,7 @@ def _is_masked_node(node: Any) -> bool:
 
 
 def _kinds(state: optax.OptState) -> str:
+    """List the types of the records in an optimizer's state."""
     names: list[str] = []
 
     def visit(node: Any) -> bool:

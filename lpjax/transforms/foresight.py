@@ -1,5 +1,7 @@
 """Pruning before training: the first gradient chooses the mask."""
 
+# ruff: noqa: D417 (arguments that all methods share have one line, as tests/laws/test_docstrings.py allows)
+
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -36,24 +38,15 @@ def snip(
     schedule included, waits. Give it the dense network's gradients, as a plain loop does.
 
     Args:
-      inner: The optimizer, learning rate included.
-      density: Share of the prunable weights that is kept, in (0, 1].
       score: `(params, grads) -> scores`, free of NaN.
-      prunable: Which leaves are sparse.
-      min_kept: Weights that every leaf (or layer) keeps at least.
-      extra_updates: Steps after which the mask is updated once, by `drop` and `grow`.
-      drop: As for `dynamic_sparse`.
-      drop_fraction: As for `dynamic_sparse`.
-      grow: As for `dynamic_sparse`; needed with `extra_updates`.
-      stacked: As for `dynamic_sparse`.
-      key: As for `dynamic_sparse`.
+      drop, drop_fraction, grow: For `extra_updates` alone, which need `grow`.
+      inner, density, prunable, min_kept, extra_updates, stacked, key: As for `dynamic_sparse`.
 
     Returns:
       A transform with the state of `dynamic_sparse`; `step` stands at -1 until the mask is chosen.
 
     Raises:
-      TypeError: As `dynamic_sparse`.
-      ValueError: As `dynamic_sparse`.
+      TypeError, ValueError: As `dynamic_sparse`.
 
     Example:
       >>> params = {'w': jnp.array([[0.5, -1.0], [2.0, 0.1]])}

@@ -37,7 +37,7 @@ def get_mask(state: optax.OptState, params: PyTree | None = None) -> PyTree:
       >>> int(get_mask(tx.init({'w': jnp.ones((4, 5))}))['w'].sum())
       5
     """
-    masks = [_fields(node)["mask"] for node in _sparse_nodes(state)]
+    masks = [node["mask"] for node in _sparse_states(state)]
     if not masks:
         raise ValueError(
             "state: got an optimizer's state without a mask; wrap the optimizer in one of lpjax's transforms, or, if "
@@ -72,32 +72,31 @@ def get_explored(state: optax.OptState) -> PyTree:
     References:
       Liu et al., Do We Actually Need Dense Over-Parameterization?, ICML 2021: its share is the exploration rate R_s.
     """
-    changing = [node for node in map(_fields, _sparse_nodes(state)) if "explored" in node]
-    if not changing:
+    explored = []
+    for node in _sparse_states(state):
+        if "explored" in node:
+            explored.append(jax.tree.map(jnp.logical_or, node["explored"], node["mask"]))
+    if not explored:
         raise ValueError(
             "state: got an optimizer's state without a mask that changes; use rigl, say, or dynamic_sparse"
         )
-    return _merge([jax.tree.map(jnp.logical_or, node["explored"], node["mask"]) for node in changing])
+    return _merge(explored)
 
 
-def _sparse_nodes(state: optax.OptState) -> list[Any]:
-    """List the sparse states in a state, also those that a checkpoint restored as plain dicts."""
+def _sparse_states(state: optax.OptState) -> list[dict[str, Any]]:
+    """List the fields of the sparse states in a state, also of those that a checkpoint restored as plain dicts."""
+
+    def is_sparse(node: Any) -> bool:
+        if isinstance(node, dict):
+            return {"mask", "inner"} <= node.keys()
+        return isinstance(node, FixedMaskState | DynamicSparseState)
+
     found = []
-
-    def visit(node: Any) -> bool:
-        known = isinstance(node, FixedMaskState | DynamicSparseState)
-        restored = isinstance(node, dict) and {"mask", "inner"} <= node.keys()
-        return known or restored
-
-    for node in jax.tree.leaves(state, is_leaf=visit):
-        if visit(node):
-            found.append(node)
-            found += _sparse_nodes(_fields(node)["inner"])
+    for node in jax.tree.leaves(state, is_leaf=is_sparse):
+        if is_sparse(node):
+            fields = node if isinstance(node, dict) else node._asdict()
+            found += [fields, *_sparse_states(fields["inner"])]
     return found
-
-
-def _fields(node: Any) -> dict[str, Any]:
-    return node if isinstance(node, dict) else node._asdict()
 
 
 def _merge(masks: list[PyTree]) -> PyTree:
@@ -117,8 +116,7 @@ def _merge_two(first: PyTree, second: PyTree) -> PyTree:
     children, structure = flattened
     if jax.tree_util.treedef_is_leaf(structure):
         return jnp.logical_and(first, second)
-    others = structure.flatten_up_to(second)
-    return structure.unflatten([_merge_two(ours, theirs) for ours, theirs in zip(children, others, strict=True)])
+    return structure.unflatten(map(_merge_two, children, structure.flatten_up_to(second)))
 
 
 def _is_hole(node: Any) -> bool:
@@ -126,7 +124,9 @@ def _is_hole(node: Any) -> bool:
 
 
 def _filled(mask: PyTree, params: PyTree) -> PyTree:
-    def leaf(one: Any, kept: Any) -> Any:
-        return kept if jnp.shape(kept) == jnp.shape(one) else jnp.logical_and(one, kept)
+    """Give every leaf of a mask the shape of its parameter."""
+
+    def leaf(full: Any, kept: Any) -> Any:
+        return kept if jnp.shape(kept) == jnp.shape(full) else jnp.logical_and(full, kept)
 
     return jax.tree.map(leaf, full_mask(params), fit_mask(mask, params))

@@ -68,5 +68,8 @@ def prefer_unexplored(update: MaskUpdate) -> PyTree:
     References:
       Liu et al., Do We Actually Need Dense Over-Parameterization?, ICML 2021.
     """
-    draws = sparsity.random(update.key, update.params)
-    return jax.tree.map(lambda d, e: d + jnp.where(e, 0.0, 1.0).astype(d.dtype), draws, update.explored)
+
+    def add_one_if_unexplored(draw: jax.Array, explored: jax.Array) -> jax.Array:
+        return draw + jnp.where(explored, 0.0, 1.0).astype(draw.dtype)
+
+    return jax.tree.map(add_one_if_unexplored, sparsity.random(update.key, update.params), update.explored)

@@ -21,9 +21,14 @@ def globally(update: MaskUpdate, count: jax.Array) -> PyTree:
     Returns:
       A mask with `count` kept weights.
     """
-    scores = sparsity.magnitude(update.params)
-    floor = update.min_kept
-    return sparsity.select(scores, update.mask, count, update.prunable, stacked=update.stacked, min_kept=floor)
+    return sparsity.select(
+        sparsity.magnitude(update.params),
+        update.mask,
+        count,
+        update.prunable,
+        stacked=update.stacked,
+        min_kept=update.min_kept,
+    )
 
 
 def in_proportion(update: MaskUpdate, count: jax.Array) -> PyTree:

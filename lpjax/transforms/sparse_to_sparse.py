@@ -1,5 +1,7 @@
 """Sparse to sparse: methods that train at a constant density."""
 
+# ruff: noqa: D417 (arguments that all methods share have one line, as tests/laws/test_docstrings.py allows)
+
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,25 +35,14 @@ def static_sparse(
     """Draw a mask at random and keep it.
 
     Args:
-      inner: The optimizer, learning rate and gradient clipping included.
-      density: Share of the prunable weights that is kept, in (0, 1]; None to take that of `mask`.
-      drop: Drop rule for `extra_updates`.
-      drop_fraction: Share of the kept weights to drop at an extra update, in [0, 1).
-      grow: Grow rule for `extra_updates`, which need one.
-      mask: Bool tree to start from, such as a ticket's; with `density=None` its density stays.
-      prunable: Which leaves are sparse; by default the kernels of matrix products and convolutions.
-      stacked: How many leading axes of a leaf index layers; every layer has its own budget.
-      min_kept: Weights that every leaf (or layer) keeps at least.
-      allocate: Shares the density among the leaves: `lpjax.erk`, `lpjax.uniform`.
-      extra_updates: Further steps after which the mask is updated once.
-      key: A PRNG key or an integer seed.
+      drop, drop_fraction, grow: For `extra_updates` alone, which need `grow`.
+      inner, density, mask, prunable, stacked, min_kept, allocate, extra_updates, key: As for `dynamic_sparse`.
 
     Returns:
       A transform.
 
     Raises:
-      TypeError: As `dynamic_sparse`.
-      ValueError: As `dynamic_sparse`.
+      TypeError, ValueError: As `dynamic_sparse`.
 
     Example:
       >>> tx = static_sparse(optax.adam(1e-3), density=0.1, allocate=sparsity.uniform)
@@ -95,27 +86,14 @@ def sparse_evolution(
     """SET: drop the smallest weights of every leaf and grow as many at random.
 
     Args:
-      inner: The optimizer, learning rate and gradient clipping included.
-      density: Share of the prunable weights that is kept, in (0, 1]; None to take that of `mask`.
-      every: Steps between updates of the mask.
-      until: The last step after which an update may happen; None for no end.
-      drop_fraction: Share of the kept weights to drop at an update, in [0, 1), or a schedule of it by step.
-      drop: Drop rule of `lpjax.transforms`.
-      grow: Grow rule of `lpjax.transforms`.
-      mask: Bool tree to start from, such as a ticket's; with `density=None` its density stays.
-      prunable: Which leaves are sparse; by default the kernels of matrix products and convolutions.
-      stacked: How many leading axes of a leaf index layers; every layer has its own budget.
-      min_kept: Weights that every leaf (or layer) keeps at least.
-      allocate: Shares the density among the leaves: `lpjax.erk`, `lpjax.uniform`.
-      extra_updates: Further steps after which the mask is updated once.
-      key: A PRNG key or an integer seed.
+      inner, density, every, until, drop_fraction, drop, grow, mask, prunable, stacked: As for `dynamic_sparse`.
+      min_kept, allocate, extra_updates, key: As for `dynamic_sparse`.
 
     Returns:
       A transform.
 
     Raises:
-      TypeError: As `dynamic_sparse`.
-      ValueError: As `dynamic_sparse`.
+      TypeError, ValueError: As `dynamic_sparse`.
 
     Example:
       >>> tx = sparse_evolution(optax.adam(1e-3), density=0.1, every=100)
@@ -168,27 +146,16 @@ def rigl(
     The drop fraction falls as `0.15 (1 + cos(π step / until))`.
 
     Args:
-      inner: The optimizer, learning rate and gradient clipping included.
-      density: Share of the prunable weights that is kept, in (0, 1]; None to take that of `mask`.
-      every: Steps between updates of the mask.
       until: The last step after which an update may happen; the paper's choice is three quarters of the training.
-      drop_fraction: Share of the kept weights to drop, in [0, 1), or a schedule of it by step; None for the cosine.
-      drop: Drop rule of `lpjax.transforms`.
-      grow: Grow rule of `lpjax.transforms`.
-      mask: Bool tree to start from, such as a ticket's; with `density=None` its density stays.
-      prunable: Which leaves are sparse; by default the kernels of matrix products and convolutions.
-      stacked: How many leading axes of a leaf index layers; every layer has its own budget.
-      min_kept: Weights that every leaf (or layer) keeps at least.
-      allocate: Shares the density among the leaves: `lpjax.erk`, `lpjax.uniform`.
-      extra_updates: Further steps after which the mask is updated once.
-      key: A PRNG key or an integer seed.
+      drop_fraction: Share of the kept weights to drop, or a schedule of it by step; None for the cosine.
+      inner, density, every, drop, grow, mask, prunable, stacked, min_kept, allocate: As for `dynamic_sparse`.
+      extra_updates, key: As for `dynamic_sparse`.
 
     Returns:
       A transform.
 
     Raises:
-      TypeError: As `dynamic_sparse`.
-      ValueError: As `dynamic_sparse`.
+      TypeError, ValueError: As `dynamic_sparse`.
 
     Example:
       >>> tx = rigl(optax.adam(1e-3), density=0.1, every=100, until=7500)
@@ -236,32 +203,20 @@ def itop(
     extra_updates: Sequence[int] = (),
     key: jax.Array | int = 0,
 ) -> optax.GradientTransformationExtraArgs:
-    """RigL-ITOP: RigL with long pauses, half of the weights dropped at each update, and no end.
+    """RigL-ITOP: RigL with long intervals, half of the weights dropped at each update, and no end.
 
     Weights between updates have time to grow; over the training, most weights are tried once.
 
     Args:
-      inner: The optimizer, learning rate and gradient clipping included.
-      density: Share of the prunable weights that is kept, in (0, 1]; None to take that of `mask`.
       every: Steps between updates of the mask; the paper's choices are 1000 to 4000.
-      until: The last step after which an update may happen; None for no end.
-      drop_fraction: Share of the kept weights to drop at an update, in [0, 1), or a schedule of it by step.
-      drop: Drop rule of `lpjax.transforms`.
-      grow: Grow rule of `lpjax.transforms`.
-      mask: Bool tree to start from, such as a ticket's; with `density=None` its density stays.
-      prunable: Which leaves are sparse; by default the kernels of matrix products and convolutions.
-      stacked: How many leading axes of a leaf index layers; every layer has its own budget.
-      min_kept: Weights that every leaf (or layer) keeps at least.
-      allocate: Shares the density among the leaves: `lpjax.erk`, `lpjax.uniform`.
-      extra_updates: Further steps after which the mask is updated once.
-      key: A PRNG key or an integer seed.
+      inner, density, until, drop_fraction, drop, grow, mask, prunable, stacked, min_kept: As for `dynamic_sparse`.
+      allocate, extra_updates, key: As for `dynamic_sparse`.
 
     Returns:
       A transform; `get_explored` of its state tells what was tried.
 
     Raises:
-      TypeError: As `dynamic_sparse`.
-      ValueError: As `dynamic_sparse`.
+      TypeError, ValueError: As `dynamic_sparse`.
 
     Example:
       >>> tx = itop(optax.adam(1e-3), density=0.1, every=1000)
@@ -310,29 +265,15 @@ def snfs(
     """Sparse networks from scratch: grow where averaged gradients are large, most in leaves that learn most.
 
     Args:
-      inner: The optimizer, learning rate and gradient clipping included.
-      density: Share of the prunable weights that is kept, in (0, 1]; None to take that of `mask`.
       every: Steps between updates of the mask; an epoch in the paper.
-      until: The last step after which an update may happen; None for no end.
-      drop_fraction: Share of the kept weights to drop at an update, in [0, 1), or a schedule of it by step.
-      drop: Drop rule of `lpjax.transforms`.
-      grow: Grow rule of `lpjax.transforms`.
-      redistribute: Redistribution rule of `lpjax.transforms`.
-      average_decay: Decay of the average of dense gradients.
-      mask: Bool tree to start from, such as a ticket's; with `density=None` its density stays.
-      prunable: Which leaves are sparse; by default the kernels of matrix products and convolutions.
-      stacked: How many leading axes of a leaf index layers; every layer has its own budget.
-      min_kept: Weights that every leaf (or layer) keeps at least.
-      allocate: Shares the density among the leaves: `lpjax.erk`, `lpjax.uniform`.
-      extra_updates: Further steps after which the mask is updated once.
-      key: A PRNG key or an integer seed.
+      inner, density, until, drop_fraction, drop, grow, redistribute, average_decay, mask: As for `dynamic_sparse`.
+      prunable, stacked, min_kept, allocate, extra_updates, key: As for `dynamic_sparse`.
 
     Returns:
       A transform. It keeps an average of dense gradients, as large as the parameters.
 
     Raises:
-      TypeError: As `dynamic_sparse`.
-      ValueError: As `dynamic_sparse`.
+      TypeError, ValueError: As `dynamic_sparse`.
 
     Example:
       >>> tx = snfs(optax.adam(1e-3), density=0.1, every=100)
@@ -384,28 +325,14 @@ def dsr(
     """Dynamic sparse reparameterization: drop the smallest weights of the tree, regrow where many survive.
 
     Args:
-      inner: The optimizer, learning rate and gradient clipping included.
-      density: Share of the prunable weights that is kept, in (0, 1]; None to take that of `mask`.
-      every: Steps between updates of the mask.
-      until: The last step after which an update may happen; None for no end.
-      drop_fraction: Share of the kept weights to drop at an update, in [0, 1), or a schedule of it by step.
-      drop: Drop rule of `lpjax.transforms`.
-      grow: Grow rule of `lpjax.transforms`.
-      redistribute: Redistribution rule of `lpjax.transforms`.
-      mask: Bool tree to start from, such as a ticket's; with `density=None` its density stays.
-      prunable: Which leaves are sparse; by default the kernels of matrix products and convolutions.
-      stacked: How many leading axes of a leaf index layers; every layer has its own budget.
-      min_kept: Weights that every leaf (or layer) keeps at least.
-      allocate: Shares the density among the leaves: `lpjax.erk`, `lpjax.uniform`.
-      extra_updates: Further steps after which the mask is updated once.
-      key: A PRNG key or an integer seed.
+      inner, density, every, until, drop_fraction, drop, grow, redistribute, mask, prunable: As for `dynamic_sparse`.
+      stacked, min_kept, allocate, extra_updates, key: As for `dynamic_sparse`.
 
     Returns:
       A transform.
 
     Raises:
-      TypeError: As `dynamic_sparse`.
-      ValueError: As `dynamic_sparse`.
+      TypeError, ValueError: As `dynamic_sparse`.
 
     Example:
       >>> tx = dsr(optax.adam(1e-3), density=0.1, every=100)
