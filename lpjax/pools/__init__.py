@@ -1,4 +1,8 @@
-"""Pools: many tickets into one of the same density. Takes pytrees and an `evaluate` callable, no data set."""
+"""Pools: many tickets into one of the same density. Takes pytrees and an `evaluate` callable, no data set.
+
+Read in this order: `neighbors`, `lottery` (the engine), `methods` and `reference` (which bind it), `superpose`, and,
+to compare with, `connectivity` and `ensemble`.
+"""
 
 from lpjax.pools.connectivity import TENTHS, barrier, linear_path
 from lpjax.pools.ensemble import VOTES, ensemble

@@ -60,8 +60,8 @@ def linear_path(
             raise ValueError(f"coefficients: got {c}, expected weights of the second network in [0, 1]")
     if recalibrate is not None and key is None:
         raise ValueError("key: got None, but recalibrate draws images; pass a PRNG key")
-    recalibrated = as_pytree(recalibrate) if recalibrate is not None else None
-    return _measured(as_pytree(evaluate), recalibrated, start, end, key, jnp.asarray(coefficients, float))
+    compiled_recalibrate = None if recalibrate is None else as_pytree(recalibrate)
+    return _measured(as_pytree(evaluate), compiled_recalibrate, start, end, key, jnp.asarray(coefficients, float))
 
 
 def barrier(errors: jax.Array) -> jax.Array:
@@ -96,6 +96,8 @@ def _measured(
 ) -> PyTree:
     def at(coefficient: jax.Array) -> PyTree:
         mixed = lerp(start, end, coefficient)
-        return evaluate(mixed if recalibrate is None else recalibrate(mixed, key))
+        if recalibrate is not None:
+            mixed = recalibrate(mixed, key)
+        return evaluate(mixed)
 
     return lax.map(at, coefficients)

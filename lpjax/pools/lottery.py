@@ -159,11 +159,11 @@ def pool(
     if chunk < 1:
         raise ValueError(f"chunk: got {chunk}, expected the number of candidates held at once, 1 or more")
     propose = coefficients if callable(coefficients) else _constant(coefficients)
-    rule = jnp.asarray(list(ACCEPT).index(accept), jnp.int32)  # as data: rules share one compiled program
+    accept_index = jnp.asarray(list(ACCEPT).index(accept), jnp.int32)  # as data: rules share one compiled program
     needs_key = recalibrate is not None
     evaluate = as_pytree(evaluate)
     recalibrate = as_pytree(recalibrate or _keep_statistics)
-    fresh = recalibration_batches == "fresh"
+    options = _Options(prune, recalibration_batches == "fresh", chunk, map_fn)
 
     def init(ticket: Ticket, key: jax.Array | None = None, value: jax.Array | float | None = None) -> PoolState:
         if not isinstance(ticket, Ticket):
@@ -174,19 +174,22 @@ def pool(
         measured = call(evaluate, ticket.params) if value is None else jnp.asarray(value, float)
         if measured.shape:
             raise ValueError(f"evaluate: returned an array of shape {measured.shape}, expected a scalar")
-        zero = jnp.zeros((), jnp.int32)
-        kept = sparsity.kept(mask, prunable)
-        key = jax.random.key(0) if key is None else key
-        params = jax.tree.map(jnp.copy, ticket.params)  # donating the state leaves the ticket alone
-        return PoolState(params, mask, kept, measured, key, zero, jnp.copy(zero))
+        return PoolState(
+            params=jax.tree.map(jnp.copy, ticket.params),  # donating the state leaves the ticket alone
+            mask=mask,
+            kept=sparsity.kept(mask, prunable),
+            value=measured,
+            key=jax.random.key(0) if key is None else key,
+            tried=jnp.zeros((), jnp.int32),
+            accepted=jnp.zeros((), jnp.int32),
+        )
 
     def step(state: PoolState, candidate: PyTree) -> tuple[PoolState, Trial]:
         if isinstance(candidate, Ticket):
             raise TypeError("candidate: got a Ticket, expected parameters; pass ticket.params")
         sparsity.ensure_same_shapes(candidate, state.params, "candidate")
         chosen = tuple(sparsity.prunable_leaves(state.mask, prunable))
-        grid = propose(state.tried)
-        return _step(evaluate, recalibrate, state, candidate, grid, rule, prune, fresh, chunk, map_fn, chosen)
+        return _step(evaluate, recalibrate, state, candidate, propose(state.tried), accept_index, options, chosen)
 
     def ticket(state: PoolState) -> Ticket:
         if prune == "during":
@@ -197,79 +200,81 @@ def pool(
 
 
 def as_pytree(function: Callable[..., Any]) -> Partial:
-    """Turn a function into an argument of compiled functions, with the arrays it holds as leaves, not as constants.
-
-    Args:
-      function: Any function.
-
-    Returns:
-      The `Partial` that it is, or one without leaves.
-    """
+    """Turn a function into an argument of compiled functions, with the arrays it holds as leaves, not as constants."""
     return function if isinstance(function, Partial) else Partial(function)  # a Partial of a Partial hides its arrays
 
 
 @jax.jit
 def call(function: Partial, *args: Any) -> Any:
-    """Call what `as_pytree` returned, compiled.
-
-    Args:
-      function: The function.
-      *args: Its arguments.
-
-    Returns:
-      What it returns.
-    """
+    """Call what `as_pytree` returned, compiled."""
     return function(*args)
 
 
-@partial(jax.jit, static_argnames=("prune", "fresh", "chunk", "map_fn", "chosen"))
+class _Options(NamedTuple):
+    """What a compiled step depends on."""
+
+    prune: str
+    fresh: bool
+    chunk: int
+    map_fn: MapFn
+
+
+@partial(jax.jit, static_argnames=("options", "chosen"))
 def _step(
     evaluate: Evaluate,
     recalibrate: Recalibrate,
     state: PoolState,
     candidate: PyTree,
     coefficients: jax.Array,
-    rule: jax.Array,
-    prune: str,
-    fresh: bool,
-    chunk: int,
-    map_fn: MapFn,
+    accept_index: jax.Array,
+    options: _Options,
     chosen: tuple[bool, ...],
 ) -> tuple[PoolState, Trial]:
     changed = _changed_by(recalibrate, state)
 
     def mix(state: PoolState, candidate: PyTree, coefficient: jax.Array) -> tuple[PyTree, PyTree]:
         mixed = sparsity.lerp(state.params, candidate, coefficient)
-        return _pruned(mixed, state, chosen) if prune == "during" else (mixed, state.mask)
+        return _pruned(mixed, state, chosen) if options.prune == "during" else (mixed, state.mask)
 
     def trial(held: tuple[Evaluate, Recalibrate, PoolState, PyTree], proposal: Any) -> tuple[jax.Array, PyTree]:
         evaluate, recalibrate, state, candidate = held
-        coefficient, draw = proposal
-        key = jax.random.fold_in(state.key, draw) if fresh else state.key
+        coefficient, number = proposal
+        key = jax.random.fold_in(state.key, number) if options.fresh else state.key
         mixed = recalibrate(mix(state, candidate, coefficient)[0], key)
         return evaluate(mixed), [leaf for leaf, new in zip(jax.tree.leaves(mixed), changed, strict=True) if new]
 
-    proposals = coefficients, state.tried * coefficients.size + jnp.arange(coefficients.size, dtype=jnp.int32)
+    numbers = state.tried * coefficients.size + jnp.arange(coefficients.size, dtype=jnp.int32)
     grid = Partial(trial, (evaluate, recalibrate, state, candidate))
-    values, recalibrated = map_fn(grid, proposals, batch_size=chunk if chunk > 1 else None)
+    batch_size = options.chunk if options.chunk > 1 else None
+    values, recalibrated = options.map_fn(grid, (coefficients, numbers), batch_size=batch_size)
     if values.ndim != 1:
         raise ValueError(f"evaluate: returned an array of shape {values.shape[1:]}, expected a scalar")
     best = jnp.argmax(jnp.where(jnp.isnan(values), -jnp.inf, values))
     old_value = state.value.astype(values.dtype)
-    accepted = jnp.stack([accept(values[best], old_value) for accept in ACCEPT.values()])[rule]
+    accepted = jnp.stack([accept(values[best], old_value) for accept in ACCEPT.values()])[accept_index]
     mixed, mask = mix(state, candidate, coefficients[best])
-    new_leaves = iter([leaf[best] for leaf in recalibrated])
-    leaves = [next(new_leaves) if new else leaf for leaf, new in zip(jax.tree.leaves(mixed), changed, strict=True)]
-    mixed = sparsity.as_tree(leaves, mixed)
+    mixed = _with_leaves(mixed, changed, [leaf[best] for leaf in recalibrated])
     params, mask, value = jax.tree.map(
         lambda new, old: jnp.where(accepted, new, old),
         (mixed, mask, values[best]),
         (state.params, state.mask, old_value),
     )
-    after = PoolState(
-        params, mask, state.kept, value, state.key, state.tried + 1, state.accepted + accepted.astype(jnp.int32)
+    after = state._replace(
+        params=params,
+        mask=mask,
+        value=value,
+        tried=state.tried + 1,
+        accepted=state.accepted + accepted.astype(jnp.int32),
     )
     return after, Trial(coefficients, values, coefficients[best], values[best], accepted)
+
+
+def _with_leaves(tree: PyTree, changed: list[bool], new_leaves: list[jax.Array]) -> PyTree:
+    rest = iter(new_leaves)
+    leaves = []
+    for leaf, is_new in zip(jax.tree.leaves(tree), changed, strict=True):
+        leaves.append(next(rest) if is_new else leaf)
+    return sparsity.as_tree(leaves, tree)
 
 
 @partial(jax.jit, static_argnames="chosen")
@@ -281,6 +286,7 @@ def _finish(recalibrate: Recalibrate, state: PoolState, chosen: tuple[bool, ...]
 
 
 def _pruned(params: PyTree, state: PoolState, chosen: tuple[bool, ...]) -> tuple[PyTree, PyTree]:
+    """Prune to the anchor's count, among all prunable weights."""
     everything = jax.tree.map(jnp.ones_like, state.mask)
     prunable = sparsity.as_tree(list(chosen), everything)
     mask = sparsity.select(sparsity.magnitude(params), everything, state.kept, prunable)

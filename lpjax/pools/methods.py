@@ -66,66 +66,64 @@ class Method(NamedTuple):
     Attributes:
       build: `(evaluate, recalibrate, *, chunk, prunable) -> Pool`, with further settings of the engine where they are
         free.
-      candidates: Whether it takes any.
       about: One sentence for people.
       reference: Where it comes from.
+      candidates: Whether it takes any.
     """
 
     build: Callable[..., Pool]
-    candidates: bool
     about: str
     reference: str
+    candidates: bool = True
 
 
 METHODS: dict[str, Method] = {
     "recalibrated": Method(
-        recalibrated, False, "The ticket with recalibrated BatchNorm statistics: the control.", "this library"
+        build=recalibrated,
+        candidates=False,
+        about="The ticket with recalibrated BatchNorm statistics: the control.",
+        reference="this library",
     ),
     "interpolation": Method(
-        pool, True, "Each candidate at the best of several coefficients, if validation does not fall.", "Lottery Pools"
+        build=pool,
+        about="Each candidate at the best of several coefficients, if validation does not fall.",
+        reference="Lottery Pools",
     ),
     "average": Method(
-        partial(pool, coefficients=(0.5,)),
-        True,
-        "Each candidate averaged in, if validation does not fall.",
-        "Lottery Pools (Average)",
+        build=partial(pool, coefficients=(0.5,)),
+        about="Each candidate averaged in, if validation does not fall.",
+        reference="Lottery Pools (Average)",
     ),
     "best_single": Method(
-        partial(pool, coefficients=(1.0,), accept=">"),
-        True,
-        "The one ticket that is best on validation once pruned to the anchor's density.",
-        "this library",
+        build=partial(pool, coefficients=(1.0,), accept=">"),
+        about="The one ticket that is best on validation once pruned to the anchor's density.",
+        reference="this library",
     ),
     "swa": Method(
-        partial(pool, coefficients=running_mean, accept="always"),
-        True,
-        "The equal-weight mean of all tickets, pruned after every candidate, without selection.",
-        "Izmailov et al., UAI 2018",
+        build=partial(pool, coefficients=running_mean, accept="always"),
+        about="The equal-weight mean of all tickets, pruned after every candidate, without selection.",
+        reference="Izmailov et al., UAI 2018",
     ),
     "ema_decay": Method(
-        partial(pool, coefficients=(0.05,), accept="always"),
-        True,
-        "A moving average that keeps 0.95 of the anchor at every candidate.",
-        "Lottery Pools, Figure 3b, conventional orientation",
+        build=partial(pool, coefficients=(0.05,), accept="always"),
+        about="A moving average that keeps 0.95 of the anchor at every candidate.",
+        reference="Lottery Pools, Figure 3b, conventional orientation",
     ),
     "ema_newest": Method(
-        partial(pool, coefficients=(0.95,), accept="always"),
-        True,
-        "A moving average that gives 0.95 to every candidate, as the authors' code does.",
-        "Lottery Pools, Figure 3b, the code's orientation",
+        build=partial(pool, coefficients=(0.95,), accept="always"),
+        about="A moving average that gives 0.95 to every candidate, as the authors' code does.",
+        reference="Lottery Pools, Figure 3b, the code's orientation",
     ),
     "uniform": Method(
-        partial(pool, coefficients=running_mean, accept="always", prune="after"),
-        True,
-        "The equal-weight mean of all tickets, pruned once.",
-        "Wortsman et al., Model Soups, ICML 2022",
+        build=partial(pool, coefficients=running_mean, accept="always", prune="after"),
+        about="The equal-weight mean of all tickets, pruned once.",
+        reference="Wortsman et al., Model Soups, ICML 2022",
     ),
     "reference": Method(
-        reference,
-        True,
-        "Interpolation by the rule of the authors' code, from a given starting value, sometimes one weight short: to "
-        "replay their log.",
-        "Lottery Pools, as released",
+        build=reference,
+        about="Interpolation by the rule of the authors' code, from a given starting value, sometimes one weight "
+        "short: to replay their log.",
+        reference="Lottery Pools, as released",
     ),
 }
 STANDARD = tuple(name for name in METHODS if name != "reference")

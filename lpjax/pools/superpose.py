@@ -107,7 +107,7 @@ def superpose(
       form of CIA prunes once (`prune='end'`), its Algorithm 1 every step (`prune='step'`).
 
     Departs from the authors' code:
-      It averages the weights at the end of ordinary training too, too; to do so, pass that ticket to `init`. Its CAA
+      It averages the weights at the end of ordinary training too; to do so, pass that ticket to `init`. Its CAA
       is the running mean, here `'cia'`; its CIMA weighs the newest ticket by the decay, and crashes when called. It
       takes for tickets all files of a folder that are called models; here they are arguments. It prunes by a threshold,
       so that ties exceed the count and an average of too few weights gets a mask of all; here counts are exact.
@@ -121,10 +121,14 @@ def superpose(
     def init(ticket: Ticket) -> SuperposeState:
         params = jax.tree.map(jnp.array, ticket.params)  # copies: donating the state leaves the ticket alone
         mask = sparsity.expand_mask(ticket.mask, params)
-        counts = jax.tree.map(lambda m: m.astype(jnp.int32), _averaged(mask, kind))
-        kept = sparsity.kept_per_leaf(mask, prunable)
-        dtypes = jax.tree.map(lambda leaf: jnp.zeros((), leaf.dtype), params)
-        return SuperposeState(jax.tree.map(_accumulated, params), mask, counts, jnp.ones((), jnp.int32), kept, dtypes)
+        return SuperposeState(
+            params=jax.tree.map(_accumulated, params),
+            mask=mask,
+            counts=jax.tree.map(lambda averaged: averaged.astype(jnp.int32), _averaged(mask, kind)),
+            averaged=jnp.ones((), jnp.int32),
+            kept=sparsity.kept_per_leaf(mask, prunable),
+            dtypes=jax.tree.map(lambda leaf: jnp.zeros((), leaf.dtype), params),
+        )
 
     def step(state: SuperposeState, ticket: Ticket) -> SuperposeState:
         sparsity.ensure_same_shapes(ticket.params, state.params, "ticket")
@@ -147,8 +151,9 @@ def _step(state: SuperposeState, ticket: Ticket, decay: jax.Array, kind: str) ->
     def towards(old: jax.Array, new: jax.Array, count: jax.Array, averaged: jax.Array) -> jax.Array:
         if not jnp.issubdtype(old.dtype, jnp.floating):
             return old
-        equal = 1 / jnp.maximum(count, 1).astype(old.dtype)
-        share = (1 - decay).astype(old.dtype) if kind == "cima" else equal
+        share = 1 / jnp.maximum(count, 1).astype(old.dtype)
+        if kind == "cima":
+            share = (1 - decay).astype(old.dtype)
         return jnp.where(averaged, old + share * (new.astype(old.dtype) - old), old)
 
     averaged = _averaged(ticket.mask, kind)
@@ -160,11 +165,15 @@ def _step(state: SuperposeState, ticket: Ticket, decay: jax.Array, kind: str) ->
 
 def _averaged(mask: PyTree, kind: str) -> PyTree:
     """Tell which of a ticket's weights enter the average: all, or those it has."""
-    return mask if kind == "caa" else jax.tree.map(lambda _: jnp.ones((), bool), mask)
+    if kind == "caa":
+        return mask
+    return jax.tree.map(lambda _: jnp.ones((), bool), mask)
 
 
 def _accumulated(leaf: jax.Array) -> jax.Array:
-    return leaf.astype(sparsity.accumulator(leaf.dtype)) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+    if not jnp.issubdtype(leaf.dtype, jnp.floating):
+        return leaf
+    return leaf.astype(sparsity.accumulator(leaf.dtype))
 
 
 def _chosen(state: SuperposeState, prunable: sparsity.Prunable) -> tuple[bool, ...]:

@@ -134,29 +134,27 @@ def imp(
         raise ValueError(f"prune_fraction: got {prune_fraction}, expected a fraction in (0, 1)")
     one_of("scope", scope, SCOPES)
 
-    def keep(count: int) -> int:
-        return count_rule(count, prune_fraction, never_pruned)
-
-    def keep_of_leaf(counts: jax.Array) -> np.ndarray:
-        array = np.asarray(counts)
-        after = [count_rule(int(count), prune_fraction, 0) for count in array.ravel()]
-        at_least = np.minimum(array, min_kept)
-        return np.maximum(np.asarray(after, np.int32).reshape(array.shape), at_least)
+    def count_after(counts: jax.Array) -> np.ndarray:
+        """Apply the rule to a leaf, or to each of its layers."""
+        before = np.asarray(counts)
+        after = [count_rule(int(count), prune_fraction, 0) for count in before.ravel()]
+        return np.maximum(np.asarray(after, np.int32).reshape(before.shape), np.minimum(before, min_kept))
 
     def prune(mask: PyTree, scores: PyTree) -> PyTree:
         chosen = tuple(sparsity.prunable_leaves(mask, prunable))
         before = sparsity.kept_per_leaf(mask, prunable, stacked)
         if scope == "layerwise":
-            return _select_per_leaf(scores, mask, jax.tree.map(keep_of_leaf, before), chosen)
+            return _select_per_leaf(scores, mask, jax.tree.map(count_after, before), chosen)
+        count = count_rule(int(sparsity.kept(mask, prunable)), prune_fraction, never_pruned)
         floors = sum(int(np.minimum(counts, min_kept).sum()) for counts in jax.tree.leaves(before))
-        count = max(keep(int(sparsity.kept(mask, prunable))), floors)
-        return _select(scores, mask, count, chosen, tuple(sparsity.stacked_axes(mask, stacked)), min_kept)
+        axes = tuple(sparsity.stacked_axes(mask, stacked))
+        return _select(scores, mask, max(count, floors), chosen, axes, min_kept)
 
     def init(params: PyTree, mask: PyTree | None = None) -> IMPState:
-        full = sparsity.full_mask(params) if mask is None else sparsity.expand_mask(mask, params)
+        first_mask = sparsity.full_mask(params) if mask is None else sparsity.expand_mask(mask, params)
         sparsity.prunable_leaves(params, prunable)  # refuses parameters of which none is prunable
-        start = sparsity.apply_mask(params, full)
-        return IMPState(0, _copy(start), full, _copy(params) if rewind else ())
+        masked = _copy(sparsity.apply_mask(params, first_mask))
+        return IMPState(level=0, params=masked, mask=first_mask, rewind_point=_copy(params) if rewind else ())
 
     def step(state: IMPState, trained: PyTree, rewind_point: PyTree | None = None) -> IMPState:
         if isinstance(trained, Ticket):
@@ -164,8 +162,8 @@ def imp(
         sparsity.ensure_same_shapes(trained, state.mask, "trained")
         if rewind_point is not None:
             _check_rewind_point(state, rewind, rewind_point)
-        scores = score(trained, state.level)
-        mask = jax.tree.map(sparsity.like_parameter, prune(state.mask, scores), state.mask)
+        pruned = prune(state.mask, score(trained, state.level))
+        mask = jax.tree.map(sparsity.like_parameter, pruned, state.mask)
         if not int(sparsity.kept(mask, prunable)):
             raise ValueError(f"prune_fraction: pruning leaves level {state.level + 1} without weights; stop before")
         sparsity.warn_empty_leaves(mask, prunable, stacked)

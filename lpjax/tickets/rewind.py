@@ -4,7 +4,7 @@ FINAL = "final"
 
 
 def rewinds_weights(rewind: str) -> bool:
-    """Tells whether weights go back in time; with `'final'` only the learning rate does.
+    """Tell whether weights go back in time; with `'final'` only the learning rate does.
 
     Args:
       rewind: A duration such as `'0it'` or `'9ep'`, or `'final'`.
@@ -15,16 +15,12 @@ def rewinds_weights(rewind: str) -> bool:
     Example:
       >>> rewinds_weights('9ep'), rewinds_weights('final')
       (True, False)
-
-    References:
-      Frankle et al., Linear Mode Connectivity and the Lottery Ticket Hypothesis, ICML 2020 (weights);
-      Renda et al., Comparing Rewinding and Fine-tuning in Neural Network Pruning, ICLR 2020 (learning rate).
     """
     return rewind != FINAL
 
 
 def rewind_duration(rewind: str) -> str:
-    """Says where on the schedule a level after the first starts.
+    """Say where on the schedule a level after the first starts.
 
     Args:
       rewind: A duration or `'final'`.
