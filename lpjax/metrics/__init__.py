@@ -1,4 +1,7 @@
-"""Metrics of classifiers and masks: accuracy, calibration, diversity, paired statistics, FLOPs and storage."""
+"""Metrics of classifiers and masks: accuracy, calibration, diversity, paired statistics, FLOPs and storage.
+
+Every file stands alone, but `flops`, which counts the multiplications of a traced program by `program`.
+"""
 
 from lpjax.metrics.classification import (
     accuracy,

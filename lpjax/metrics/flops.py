@@ -45,11 +45,12 @@ def layer_flops(function: Callable[..., Any], params: PyTree, *inputs: Any) -> P
     References:
       Evci et al., Rigging the Lottery, ICML 2020, appendix on FLOPs.
     """
-    batch = next((jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(inputs)), ())
-    if not batch or not batch[0]:
+    leaves = jax.tree.leaves(inputs)
+    if not leaves or not jnp.ndim(leaves[0]) or not jnp.shape(leaves[0])[0]:
         raise ValueError("inputs: got no batch, expected arrays [B, ...] after the parameters")
+    batch = jnp.shape(leaves[0])[0]
     counts = multiplications(function, params, *inputs)
-    return jax.tree.unflatten(jax.tree.structure(params), [2 * count / batch[0] for count in counts])
+    return jax.tree.unflatten(jax.tree.structure(params), [2 * count / batch for count in counts])
 
 
 def inference_flops(flops: PyTree, mask: PyTree) -> float:
@@ -67,8 +68,9 @@ def inference_flops(flops: PyTree, mask: PyTree) -> float:
       >>> inference_flops({'w': 80.0, 'v': 20.0}, {'w': jnp.array([True, False, False, False]), 'v': jnp.array(True)})
       40.0
     """
-    kept = jax.device_get(jax.tree.map(lambda m: jnp.sum(m, dtype=jnp.int32), mask))
-    return float(sum(jax.tree.leaves(jax.tree.map(lambda f, m, k: f * int(k) / jnp.size(m), flops, mask, kept))))
+    kept = jax.device_get(jax.tree.map(lambda leaf: jnp.sum(leaf, dtype=jnp.int32), mask))
+    of_leaves = jax.tree.map(lambda flop, leaf, count: flop * int(count) / jnp.size(leaf), flops, mask, kept)
+    return float(sum(jax.tree.leaves(of_leaves)))
 
 
 def training_flops(dense_gradient: str, sparse: float, dense: float, every: float = math.inf) -> float:

@@ -35,7 +35,9 @@ def mask_overlap(mask: PyTree, other: PyTree, prunable: sparsity.Prunable = spar
         raise ValueError("mask, other: got different structures or shapes, expected masks of one network")
     both = int(sparsity.kept(jax.tree.map(jnp.logical_and, mask, other), prunable))
     either = int(sparsity.kept(jax.tree.map(jnp.logical_or, mask, other), prunable))
-    return both / either if either else 1.0
+    if not either:
+        return 1.0
+    return both / either
 
 
 def exploration_rate(explored: PyTree, prunable: sparsity.Prunable = sparsity.kernels) -> float:

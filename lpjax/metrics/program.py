@@ -1,7 +1,6 @@
 """Number of multiplications per parameter in a traced program."""
 
 import collections
-import functools
 import math
 import operator
 from collections.abc import Callable, Iterator, Sequence
@@ -27,28 +26,21 @@ _CALLS = {
     "pjit": "jaxpr",
     "remat2": "jaxpr",
 }
+_PRODUCTS = ("conv_general_dilated", "dot_general")
 _SLICES = ("dynamic_slice", "slice", "split")
 
 
 def multiplications(function: Callable[..., Any], params: PyTree, *inputs: Any) -> list[float]:
-    """Counts the multiplications of inputs by each parameter, in convolutions and matrix products.
+    """Counts the multiplications of inputs by each parameter, in convolutions and matrix products; `params` in order.
 
-    Args:
-      function: `function(params, *inputs)`, traced and not run.
-      params: Parameters, or their shapes.
-      *inputs: Inputs, or their shapes.
-
-    Returns:
-      A number per leaf of `params`, in order.
-
-    Raises:
-      ValueError: If a parameter is multiplied inside a `while` loop, a kernel or a `shard_map`.
+    The function is traced, not run. Parameters multiplied inside a `while` loop, a kernel or a `shard_map` are refused.
     """
-    program = jax.make_jaxpr(function)(params, *inputs)
+    program = jax.make_jaxpr(function)(params, *inputs).jaxpr
     leaves = len(jax.tree.leaves(params))
-    sources: list[Source] = [{leaf: 1.0} for leaf in range(leaves)]
+    of_params: list[Source] = [{leaf: 1.0} for leaf in range(leaves)]
+    of_inputs: list[Source] = [None] * (len(program.invars) - leaves)
     tally = [0.0] * leaves
-    _walk(program.jaxpr, sources + [None] * (len(program.jaxpr.invars) - leaves), 1, tally)
+    _walk(program, of_params + of_inputs, 1, tally)
     return tally
 
 
@@ -60,20 +52,17 @@ def _walk(jaxpr: Jaxpr, arguments: Sequence[Source], times: int, tally: list[flo
         return {} if isinstance(atom, Literal) else sources.get(atom, {})
 
     for equation in jaxpr.eqns:
-        operands = [read(atom) for atom in equation.invars]
-        sources.update(zip(equation.outvars, _apply(equation, operands, times, tally), strict=True))
-    return [read(atom) for atom in jaxpr.outvars]
+        operands = list(map(read, equation.invars))
+        results = _apply(equation, operands, times, tally)
+        sources.update(zip(equation.outvars, results, strict=True))
+    return list(map(read, jaxpr.outvars))
 
 
 def _apply(equation: Any, operands: list[Source], times: int, tally: list[float]) -> list[Source]:
     name = equation.primitive.name
     inner = equation.params
-    if name in ("conv_general_dilated", "dot_general"):
-        left, right = operands[:2]
-        if (left is None) != (right is None):
-            for leaf, share in ((left or {}) | (right or {})).items():
-                tally[leaf] += times * share * _products(equation)
-        return [None if None in (left, right) else {}]
+    if name in _PRODUCTS:
+        return [_multiply(equation, operands[0], operands[1], times, tally)]
     if name in _CALLS:
         return _walk(_open(inner[_CALLS[name]]), operands, times, tally)
     if name == "scan":
@@ -85,6 +74,15 @@ def _apply(equation: Any, operands: list[Source], times: int, tally: list[float]
             f"function: FLOPs inside {name!r} cannot be counted; use a function without it (lax.scan is supported)"
         )
     return [_made_of(equation, operands, variable.aval) for variable in equation.outvars]
+
+
+def _multiply(equation: Any, left: Source, right: Source, times: int, tally: list[float]) -> Source:
+    """Counts a product of a parameter and what depends on the inputs."""
+    if left is not None and right is not None:
+        return {}
+    for leaf, share in (left or right or {}).items():
+        tally[leaf] += times * share * _products(equation)
+    return None
 
 
 def _products(equation: Any) -> int:
@@ -110,9 +108,11 @@ def _made_of(equation: Any, operands: list[Source], result: Any) -> Source:
             for leaf, share in (source or {}).items():
                 joined[leaf] += share * variable.aval.size / size
         return dict(joined)
-    alike = [s for s, v in zip(operands, equation.invars, strict=True) if v.aval.size == size or name in _SLICES]
-    constant: Source = {}
-    return functools.reduce(_merge, alike, constant)
+    made_of: Source = {}
+    for source, variable in zip(operands, equation.invars, strict=True):
+        if variable.aval.size == size or name in _SLICES:
+            made_of = _merge(made_of, source)
+    return made_of
 
 
 def _merge(source: Source, other: Source) -> Source:
@@ -142,21 +142,32 @@ def _axes(variables: Any) -> list[int]:
 
 def _branch(branches: Sequence[Any], operands: list[Source], times: int, tally: list[float]) -> list[Source]:
     """Counts the maximum over branches, per parameter."""
-    tallies = [[0.0] * len(tally) for _ in branches]
-    results = [_walk(_open(branch), operands[1:], times, own) for branch, own in zip(branches, tallies, strict=True)]
-    tally[:] = [count + max(counts) for count, *counts in zip(tally, *tallies, strict=True)]
-    chosen: list[Source] = [None if operands[0] is None else {}] * len(results[0])
-    return list(functools.reduce(lambda merged, result: list(map(_merge, merged, result)), results, chosen))
+    largest = [0.0] * len(tally)
+    results: list[Source] = []
+    for branch in branches:
+        counts = [0.0] * len(tally)
+        of_branch = _walk(_open(branch), operands[1:], times, counts)
+        largest = list(map(max, largest, counts))
+        results = list(map(_merge, results, of_branch)) if results else of_branch
+    tally[:] = map(operator.add, tally, largest)
+    if operands[0] is None:
+        return [None] * len(results)
+    return results
 
 
 def _multiplies(jaxpr: Jaxpr) -> bool:
-    names = ("conv_general_dilated", "dot_general")
-    return any(e.primitive.name in names or any(map(_multiplies, _nested(e))) for e in jaxpr.eqns)
+    for equation in jaxpr.eqns:
+        if equation.primitive.name in _PRODUCTS or any(map(_multiplies, _nested(equation))):
+            return True
+    return False
 
 
 def _nested(equation: Any) -> Iterator[Jaxpr]:
-    for value in jax.tree.leaves(list(equation.params.values()), is_leaf=lambda v: isinstance(v, Jaxpr | ClosedJaxpr)):
-        if isinstance(value, Jaxpr | ClosedJaxpr):
+    def is_program(value: Any) -> bool:
+        return isinstance(value, Jaxpr | ClosedJaxpr)
+
+    for value in jax.tree.leaves(list(equation.params.values()), is_leaf=is_program):
+        if is_program(value):
             yield _open(value)
 
 

@@ -1,6 +1,7 @@
 """Storage of the prunable weights of a network, in dense and sparse formats."""
 
 import math
+import operator
 from typing import Any, NamedTuple
 
 import jax
@@ -49,16 +50,15 @@ def storage(mask: PyTree, bytes_per_value: int = 4, *, prunable: sparsity.Prunab
       Buluç et al., SPAA 2009 (CSR).
     """
     counts = jax.device_get(jax.tree.leaves(sparsity.kept_per_leaf(mask, prunable)))
-    flags = sparsity.prunable_leaves(mask, prunable)
-    sizes = [
-        _leaf(jnp.shape(leaf), int(count), bytes_per_value)
-        for leaf, count, counted in zip(jax.tree.leaves(mask), counts, flags, strict=True)
-        if counted
-    ]
-    return Storage(*map(sum, zip(*sizes, strict=True)))
+    chosen = sparsity.prunable_leaves(mask, prunable)
+    total = Storage(0, 0, 0)
+    for leaf, count, counted in zip(jax.tree.leaves(mask), counts, chosen, strict=True):
+        if counted:
+            total = Storage(*map(operator.add, total, _storage_of_leaf(jnp.shape(leaf), int(count), bytes_per_value)))
+    return total
 
 
-def _leaf(shape: tuple[int, ...], kept: int, width: int) -> Storage:
+def _storage_of_leaf(shape: tuple[int, ...], kept: int, width: int) -> Storage:
     rows = shape[-1]
     columns = math.prod(shape[:-1])
     size = rows * columns
