@@ -1,8 +1,18 @@
-"""Folders that a program may write to without asking, also in a container whose user has no home directory."""
+"""The user's folders: home, cache, temporary files; also in a container whose user has no home directory."""
 
 import os
 import tempfile
 from pathlib import Path
+
+from lpjax.errors import UserError
+
+
+def expand_home(path: str | Path) -> Path:
+    """Replace `~` by the home directory, which not every user of a container has."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise UserError(f"{path}: there is no home directory for '~'; give a path without it") from error
 
 
 def cache_directory() -> Path:

@@ -15,6 +15,7 @@ from typing import NoReturn
 import jax
 
 from lpjax import wording
+from lpjax.cache import expand_home
 from lpjax.command import USER_MISTAKE, extra, remember_compilations
 from lpjax.errors import StorageError, UserError
 
@@ -42,7 +43,7 @@ def main(argv: Sequence[str]) -> None:
     """
     if len(argv) > 1:
         _refuse(f"unknown argument {argv[1]!r}; {_USAGE}")
-    workdir = Path(str(_WORKDIR.value)).expanduser()
+    workdir = expand_home(_WORKDIR.value)
     command = f"python -m lpjax.main {shlex.join(sys.argv[1:])}"
     logging.set_verbosity(logging.WARNING)
     remember_compilations()

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lpjax.cache import expand_home
 from lpjax.choices import one_of
-from lpjax.data.directory import DataError, data_home, expand, prepared, write_directory
+from lpjax.data.directory import DataError, data_home, prepared, write_directory
 from lpjax.data.pickles import read_pickle
 from lpjax.data.png import encode_png
 
@@ -95,7 +96,7 @@ def prepare_archive(name: str, data_dir: str | Path = "", archive: str | Path = 
         return directory
     if checksum:
         known = known._replace(md5=checksum)
-    path = _checked(expand(archive), known) if archive else _downloaded(name, known, home)
+    path = _checked(expand_home(archive), known) if archive else _downloaded(name, known, home)
     members = _members(path, known)
     try:
         classes = {feature: members[known.meta][names] for feature, (_, names) in known.labels.items()}

@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lpjax.cache import expand_home
 from lpjax.choices import one_of
 from lpjax.data.corrupt import corrupt
-from lpjax.data.directory import DataError, data_home, expand, prepared
+from lpjax.data.directory import DataError, data_home, prepared
 from lpjax.data.effects.table import BENCHMARK, EXTRA, SEVERITIES, TABLE
 from lpjax.data.stored import open_split, read_images
 from lpjax.errors import UserError
@@ -66,7 +67,7 @@ def corruptions(name: str, test: Batch, *, directory: str = "", data_dir: str = 
     kind = name.partition(":")[0]
     count = images or len(test.labels)
     if directory:
-        return _published(kind, test, expand(directory), count)
+        return _published(kind, test, expand_home(directory), count)
     if kind == "cifar10":
         directories = _in_tfds(data_home(data_dir))
         if directories:

@@ -12,7 +12,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from lpjax.cache import cache_directory
+from lpjax.cache import cache_directory, expand_home
 from lpjax.errors import StorageError, UserError
 from lpjax.wording import is_system_trouble
 
@@ -32,14 +32,6 @@ def read_error(directory: Path, error: Exception, place: str = "") -> DataError:
     return DataError(f"{directory} is broken{place} ({message}); remove it and prepare it again")
 
 
-def expand(path: str | Path) -> Path:
-    """Replace `~` by the home directory, which not every user of a container has."""
-    try:
-        return Path(path).expanduser()
-    except RuntimeError as error:
-        raise UserError(f"{path}: there is no home directory for '~'; give a path without it") from error
-
-
 def data_home(data_dir: str | Path = "") -> Path:
     """Return the folder of TFDS directories.
 
@@ -56,7 +48,7 @@ def data_home(data_dir: str | Path = "") -> Path:
     """
     given = data_dir or os.environ.get("TFDS_DATA_DIR")
     if given:
-        return expand(given)
+        return expand_home(given)
     with suppress(RuntimeError):  # there is no home directory
         default = Path.home() / "tensorflow_datasets"
         existing = next(directory for directory in (default, *default.parents) if directory.exists())

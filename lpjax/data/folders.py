@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from lpjax.cache import expand_home
 from lpjax.data.archives import ARCHIVES
-from lpjax.data.directory import DataError, data_home, expand, pinned_order, prepared, write_directory
+from lpjax.data.directory import DataError, data_home, pinned_order, prepared, write_directory
 from lpjax.data.png import convert, encode_png
 from lpjax.errors import UserError
 
@@ -64,7 +65,7 @@ def prepare_folder(
     """
     _check(name, test_fraction, seed)
     home = data_home(data_dir)
-    root = expand(source)
+    root = expand_home(source)
     directory = prepared(home).get(name)
     if directory is not None:
         raise UserError(f"name: {directory} exists; give another name, or delete it first")

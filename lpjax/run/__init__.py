@@ -131,7 +131,7 @@ def _bind(workdir: Path, resolved: dict[str, Any], command: str) -> None:
     grows = [field for field, setting in SETTINGS.items() if setting.use == "grows"]
     free = [field for field, setting in SETTINGS.items() if setting.use == "free"]
     defaults = as_json(resolve(default_config()))
-    store.claim(workdir, resolved, growing=grows, free=free, defaults=defaults, translate=with_new_names)
+    store.bind_config(workdir, resolved, growing=grows, free=free, defaults=defaults, translate=with_new_names)
     here = store.environment()
     if paths.environment(workdir).exists():
         _report_move(workdir, store.read_json(paths.environment(workdir)), here)

@@ -12,6 +12,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from lpjax import sparsity, store
+from lpjax.cache import expand_home
 from lpjax.errors import UserError
 from lpjax.interop.destination import RECORD
 from lpjax.interop.files import digest
@@ -26,7 +27,7 @@ from lpjax.types import PyTree, Ticket
 
 def imported_stage(config: ConfigDict, workdir: Path, seed: int) -> Stage:
     """Plan the tickets of one seed, taken from `imp.tickets_from`."""
-    source = Path(config.imp.tickets_from).expanduser()
+    source = expand_home(config.imp.tickets_from)
     stage = Stage(
         name=f"seed {seed} tickets",
         unit="ticket",

@@ -118,7 +118,7 @@ def commit(setup: Setup, output: Output) -> None:
         store.save(directory, **items)
     if output.ticket is not None:
         for outdated in (paths.evaluation(output.directory), paths.corruptions(output.directory)):
-            with store.writing(outdated):
+            with store.wrap_os_errors(outdated):
                 outdated.unlink(missing_ok=True)
         store.save_ticket(paths.ticket(output.directory), output.ticket, setup.network.prunable)
     for path, record in output.records.items():

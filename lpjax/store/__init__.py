@@ -18,7 +18,7 @@ from lpjax.store.checkpoints import (
     save,
     save_ticket,
 )
-from lpjax.store.config import claim
+from lpjax.store.config import bind_config
 from lpjax.store.errors import wrap_os_errors
 from lpjax.store.events import append_metrics, ensure_tensorboard, truncate_metrics
 from lpjax.store.lock import lock
@@ -44,7 +44,7 @@ __all__ = [
     "StorageError",
     "append_jsonl",
     "append_metrics",
-    "claim",
+    "bind_config",
     "compact_mask",
     "ensure_tensorboard",
     "environment",

@@ -13,7 +13,7 @@ _SHOWN = 5  # differences
 _BACK = "put its config.json back (the same command writes it anew into an empty directory)"
 
 
-def claim(
+def bind_config(
     workdir: Path,
     config: Mapping[str, Any],
     *,
@@ -39,8 +39,8 @@ def claim(
     Example:
       >>> import tempfile
       >>> workdir = Path(tempfile.mkdtemp())
-      >>> claim(workdir, {'train': {'epochs': 3}, 'seeds': [0]})
-      >>> claim(workdir, {'train': {'epochs': 3}, 'seeds': [1]})
+      >>> bind_config(workdir, {'train': {'epochs': 3}, 'seeds': [0]})
+      >>> bind_config(workdir, {'train': {'epochs': 3}, 'seeds': [1]})
       >>> read_json(paths.config(workdir))['seeds']
       [0, 1]
     """
@@ -74,7 +74,7 @@ def _as_json(config: Mapping[str, Any]) -> dict[str, Any]:
 def _ensure_empty(workdir: Path) -> None:
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        # Hidden files may be an interrupted claim's, or the file browser's.
+        # Hidden files may be an interrupted start's, or the file browser's.
         others = sorted(path.name for path in workdir.iterdir() if not path.name.startswith("."))
     except OSError as error:
         raise UserError(f"cannot use {workdir} as work directory: {error.strerror}; choose another") from error
