@@ -43,7 +43,7 @@ def main(argv: Sequence[str]) -> None:
     """
     if len(argv) > 1:
         _refuse(f"unknown argument {argv[1]!r}; {_USAGE}")
-    workdir = expand_home(_WORKDIR.value)
+    workdir = expand_home(str(_WORKDIR.value))
     command = f"python -m lpjax.main {shlex.join(sys.argv[1:])}"
     logging.set_verbosity(logging.WARNING)
     remember_compilations()
