@@ -1,4 +1,9 @@
-"""Import and export of tickets of the PyTorch implementations."""
+"""Import and export of tickets of the PyTorch implementations.
+
+Read `masks` (names and masks of a state dict), `layout` (axes and order) and `recognize` (which network it is) first:
+they need no files. Then `files` (what lies on disk), `importing` with `destination`, `exporting`, and the command,
+`torch`.
+"""
 
 from lpjax.command import extra
 

@@ -1,7 +1,6 @@
 """The folder of imported tickets: written atomically, and extended by further seeds of the same architecture."""
 
 import contextlib
-import itertools
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -49,14 +48,14 @@ def _existing(destination: Path, record: Mapping[str, Any]) -> dict[str, Any]:
         raise UserError(f"{destination} is not empty and does not contain {RECORD}; give a new folder")
     existing = store.read_json(destination / RECORD)
     for field, ours in record.items():
-        if field != "seeds" and existing.get(field) != ours:
+        theirs = existing.get(field)
+        if field != "seeds" and theirs != ours:
             raise UserError(
-                f"{field}: got {ours or 'none'}, but {destination} contains tickets with "
-                f"{existing.get(field) or 'none'}; give another folder"
+                f"{field}: got {ours or 'none'}, but {destination} contains tickets with {theirs or 'none'}; "
+                "give another folder"
             )
-    taken = {int(path.name.removeprefix("seed_")) for path in destination.glob("seed_[0-9]*")}
-    common = sorted(taken & {int(seed) for seed in record["seeds"]})
-    if common:
-        free = next(seed for seed in itertools.count() if seed not in taken)
-        raise UserError(f"{destination} contains seed {common[0]} already; give --seed={free} or another folder")
+    taken = {path.name.removeprefix("seed_") for path in destination.glob("seed_[0-9]*")}
+    for seed in sorted(taken & record["seeds"].keys(), key=int):
+        free = 1 + max(map(int, taken))
+        raise UserError(f"{destination} contains seed {seed} already; give --seed={free} or another folder")
     return existing

@@ -33,9 +33,10 @@ def export_ticket(source: Path, destination: Path, *, form: str = "", dataset: s
     The form and the data set whose normalization constants are included are by default those of the original network's
     code. Yields a line of output.
     """
-    if destination.suffix not in (".pth", ".pt") or destination.exists():
-        problem = "exists" if destination.exists() else "is not a .pth or .pt file"
-        raise UserError(f"{destination} {problem}; give a new file, e.g. ticket.pth")
+    if destination.exists():
+        raise UserError(f"{destination} exists; give a new file, e.g. ticket.pth")
+    if destination.suffix not in (".pth", ".pt"):
+        raise UserError(f"{destination} is not a .pth or .pt file; give e.g. ticket.pth")
     directory = ticket_directory(source)
     if directory is None:
         raise UserError(f"{source} contains no ticket/; give the directory of a level or pool")
@@ -48,14 +49,12 @@ def export_ticket(source: Path, destination: Path, *, form: str = "", dataset: s
     )
     weights, _ = split_masks(to_state_dict(ticket, form="plain", prunable=prunable))
     model = recognize(weights).model
-    alone = model.startswith(_WEIGHTS_ALONE)
-    known = dataset or ("none" if alone else _dataset(source))
-    state = to_state_dict(
-        ticket,
-        form=form or ("plain" if alone else "pruned"),
-        normalize=data.PUBLISHED.get(known.partition(":")[0]),
-        prunable=prunable,
-    )
+    if model.startswith(_WEIGHTS_ALONE):
+        form = form or "plain"
+        dataset = dataset or "none"
+    known = dataset or _dataset(source)
+    normalize = data.PUBLISHED.get(known.partition(":")[0])
+    state = to_state_dict(ticket, form=form or "pruned", normalize=normalize, prunable=prunable)
     if model.startswith("imagenet_"):
         state = {f"model.{name}": array for name, array in state.items()}
     files.save(destination, state)

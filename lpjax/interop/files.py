@@ -54,14 +54,7 @@ def find(source: Path, seed: int | None = None, level: int | None = None) -> tup
     """
     if not source.exists():
         raise UserError(f"{source} does not exist; give a folder of tickets or one file")
-    form, found = "openlth", _openlth(source)
-    if not found:
-        form, found = "cifar", _cifar(source)
-    if not found:
-        form, found = "state dicts", _state_dicts(source, level or 0)
-    if not found:
-        wanted = "*model_SA_best.pth.tar, level_*/main/mask.pth, *.pth, *.pt, *.pth.tar, *.th or *.safetensors"
-        raise UserError(f"{source}: got no tickets, expected {wanted}; to export, give a folder that contains ticket/")
+    form, found = _search(source, level or 0)
     found.sort()
     if level is not None and form != "state dicts":
         raise UserError(f"--level: got {level}, but the files in {source} name their levels; omit it")
@@ -181,25 +174,33 @@ def _to_numpy(value: Any) -> Any:
 
 def _weights_and_masks(content: Any, path: Path) -> tuple[Mapping[str, Any], dict[str, np.ndarray]]:
     """Choose the state dict of a checkpoint, and the masks that are stored beside it."""
-    found = list(_dicts_of_tensors(content))
-    masks = [entries for _, entries in found if _are_masks(entries)]
-    networks = [(name, entries) for name, entries in found if not _are_masks(entries)]
+    networks = []
+    masks = []
+    for name, entries in _dicts_of_tensors(content):
+        if _are_masks(entries):
+            masks.append(entries)
+        else:
+            networks.append((name, entries))
     if masks and not networks:
         raise UserError(
             f"{path}: got masks (only zeros and ones), expected a state dict of weights; "
-            f"name it as the file of its weights with _mask, e.g. net_mask.pth beside net.pth"
+            "name it as the file of its weights with _mask, e.g. net_mask.pth beside net.pth"
         )
-    if not networks:
-        raise UserError(f"{path}: got no tensors of a network, expected a state dict, alone or in a checkpoint")
     if len(masks) > 1:
         raise UserError(f"{path}: got {len(masks)} dicts of masks, expected one; save only those of this level")
-    stored = _only_masks(masks[0], path) if masks else {}
+    return _choose(networks, path), _only_masks(masks[0], path) if masks else {}
+
+
+def _choose(networks: list[tuple[str, Mapping[str, Any]]], path: Path) -> Mapping[str, Any]:
+    """Choose the state dict among the dicts of a checkpoint, by their names if there are several."""
+    if not networks:
+        raise UserError(f"{path}: got no tensors of a network, expected a state dict, alone or in a checkpoint")
     if len(networks) == 1:
-        return networks[0][1], stored
+        return networks[0][1]
     for wrapper in _WRAPPERS:
         for name, entries in networks:
             if name == wrapper:
-                return entries, stored
+                return entries
     names = ", ".join(repr(name) for name, _ in networks)
     raise UserError(f"{path}: got several networks ({names}), expected one; save only its state_dict")
 
@@ -228,11 +229,27 @@ def _only_masks(content: Any, path: Path) -> dict[str, np.ndarray]:
     return {name: value for name, value in found[0][1].items() if isinstance(value, np.ndarray) and value.ndim}
 
 
+def _search(source: Path, first: int) -> tuple[str, list[Source]]:
+    found = _openlth(source)
+    if found:
+        return "openlth", found
+    found = _cifar(source)
+    if found:
+        return "cifar", found
+    found = _state_dicts(source, first)
+    if found:
+        return "state dicts", found
+    wanted = "*model_SA_best.pth.tar, level_*/main/mask.pth, *.pth, *.pt, *.pth.tar, *.th or *.safetensors"
+    raise UserError(f"{source}: got no tickets, expected {wanted}; to export, give a folder that contains ticket/")
+
+
 def _cifar(source: Path) -> list[Source]:
     paths = list(source.iterdir()) if source.is_dir() else [source]
     for pattern in (_BEST, _LAST):
-        matches = [(pattern.fullmatch(path.name), path) for path in paths]
-        found = [Source(0, int(match[1]), path) for match, path in matches if match]
+        found = []
+        for path in paths:
+            if match := pattern.fullmatch(path.name):
+                found.append(Source(0, int(match[1]), path))
         if found:
             return found
     return []
@@ -240,9 +257,13 @@ def _cifar(source: Path) -> list[Source]:
 
 def _state_dicts(source: Path, first: int) -> list[Source]:
     folder = source if source.is_dir() else source.parent
-    paths = sorted((path for path in folder.iterdir() if _FILE.fullmatch(path.name)), key=_natural)
-    masks = [path for path in paths if _MASK_WORD.search(path.name)]
-    networks = [path for path in paths if path not in masks]
+    networks = []
+    masks = []
+    for path in sorted(folder.iterdir(), key=_natural):
+        if _FILE.fullmatch(path.name) and _MASK_WORD.search(path.name):
+            masks.append(path)
+        elif _FILE.fullmatch(path.name):
+            networks.append(path)
     pairs = {}
     for mask in masks:
         fitting = _networks_of(mask, networks)
@@ -254,7 +275,7 @@ def _state_dicts(source: Path, first: int) -> list[Source]:
                 "name it as that file with _mask, e.g. net_mask.pth beside net.pth"
             )
     if source.is_file():
-        return [Source(0, first, source, pairs.get(source))]
+        networks = [source]
     return [Source(0, level, path, pairs.get(path)) for level, path in enumerate(networks, start=first)]
 
 
@@ -263,14 +284,18 @@ def _networks_of(mask: Path, networks: list[Path]) -> list[Path]:
     name = _MASK_WORD.sub("", _stem(mask))
     if not name:
         return networks
+    number = _last_number(name)
     same = [path for path in networks if _stem(path) == name]
-    number = re.findall(r"\d+", name)[-1:]
-    return same or [path for path in networks if number and re.findall(r"\d+", _stem(path))[-1:] == number]
+    return same or [path for path in networks if number and _last_number(_stem(path)) == number]
 
 
 def _stem(path: Path) -> str:
     match = _FILE.fullmatch(path.name)
     return match[1] if match else path.name
+
+
+def _last_number(name: str) -> str:
+    return "".join(re.findall(r"\d+", name)[-1:])
 
 
 def _openlth(source: Path) -> list[Source]:

@@ -79,17 +79,36 @@ def import_tickets(
             yield f"seed {one.seed} level {one.level:2d}: kept {kept:,} ({kept / total:.4f})"
             if contents.ignored:
                 yield f"{one.weights}: ignored {', '.join(contents.ignored)}: not tensors of the network"
-            if one.seed in before and (regrown := _regrown(before[one.seed], ticket)):
-                yield (
-                    f"warning: seed {one.seed}: level {one.level} keeps {regrown:,} weights that level {one.level - 1} "
-                    "has pruned; check that these are levels of one iterative pruning, in order"
-                )
+            yield from _doubts(one, before.get(one.seed), ticket)
             before[one.seed] = ticket
-    without_dense = {one.seed for one in sources} - {one.seed for one in sources if one.level == 0}
-    hint = f"; lpjax.main needs level 0 of seed {min(without_dense)} too" if without_dense else ""
-    built_in = f"{shared.dataset or 'no'} normalization built in"
+    yield f"{_described(shared)}: {destination}{_hint(sources)}"
+
+
+def _described(shared: Shared) -> str:
     model, classes, width, _ = shared.architecture
-    yield f"{model}, {classes} classes, width {width}, {built_in}: {destination}{hint}"
+    return f"{model}, {classes} classes, width {width}, {shared.dataset or 'no'} normalization built in"
+
+
+def _hint(sources: list[files.Source]) -> str:
+    """Name a seed without level 0, as a run needs it."""
+    with_dense = {one.seed for one in sources if one.level == 0}
+    for one in sources:
+        if one.seed not in with_dense:
+            return f"; lpjax.main needs level 0 of seed {one.seed} too"
+    return ""
+
+
+def _doubts(source: files.Source, before: Ticket | None, after: Ticket) -> Iterator[str]:
+    """Warn of weights that a level keeps and the level before has pruned."""
+    if before is None:
+        return
+    masks = zip(jax.tree.leaves(before.mask), jax.tree.leaves(after.mask), strict=True)
+    regrown = sum(int(np.sum(new & ~old)) for old, new in masks)
+    if regrown:
+        yield (
+            f"warning: seed {source.seed}: level {source.level} keeps {regrown:,} weights that level "
+            f"{source.level - 1} has pruned; check that these are levels of one iterative pruning, in order"
+        )
 
 
 def _shared(last: files.Contents, model: str) -> Shared:
@@ -124,12 +143,6 @@ def _convert(contents: files.Contents, shared: Shared, network: Variables, mask:
     if dataset != shared.dataset:
         raise UserError(f"dataset: got {dataset}, but the last level's is {shared.dataset}; import one experiment")
     return ticket
-
-
-def _regrown(before: Ticket, after: Ticket) -> int:
-    """Count the weights that a level keeps and the level before has pruned."""
-    masks = zip(jax.tree.leaves(before.mask), jax.tree.leaves(after.mask), strict=True)
-    return sum(int(np.sum(new & ~old)) for old, new in masks)
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """Convert between variables and PyTorch state dicts: names and axes. PyTorch is not required."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -169,18 +170,18 @@ def to_state_dict(
             arrays[f"{name}_orig"] = arrays.pop(name)
             arrays[f"{name}_mask"] = mask
     ordered = {name: arrays[name] for name in sorted(arrays, key=_order)}
-    if normalize is None:
-        return ordered
-    mean, std = normalize
-    constants = {"normalize.mean": np.asarray(mean, np.float32), "normalize.std": np.asarray(std, np.float32)}
-    if "features.0.bias" in ordered:  # VGG registers the constants last
-        return ordered | constants
-    return constants | ordered
+    return ordered if normalize is None else _with_constants(ordered, *normalize)
 
 
 def torch_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     """Return the PyTorch shape of a parameter: HWIO to OIHW, in-out to out-in."""
     return tuple(shape[axis] for axis in _TORCH_AXES.get(len(shape), range(len(shape))))
+
+
+def _with_constants(state: dict[str, np.ndarray], mean: Sequence[float], std: Sequence[float]) -> dict[str, np.ndarray]:
+    """Add the constants of a normalization where PyTorch registers them: VGG last, other networks first."""
+    constants = {"normalize.mean": np.asarray(mean, np.float32), "normalize.std": np.asarray(std, np.float32)}
+    return state | constants if "features.0.bias" in state else constants | state
 
 
 def _to_torch(array: Any) -> np.ndarray:

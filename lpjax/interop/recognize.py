@@ -56,16 +56,14 @@ def recognize(weights: Mapping[str, np.ndarray], model: str = "") -> Architectur
       Architecture(model='resnet8', classes=10, width=4, channels=3)
     """
     got = {name: np.shape(array) for name, array in weights.items()}
-    stems = [got[name] for name in _STEMS if name in got]
-    stems += [shape for shape in got.values() if len(shape) == 4]
+    width, channels = _stem(got)
     heads = [shape for shape in got.values() if len(shape) == 2]
     names = (one_of("model", model, models.NAMES),) if model else models.NAMES
-    if not stems or not heads or len(stems[0]) != 4 or stems[0][0] % 2:
+    if width % 2 or not heads:
         raise UserError(
             "no architecture fits: expected a first convolution with an even number of channels, and a classifier; "
             f"give a network of {', '.join(names)}"
         )
-    width, channels = stems[0][:2]
     problems = {}
     for name in names:
         candidate = Architecture(name, heads[-1][0], width, channels)
@@ -106,6 +104,15 @@ def dataset_of(state: Mapping[str, np.ndarray]) -> str | None:
         f"normalize: got mean {np.round(mean, 4)}, std {np.round(std, 4)}, expected those of {known}; "
         "remove these entries to import the rest"
     )
+
+
+def _stem(got: Mapping[str, tuple[int, ...]]) -> tuple[int, int]:
+    """Give the channels of the first convolution, output and input; an odd number if there is none."""
+    first = [got[name] for name in _STEMS if name in got]
+    for shape in (*first, *got.values()):
+        if len(shape) == 4:
+            return shape[0], shape[1]
+    return 1, 1
 
 
 def _shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:

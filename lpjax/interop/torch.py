@@ -46,12 +46,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     for name in _IMPORT if exporting else _EXPORT:
         if name in options:
             parser.error(f"--{name} is only for {'imports' if exporting else 'exports'}; omit it")
-    lines = export_ticket(src, dst, **options) if exporting else import_tickets(src, dst, **options)
+    convert = export_ticket if exporting else import_tickets
     try:
-        for line in lines:
+        for line in convert(src, dst, **options):
             sys.stdout.write(f"{line}\n")
     except (UserError, OSError) as error:
-        parser.error(str(error) if exporting else f"{error}; nothing was written")
+        parser.error(f"{error}; nothing was written")
 
 
 def _count(text: str) -> int:

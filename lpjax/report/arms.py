@@ -82,25 +82,27 @@ def progress(workdir: Path) -> list[dict[str, Any]]:
     if asked is None:
         return []
     recorded = epochs(workdir)
+    seeds = reading.json_or_empty(paths.config(workdir))["seeds"]
+    return [_progress(workdir, seed, asked, recorded[recorded["seed"] == seed]) for seed in seeds]
+
+
+def _progress(workdir: Path, seed: int, asked: Plan, recorded: pd.DataFrame) -> dict[str, Any]:
     cycles = range(1, asked.cycles + 1)
-    records = []
-    for seed in reading.json_or_empty(paths.config(workdir))["seeds"]:
-        reached = recorded[recorded["seed"] == seed].groupby("arm")["epoch"].max()
-        networks = [paths.level(workdir, seed, 0)] if asked.base else []
-        tickets = [paths.level(workdir, seed, level) for level in cycles]
-        pools = [paths.pool(workdir, seed, name, level) for name in asked.averages for level in cycles]
-        networks += tickets + pools
-        measured = reading.count(networks, paths.evaluation)
-        parts = [
-            ("epochs of the base network", reached.get(BASE, 0), asked.epochs if asked.base else 0),
-            ("epochs of Sup-tickets", reached.get(CHEAP, 0), asked.epochs if tickets else 0),
-            ("cheap tickets", reading.count(tickets, paths.summary), len(tickets)),
-            ("networks made of them", reading.count(pools, paths.summary), len(pools)),
-            ("networks measured", measured, len(networks)),
-        ]
-        parts = [part for part in parts if part[2]]
-        records.append({"seed": seed, "parts": parts, "unfinished": measured < len(networks)})
-    return records
+    base = [paths.level(workdir, seed, 0)] if asked.base else []
+    tickets = [paths.level(workdir, seed, level) for level in cycles]
+    pools = [paths.pool(workdir, seed, name, level) for name in asked.averages for level in cycles]
+    networks = base + tickets + pools
+    measured = reading.count(networks, paths.evaluation)
+    reached = recorded.groupby("arm")["epoch"].max()
+    parts = [
+        ("epochs of the base network", reached.get(BASE, 0), asked.epochs * bool(base)),
+        ("epochs of Sup-tickets", reached.get(CHEAP, 0), asked.epochs * bool(tickets)),
+        ("cheap tickets", reading.count(tickets, paths.summary), len(tickets)),
+        ("networks made of them", reading.count(pools, paths.summary), len(pools)),
+        ("networks measured", measured, len(networks)),
+    ]
+    parts = [part for part in parts if part[2]]
+    return {"seed": seed, "parts": parts, "unfinished": measured < len(networks)}
 
 
 def _arm_of(levels: pd.Series) -> pd.Series:

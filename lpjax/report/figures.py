@@ -64,18 +64,18 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 def _measured(results: pd.DataFrame) -> dict[str, Figure]:
     tested = results[(results["split"] == "test") & (results["metric"] == "accuracy") & (results["density"] > 0)]
-    methods = style.in_order(set(tested["method"]))
-    main = [method for method in methods if method in MAIN]
-    others = [method for method in methods if method not in MAIN]
-    pools = [method for method in main if method in ("interpolation", "average")] or others
+    measured = set(tested["method"])
+    main = style.in_order(measured.intersection(MAIN))
+    others = style.in_order(measured.difference(MAIN))
+    pools = style.in_order(measured.intersection({"interpolation", "average"}))
     drawn = {}
     if main:
         drawn["accuracy"] = pooled.accuracy(tested, main)
-    if "ticket" in main and pools:
-        drawn["gains"] = pooled.gains(tested, pools)
+    if "ticket" in measured and (pools or others):
+        drawn["gains"] = pooled.gains(tested, pools or others)
     if others:
-        shown = [method for method in methods if method in ("ticket", "interpolation", *others)]
-        drawn["baselines"] = pooled.accuracy(tested, shown)
+        shown = measured.intersection({"ticket", "interpolation", *others})
+        drawn["baselines"] = pooled.accuracy(tested, style.in_order(shown))
     return drawn
 
 

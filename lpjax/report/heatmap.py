@@ -46,25 +46,35 @@ def pairs(panels: Sequence[tuple[str, pd.DataFrame]], *, lowest: float | None = 
     """
     if not panels or any(table.empty for _, table in panels):
         raise UserError("got no averaged pairs to draw; give one panel or more, each with a row a pair")
-    squares = [(title, _square(table), _labels(table)) for title, table in panels]
-    values = np.concatenate([square.ravel() for _, square, _ in squares])
-    best, poorest = np.nanmax(values), np.nanmin(values)
-    tickets = min(np.nanmin(np.diagonal(square)) for _, square, _ in squares)
-    floor = 100 * lowest if lowest is not None else max(poorest, 2 * tickets - best)
+    squares = [_square(table) for _, table in panels]
+    floor, poorest, best = _scale(squares, lowest)
     side = style.TWO_COLUMNS / 2 - 0.35
-    few = all(len(square) <= _MOST_NUMBERS for _, square, _ in squares)
+    few = all(len(square) <= _MOST_NUMBERS for square in squares)
     figure = Figure(figsize=(side * len(squares) + 0.7, side + (0.25 if few else 0.4)), layout="constrained")
     row = figure.subplots(1, len(squares), squeeze=False)[0]
-    for axes, (title, square, labels) in zip(row, squares, strict=True):
+    for axes, (title, table), square in zip(row, panels, squares, strict=True):
         image = axes.imshow(square, vmin=floor, vmax=best, cmap="viridis")
-        _frame(axes, labels, side)
+        _frame(axes, _labels(table), side)
         if few:
+            axes.set_title(title)
             _write(axes, image, square, side)
-        axes.set_title(title if few else f"{title}\n{_ranges(square)}")
+        else:
+            axes.set_title(f"{title}\n{_ranges(square)}")
     row[0].set_ylabel(row[0].get_xlabel())
-    label = "test accuracy (%)"
-    figure.colorbar(image, ax=row, shrink=0.75, pad=0.02, label=label, extend="min" if poorest < floor else "neither")
+    extend = "min" if poorest < floor else "neither"
+    figure.colorbar(image, ax=row, shrink=0.75, pad=0.02, label="test accuracy (%)", extend=extend)
     return figure
+
+
+def _scale(squares: Sequence[np.ndarray], lowest: float | None) -> tuple[float, float, float]:
+    """Give the lower end of the color scale, the poorest accuracy and the best, in percent."""
+    values = np.concatenate([square.ravel() for square in squares])
+    poorest = float(np.nanmin(values))
+    best = float(np.nanmax(values))
+    if lowest is not None:
+        return 100 * lowest, poorest, best
+    tickets = np.concatenate([np.diagonal(square) for square in squares])
+    return max(poorest, 2 * float(np.nanmin(tickets)) - best), poorest, best
 
 
 def _square(pairs: pd.DataFrame) -> np.ndarray:

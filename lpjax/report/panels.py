@@ -62,13 +62,9 @@ def panels(
     width = style.TWO_COLUMNS / max(len(measured), 2)
     figure, row = style.panels(len(measured), width, height=2.5, share=False)
     for axes, (title, table, values) in zip(row, measured, strict=True):
-        densities = tables.densities(table)
         if dense:
             style.dense_line(axes, values)
-        for method in methods:
-            if method in values:
-                style.curve(axes, densities, values[method], method, size=min(3.2, 1.4 * width))
-        style.density_axis(axes, densities, width)
+        style.against_density(axes, values, tables.densities(table), methods, width, size=min(3.2, 1.4 * width))
         axes.set_xlabel("density")
         axes.set_title(title)
     row[0].set_ylabel(f"{split} {words}")

@@ -28,12 +28,9 @@ def accuracy(results: pd.DataFrame, methods: Sequence[str]) -> Figure:
     """
     width = 5.2
     test = 100 * tables.wide(results, "test", "accuracy")
-    densities = tables.densities(results)
     figure, (axes,) = style.panels(1, width, height=3.5)
     style.dense_line(axes, test)
-    for method in methods:
-        style.curve(axes, densities, test[method], method)
-    style.density_axis(axes, densities, width)
+    style.against_density(axes, test, tables.densities(results), methods, width)
     axes.set_ylabel("test accuracy (%)")
     style.legend(figure, axes)
     return figure
@@ -46,15 +43,13 @@ def gains(results: pd.DataFrame, methods: Sequence[str]) -> Figure:
     """
     width = 3.35
     test = tables.wide(results, "test", "accuracy")
-    densities = tables.densities(results)
     bases = [base for base in ("ticket", "recalibrated") if base in test]
     figure, panels = style.panels(len(bases), width)
     for axes, base in zip(panels, bases, strict=True):
         axes.axhline(0, color="black", linewidth=0.7)
-        compared = ["recalibrated", *methods] if base == "ticket" and "recalibrated" in test else methods
-        for method in compared:
-            style.curve(axes, densities, 100 * (test[method] - test[base]), method)
-        style.density_axis(axes, densities, width)
+        compared = ["recalibrated", *methods] if base == "ticket" else methods
+        gained = 100 * test.sub(test[base], axis="index")
+        style.against_density(axes, gained, tables.densities(results), compared, width)
         axes.set_title(f"gain over the {style.look(base).name}")
     panels[0].set_ylabel("test accuracy gained (points)")
     style.legend(figure, panels[0])

@@ -80,23 +80,23 @@ def superposed(test: pd.DataFrame) -> Figure:
 def training(epochs: pd.DataFrame, plan: arms.Plan) -> Figure:
     """Draw validation accuracy and learning rate of one seed's `arms.epochs`: all of training, and the cycles alone."""
     shown = [column for column in _TRAINING if epochs[column].notna().any()]
+    parts = {"all of training": epochs}
     cycling = (epochs["arm"] == arms.CHEAP) & (epochs["epoch"] > plan.before)
-    parts = [epochs, epochs[epochs["epoch"] >= plan.before]][: 2 if cycling.any() and plan.before else 1]
+    if cycling.any() and plan.before:
+        parts["the cycles"] = epochs[epochs["epoch"] >= plan.before]
     figure = Figure(figsize=(style.TWO_COLUMNS, 1.2 + 1.5 * len(shown)), layout="constrained")
     grid = figure.subplots(len(shown), len(parts), squeeze=False, sharex="col", width_ratios=[5, 4][: len(parts)])
     for row, column in zip(grid, shown, strict=True):
         words, scale = _TRAINING[column]
-        for axes, part in zip(row, parts, strict=True):
+        for axes, part in zip(row, parts.values(), strict=True):
             _arms(axes, part.assign(value=scale * part[column]), plan)
         row[0].set_ylabel(words)
-        positive = epochs[column][epochs[column] > 0]
-        if column == "learning_rate" and positive.max() > _DECADE * positive.min():
+        if column == "learning_rate" and _spans_decades(epochs[column]):
             row[0].set_yscale("log")
-    for axes, title in zip(grid[0], ("all of training", "the cycles"), strict=False):
-        axes.set_title(title)
-    for axes in grid[-1]:
-        axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    for column, title in zip(grid.T, parts, strict=True):
+        column[0].set_title(title)
+        column[-1].set_xlabel("epoch")
+        column[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
     style.legend(figure, grid[0, -1], columns=4)
     return figure
 
@@ -116,6 +116,11 @@ def masks(epochs: pd.DataFrame, plan: arms.Plan) -> Figure:
         axes.set_xlabel("epoch")
     style.legend(figure, row[0], columns=4)
     return figure
+
+
+def _spans_decades(values: pd.Series) -> bool:
+    positive = values[values > 0]
+    return bool(positive.max() > _DECADE * positive.min())
 
 
 def _arms(axes: Axes, epochs: pd.DataFrame, plan: arms.Plan) -> None:

@@ -142,8 +142,13 @@ def dense_line(axes: Axes, values: pd.DataFrame) -> None:
         axes.axhline(dense, color=look("ticket").color, linewidth=0.7, linestyle=(0, (1, 2)), label="dense")
 
 
-def density_axis(axes: Axes, densities: pd.Series, width: float) -> None:
-    """Make the horizontal axis, `width` inches, one of densities by level: logarithmic, from dense to sparse."""
+def against_density(
+    axes: Axes, values: pd.DataFrame, densities: pd.Series, methods: Iterable[str], width: float, size: float = 3.2
+) -> None:
+    """Draw methods of `tables.wide` on an axis of densities, `width` inches: logarithmic, from dense to sparse."""
+    for method in methods:
+        if method in values:
+            curve(axes, densities, values[method], method, size)
     axes.set_xscale("log")
     edge = max((densities.max() / densities.min()) ** _EDGE, 1.06)
     axes.set_xlim(edge * densities.max(), densities.min() / edge)
