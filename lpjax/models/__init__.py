@@ -1,4 +1,7 @@
-"""Flax networks. Other packages use only an `apply` function and `Variables`."""
+"""Flax networks. Other packages use only an `apply` function and `Variables`.
+
+`registry` lists the networks by name; `layers` has what the architectures share.
+"""
 
 from lpjax.models.registry import MODELS, NAMES, bind, build, initialize
 from lpjax.models.resnet import ResNet

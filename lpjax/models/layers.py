@@ -24,21 +24,9 @@ def convolution(
     dtype: Any,
     name: str,
 ) -> nn.Conv:
-    """Builds a square convolution with padding `size // 2` on every side, for any stride.
+    """Builds a square convolution, odd in size, with padding `size // 2` on every side, for any stride.
 
     `padding='SAME'` would pad a strided 3x3 convolution by (0, 1), unlike PyTorch.
-
-    Args:
-      channels: Output channels.
-      size: Height and width of the kernel, odd.
-      stride: Stride along both axes.
-      init: Initializer of the kernel, `[size, size, in, channels]`.
-      bias: Initializer of the bias, `[channels]`; None for a layer without bias.
-      dtype: Dtype of the computation; parameters are float32.
-      name: Name of the submodule.
-
-    Returns:
-      The layer.
     """
     pad = (size // 2, size // 2)
     return nn.Conv(
@@ -57,32 +45,14 @@ def convolution(
 def batch_norm(
     train: bool, *, axis_name: str | None, dtype: Any, name: str, scale: Initializer = nn.initializers.ones
 ) -> nn.BatchNorm:
-    """Builds BatchNorm with momentum 0, whose updated statistics are those of the batch; the caller averages them.
-
-    Args:
-      train: Whether to normalize with the statistics of the batch.
-      axis_name: Mapped axis over which statistics are averaged.
-      dtype: Dtype of the computation; parameters and statistics are float32.
-      name: Name of the submodule.
-      scale: Initializer of the scale.
-
-    Returns:
-      The layer.
-    """
+    """Builds BatchNorm with momentum 0, whose updated statistics are those of the batch; the caller averages them."""
     return nn.BatchNorm(
         not train, momentum=0.0, epsilon=1e-5, axis_name=axis_name, dtype=dtype, scale_init=scale, name=name
     )
 
 
 def uniform_bias(fan_in: int) -> Initializer:
-    """Returns the initializer U(-1/sqrt(fan_in), 1/sqrt(fan_in)), PyTorch's default for biases.
-
-    Args:
-      fan_in: Number of inputs per output of the layer.
-
-    Returns:
-      An initializer.
-    """
+    """Returns the initializer U(-1/sqrt(fan_in), 1/sqrt(fan_in)), PyTorch's default for biases."""
 
     def init(key: jax.Array, shape: Any, dtype: Any = jnp.float32, out_sharding: Any = None) -> jax.Array:
         del out_sharding
@@ -92,14 +62,7 @@ def uniform_bias(fan_in: int) -> Initializer:
 
 
 def zero_bias(fan_in: int) -> Initializer:
-    """Returns the initializer to zeros.
-
-    Args:
-      fan_in: Ignored.
-
-    Returns:
-      An initializer.
-    """
+    """Returns the initializer to zeros."""
     del fan_in
     return nn.initializers.zeros
 
@@ -107,13 +70,7 @@ def zero_bias(fan_in: int) -> Initializer:
 def pad_shortcut(x: jax.Array, channels: int, stride: int) -> jax.Array:
     """Downsamples by striding and pads with zero channels on both sides (option A, without parameters).
 
-    Args:
-      x: `[B, H, W, C]`.
-      channels: Output channels, at least C, with the parity of C.
-      stride: Stride along both spatial axes.
-
-    Returns:
-      `[B, H/stride, W/stride, channels]`.
+    The channels to add must be even in number.
 
     References:
       He et al., Deep Residual Learning for Image Recognition, CVPR 2016, section 3.3.

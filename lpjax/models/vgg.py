@@ -8,6 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from lpjax.errors import UserError
 from lpjax.models.layers import KAIMING_FAN_OUT, Initializer, batch_norm, convolution, zero_bias
 
 CONFIGURATION_D = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512, "M")
@@ -55,12 +56,12 @@ class VGG(nn.Module):
           `[B, classes]`, float32.
 
         Raises:
-          ValueError: If the image is too small for the max-pools.
+          UserError: If the image is too small for the max-pools.
         """
         least = 2 ** self.layers.count("M")
         if min(x.shape[1:3]) < least:
             got = "x".join(map(str, x.shape[1:3]))
-            raise ValueError(
+            raise UserError(
                 f"images: got {got} pixels, expected at least {least}x{least} for VGG; use 'resnet8' for small images"
             )
         norm = partial(batch_norm, train, axis_name=self.axis_name)

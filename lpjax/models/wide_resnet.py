@@ -8,6 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from lpjax.errors import UserError
 from lpjax.models.layers import KAIMING_FAN_OUT, TORCH, Initializer, batch_norm, convolution
 
 
@@ -47,11 +48,11 @@ class WideResNet(nn.Module):
           `[B, classes]`, float32.
 
         Raises:
-          ValueError: If the depth is not 6 n + 4.
+          UserError: If the depth is not 6 n + 4.
         """
         blocks, rest = divmod(self.depth - 4, 6)
         if rest or blocks < 1:
-            raise ValueError(f"depth: got {self.depth}, expected 6 n + 4, e.g. 10, 16, 22 or 28")
+            raise UserError(f"depth: got {self.depth}, expected 6 n + 4, e.g. 10, 16, 22 or 28")
         conv = partial(convolution, init=self.conv_init, dtype=self.dtype)
         norm = partial(batch_norm, train, axis_name=self.axis_name, dtype=self.dtype)
         x = conv(16, 3, name="conv1")(x.astype(self.dtype))

@@ -1,14 +1,18 @@
-"""Training and evaluation of any network given as an `apply` function; independent of model classes and data sets."""
+"""Training and evaluation of any network given as an `apply` function; independent of model classes and data sets.
+
+Read in this order: `step`, `fit` (the loop), `parallel` and `sharding` (many devices), `evaluate`, `recalibrate`;
+`optimizer` and `cyclical` have learning rates, `duration` reads numbers with a unit.
+"""
 
 from lpjax.train.cyclical import SHAPES, Phases, collection_step, cyclical, phases
 from lpjax.train.duration import steps
 from lpjax.train.evaluate import Evaluate, evaluator, predict, with_sequential_vmap
-from lpjax.train.fit import Feed, TrainEvent, fit, mean_metrics, resident, steps_per_epoch
+from lpjax.train.fit import Feed, TrainEvent, fit, mean_metrics, resident, steps_per_epoch  # noqa: F401
 from lpjax.train.optimizer import SCHEDULES, learning_rate, sgd
-from lpjax.train.parallel import AXIS, data_parallel, mesh_of, replicate
+from lpjax.train.parallel import AXIS, data_parallel, mesh_of, replicate  # noqa: F401
 from lpjax.train.recalibrate import Recalibrate, recalibrate, recalibrator
-from lpjax.train.sharding import shard_batch, shard_candidates
-from lpjax.train.step import (
+from lpjax.train.sharding import shard_batch, shard_candidates  # noqa: F401
+from lpjax.train.step import (  # noqa: F401
     Step,
     StepMetrics,
     TrainState,
@@ -19,8 +23,8 @@ from lpjax.train.step import (
     train_step,
 )
 
+# What users call; the other names serve the packages above.
 __all__ = [
-    "AXIS",
     "SCHEDULES",
     "SHAPES",
     "Evaluate",
@@ -37,10 +41,8 @@ __all__ = [
     "data_parallel",
     "evaluator",
     "fit",
-    "identity_batch",
     "initial_state",
     "learning_rate",
-    "mean_metrics",
     "mesh_of",
     "phases",
     "predict",
@@ -49,11 +51,8 @@ __all__ = [
     "replicate",
     "resident",
     "sgd",
-    "shard_batch",
-    "shard_candidates",
     "steps",
     "steps_per_epoch",
-    "take_batch",
     "train_step",
     "with_sequential_vmap",
 ]

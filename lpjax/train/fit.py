@@ -108,13 +108,7 @@ def resident(data: Batch, batch_size: int, steps_per_dispatch: int = 1) -> Feed:
 
 
 def mean_metrics(metrics: np.ndarray) -> StepMetrics:
-    """Averages the metrics of dispatches, weighted by their numbers of images.
-
-    Args:
-      metrics: `[N, 3]`: number of images, loss, accuracy.
-
-    Returns:
-      The weighted means of loss and accuracy.
+    """Averages the metrics of dispatches `[N, 3]` (number of images, loss, accuracy), weighted by numbers of images.
 
     Example:
       >>> mean_metrics(np.array([[3, 1.0, 0.5], [1, 2.0, 1.0]])).loss.item()
@@ -142,16 +136,9 @@ def steps_per_epoch(images: int, batch_size: int) -> int:
 
 
 def dispatches(order: np.ndarray, batch_size: int, steps: int) -> Iterator[np.ndarray]:
-    """Splits an order of images into the index arrays of successive dispatches.
+    """Splits an order of images `[N]` into the index arrays `[K, B]` of successive dispatches.
 
-    Args:
-      order: `[N]`, image indices.
-      batch_size: Images per step.
-      steps: Full batches per dispatch.
-
-    Yields:
-      `[K, B]` index arrays: K = `steps` while enough full batches remain, then 1. A smaller last batch has its own
-      dispatch.
+    K is `steps` while enough full batches remain, then 1. A smaller last batch has its own dispatch.
 
     Example:
       >>> [d.shape for d in dispatches(np.arange(10), 2, 2)], [d.shape for d in dispatches(np.arange(5), 2, 2)]

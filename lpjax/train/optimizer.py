@@ -64,13 +64,13 @@ def learning_rate(
       Their optional CIFAR warm-up (off by default) is `(s + 1) / warmup`; this one is that of OpenLTH.
     """
     one_of("schedule", schedule, SCHEDULES)
-    drops = np.asarray(sorted(milestones), np.int32)
+    decay_steps = np.asarray(sorted(milestones), np.int32)
 
     def rate(step: jnp.ndarray) -> jnp.ndarray:
         step = jnp.asarray(step, jnp.int32)
         scale = jnp.float32(peak)
-        if schedule == "step" and drops.size:  # XLA of jax 0.11 crashes on empty sharded arrays
-            scale = scale * jnp.float32(decay) ** jnp.sum(step >= drops).astype(jnp.float32)
+        if schedule == "step" and decay_steps.size:  # XLA of jax 0.11 crashes on empty sharded arrays
+            scale = scale * jnp.float32(decay) ** jnp.sum(step >= decay_steps).astype(jnp.float32)
         if schedule == "cosine":
             scale = scale * (1 + jnp.cos(jnp.pi * jnp.minimum(step / total, 1))) / 2
         if warmup:

@@ -17,18 +17,12 @@ T = TypeVar("T")
 
 
 def shard_batch(function: Callable[[jax.Array, str | None], T], mesh: Mesh | None) -> Callable[[jax.Array], T]:
-    """Shards the batch argument of a function over the devices of a mesh.
+    """Shards the batch argument of a function `(batch [B, ...], axis_name) -> result` over the devices of a mesh.
 
-    Args:
-      function: `(batch [B, ...], axis_name) -> result`. With an `axis_name`, `batch` is the device's shard, and the
-        function must reduce over that mesh axis so that the result is the same on every device. With `axis_name=None`
-        it receives the full batch. Arrays on the mesh must be arguments bound by `jax.tree_util.Partial`, not closed
-        over.
-      mesh: One axis, `'data'`; None runs on the device that holds the arrays.
-
-    Returns:
-      `batch -> result`. If the number of devices does not divide `B`, every device computes the full batch. Without a
-      mesh, or with a single device, the function is called directly.
+    With an `axis_name`, `batch` is the device's shard, and the function must reduce over that mesh axis so that the
+    result is the same on every device. Without a mesh, with a single device, or if the number of devices does not
+    divide `B`, the function is called with the full batch and `axis_name=None`. Arrays on the mesh must be arguments
+    bound by `jax.tree_util.Partial`, not closed over.
 
     Example:
       >>> def mean(batch, axis_name):
@@ -54,15 +48,9 @@ def shard_batch(function: Callable[[jax.Array, str | None], T], mesh: Mesh | Non
 def shard_candidates(mesh: Mesh) -> Callable[..., Any]:
     """Makes a `lax.map` whose elements are sharded over devices; each device computes its own elements.
 
-    Devices communicate only to gather the results. Elements are padded to a multiple of the number of devices with
-    copies of the last one, whose results are discarded: `k` elements on `n` devices take the time of `ceil(k / n)`.
-
-    Args:
-      mesh: One axis, `'data'`.
-
-    Returns:
-      `map(function, xs, *, batch_size=None) -> ys`, like `lax.map`, with `ys` replicated; `lax.map` itself for a mesh
-      of one device. Arrays on the mesh must be arguments bound by `jax.tree_util.Partial`, not closed over.
+    Devices communicate only to gather the results, which are replicated. Elements are padded to a multiple of the
+    number of devices with copies of the last one, whose results are discarded: `k` elements on `n` devices take the
+    time of `ceil(k / n)`. Arrays on the mesh must be arguments bound by `jax.tree_util.Partial`, not closed over.
 
     Example:
       >>> shard_candidates(Mesh(jax.devices(), ('data',)))(lambda x: x * x, jnp.arange(3)).tolist()
@@ -90,12 +78,6 @@ def as_partial(function: Callable[..., T]) -> Callable[..., T]:
     The bound arguments of a `Partial` are its leaves. Arrays that a function closes over instead are not arguments of
     `jax.shard_map`, and JAX rejects indexing into them inside it.
 
-    Args:
-      function: Any function.
-
-    Returns:
-      The function itself if it is a `Partial`; otherwise a `Partial` without leaves.
-
     Example:
       >>> jax.tree.leaves(as_partial(Partial(max, 3))), jax.tree.leaves(as_partial(max))
       ([3], [])
@@ -105,13 +87,6 @@ def as_partial(function: Callable[..., T]) -> Callable[..., T]:
 
 def pad_to_multiple(tree: T, multiple: int) -> T:
     """Pads the leading axis of arrays to a multiple by repeating the last element.
-
-    Args:
-      tree: Arrays `[N, ...]`, N at least 1.
-      multiple: The padded length is a multiple of this number, at least 1.
-
-    Returns:
-      Arrays `[M, ...]`, where M is the smallest multiple that is at least N.
 
     Example:
       >>> pad_to_multiple(jnp.array([1, 2, 3]), 2).tolist()

@@ -59,37 +59,21 @@ def initial_state(variables: Variables, optimizer: optax.GradientTransformation,
         return isinstance(state, optax.ScaleByScheduleState)
 
     count = jnp.asarray(step, jnp.int32)
-    opt_state = jax.tree.map(
-        lambda s: s._replace(count=count) if is_schedule(s) else s,
-        optimizer.init(variables.params),
-        is_leaf=is_schedule,
-    )
+
+    def at_step(state: Any) -> Any:
+        return state._replace(count=count) if is_schedule(state) else state
+
+    opt_state = jax.tree.map(at_step, optimizer.init(variables.params), is_leaf=is_schedule)
     return jax.tree.map(jnp.copy, TrainState(count, variables, opt_state))
 
 
 def take_batch(data: Batch, indices: jax.Array) -> Batch:
-    """Takes the images and labels at given indices of a split.
-
-    Args:
-      data: The split.
-      indices: `[B]`, indices into the split.
-
-    Returns:
-      The batch of these images and labels.
-    """
+    """Takes the images and labels at given indices `[B]` of a split."""
     return Batch(data.images[indices], data.labels[indices])
 
 
 def identity_batch(data: Batch, indices: jax.Array) -> Batch:
-    """Returns the data as they are, for data that are a batch already, e.g. from a stream.
-
-    Args:
-      data: `B` images and labels.
-      indices: `[B]`, the index of each image in its data set; ignored here, used for augmentation by the step.
-
-    Returns:
-      `data`.
-    """
+    """Returns the data as they are, for data that are a batch already, e.g. from a stream."""
     del indices
     return data
 
@@ -146,23 +130,24 @@ def train_step(
     def single(state: TrainState, data: Batch, indices: jax.Array, key: jax.Array) -> tuple[TrainState, StepMetrics]:
         keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.fold_in(key, state.step), indices)
         batch = take(data, indices)
-        images, labels = augment(keys, batch.images), batch.labels
+        images = augment(keys, batch.images)
 
         def loss_of(params: PyTree) -> tuple[jax.Array, tuple[jax.Array, PyTree]]:
             variables = Variables(params, state.variables.stats)
             logits, stats = apply(variables, images, train=True, axis_name=axis_name)
-            return cross_entropy(logits, labels, label_smoothing), (logits, stats)
+            return cross_entropy(logits, batch.labels, label_smoothing), (logits, stats)
 
         params = _varying(state.variables.params, axis_name)
         (loss, (logits, stats)), grads = jax.value_and_grad(loss_of, has_aux=True)(params)
-        accuracy = jnp.mean(jnp.argmax(logits, -1) == labels, dtype=jnp.float32)
+        accuracy = jnp.mean(jnp.argmax(logits, -1) == batch.labels, dtype=jnp.float32)
         grads, stats, metrics = _global_mean((grads, stats, StepMetrics(loss, accuracy)), axis_name)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.variables.params)
         params = optax.apply_updates(state.variables.params, updates)
-        running_stats = jax.tree.map(
-            lambda old, new: stats_momentum * old + (1 - stats_momentum) * new, state.variables.stats, stats
-        )
+        running_stats = jax.tree.map(running_average, state.variables.stats, stats)
         return TrainState(state.step + 1, Variables(params, running_stats), opt_state), metrics
+
+    def running_average(old: jax.Array, new: jax.Array) -> jax.Array:
+        return stats_momentum * old + (1 - stats_momentum) * new
 
     def step(state: TrainState, data: Batch, indices: jax.Array, key: jax.Array) -> tuple[TrainState, StepMetrics]:
         if indices.ndim == 1:
@@ -184,4 +169,6 @@ def _varying(params: PyTree, axis_name: str | None) -> PyTree:
 
 
 def _global_mean(tree: PyTree, axis_name: str | None) -> PyTree:
-    return tree if axis_name is None else lax.pmean(tree, axis_name)
+    if axis_name is None:
+        return tree
+    return lax.pmean(tree, axis_name)
