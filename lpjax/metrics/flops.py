@@ -106,18 +106,8 @@ def training_flops(dense_gradient: str, sparse: float, dense: float, every: floa
     Departs from the paper:
       None; like the paper, this does not count the dense batch of SNIP and the accumulation of gradients at updates.
     """
-    if dense_gradient == "dense":  # the earlier form, by a method's name
-        return 3 * dense
-    kind = _KIND_BY_METHOD.get(dense_gradient, dense_gradient)
-    one_of("dense_gradient", kind, ("never", "at updates", "always"))
-    if kind == "never":
+    one_of("dense_gradient", dense_gradient, ("never", "at updates", "always"))
+    if dense_gradient == "never":
         return 3 * sparse
-    sparse_steps = 0 if kind == "always" else every
+    sparse_steps = 0 if dense_gradient == "always" else every
     return 3 * sparse + (dense - sparse) / (sparse_steps + 1)
-
-
-_KIND_BY_METHOD = {
-    **dict.fromkeys(("2:4", "dsr", "erk", "gmp", "set", "snip", "static", "uniform"), "never"),
-    **dict.fromkeys(("granet", "itop", "rigl"), "at updates"),
-    "snfs": "always",
-}
