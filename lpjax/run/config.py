@@ -165,12 +165,9 @@ def _iterative_pruning(config: ConfigDict) -> Iterator[str]:
 
 def _sparse_training(config: ConfigDict) -> Iterator[str]:
     sparse, superpose = config.sparse, config.superpose
-    if sparse.method == DENSE and sparse.density != 1:
-        yield f"sparse.density: got {sparse.density}, expected 1.0 for sparse.method 'dense'"
-    elif sparse.method != DENSE:
-        only = transforms.METHODS[sparse.method].only_density
-        if only and sparse.density != only:
-            yield f"sparse.density: got {sparse.density}, expected {only} for sparse.method {sparse.method!r}"
+    only = 1.0 if sparse.method == DENSE else transforms.METHODS[sparse.method].only_density
+    if only and sparse.density != only:
+        yield f"sparse.density: got {sparse.density}, expected {only} for sparse.method {sparse.method!r}"
     if superpose.low > superpose.high:
         yield f"superpose.low: got {superpose.low}, expected at most superpose.high, {superpose.high}"
     if not superpose.base and not superpose.share:

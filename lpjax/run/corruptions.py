@@ -1,6 +1,7 @@
 """Robustness: the accuracy of every network on corrupted test images, in a `corruptions.jsonl` beside each."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -101,23 +102,33 @@ def evaluate_corruptions(setup: Setup, missing: Sequence[tuple[int, SavedNetwork
     absent = [name for name in names if name not in source.names]
     if absent:
         progress.line(f"{source.label} lacks {', '.join(absent)}")
-    cells = [(name, severity) for name in names if name in source.names for severity in data.SEVERITIES]
     directories = [network.directory for _, network in missing]
-    lacking = broadcast_from_host0(lambda: [_lacking(directory, cells) for directory in directories])
-    todo = {directory: set(map(tuple, of)) for directory, of in zip(directories, lacking, strict=True) if of}
-    for first in range(0, len(todo), _TOGETHER):
-        group = list(todo)[first : first + _TOGETHER]
-        variables = {directory: load_ticket(setup, directory).params for directory in group}
-        for name, severity in cells:
-            those = [directory for directory in group if (name, severity) in todo[directory]]
-            if not those:
-                continue
-            batch = train.replicate(source.read(name, severity), setup.mesh)
-            for directory in those:
-                accuracy = measure(predict(setup, variables[directory], batch), batch.labels)["accuracy"]
-                line = {"name": name, "severity": severity, "accuracy": accuracy, "label": source.label}
-                yield Output(directory, lines={paths.corruptions(directory): line})
+    cells = [(name, severity) for name in names if name in source.names for severity in data.SEVERITIES]
+    for first in range(0, len(directories), _TOGETHER):
+        group = directories[first : first + _TOGETHER]
+        yield from _evaluate_group(setup, source, group, cells)
         progress.advance(len(group))
+
+
+def _evaluate_group(
+    setup: Setup, source: data.Corruptions, directories: Sequence[Path], cells: Sequence[Cell]
+) -> Iterator[Output]:
+    """Evaluate networks that are held in memory together, corruption by corruption."""
+    lacking = broadcast_from_host0(lambda: [_lacking(directory, cells) for directory in directories])
+    variables = {}
+    todo = []
+    for directory, indices in zip(directories, lacking, strict=True):
+        if indices:
+            variables[directory] = load_ticket(setup, directory).params
+            todo += [(index, directory) for index in indices]
+    todo.sort(key=lambda entry: entry[0])
+    for index, entries in itertools.groupby(todo, key=lambda entry: entry[0]):
+        name, severity = cells[index]
+        batch = train.replicate(source.read(name, severity), setup.mesh)
+        for _, directory in entries:
+            accuracy = measure(predict(setup, variables[directory], batch), batch.labels)["accuracy"]
+            line = {"name": name, "severity": severity, "accuracy": accuracy, "label": source.label}
+            yield Output(directory, lines={paths.corruptions(directory): line})
 
 
 def gather_corruptions(
@@ -172,11 +183,12 @@ def _measured(directory: Path) -> set[Cell]:
     return {(line["name"], line["severity"]) for line in store.read_jsonl(paths.corruptions(directory))}
 
 
-def _lacking(directory: Path, cells: Sequence[Cell]) -> list[Cell]:
+def _lacking(directory: Path, cells: Sequence[Cell]) -> list[int]:
+    """List which cells a network was not measured on; none if there is no network."""
     if not is_done(directory):
         return []
     measured = _measured(directory)
-    return [cell for cell in cells if cell not in measured]
+    return [index for index, cell in enumerate(cells) if cell not in measured]
 
 
 def _check_labels(directories: Sequence[Path], label: str) -> None:

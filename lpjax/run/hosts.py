@@ -106,20 +106,10 @@ def join(distributed: str) -> None:
     place = parse_place(distributed)
     if distributed == "none" or (distributed == "auto" and _environment_matches(_SINGLE_PROCESS)):
         return
-    options: dict[str, Any] = {}
-    if place:
-        options = {
-            "coordinator_address": place.address,
-            "num_processes": place.processes,
-            "process_id": place.process,
-            "cluster_detection_method": "deactivate",
-        }
-    elif _environment_matches(_PROCESS_PER_HOST) and "JAX_LOCAL_DEVICE_IDS" not in os.environ:
-        options = {"local_device_ids": []}  # no restriction; by default JAX would take the first GPU alone
     waiting = threading.Timer(_PATIENCE, print, [_WAITING], {"file": sys.stderr, "flush": True})
     waiting.start()
     try:
-        jax.distributed.initialize(**options, heartbeat_timeout_seconds=HEARTBEAT)
+        jax.distributed.initialize(**_options(place), heartbeat_timeout_seconds=HEARTBEAT)
     except Exception as error:  # of detection, names, sockets, time: types differ from version to version
         if not place and found_no_cluster(error):
             return
@@ -138,6 +128,20 @@ def join(distributed: str) -> None:
         waiting.cancel()
     if jax.process_count() > 1:
         _connect_devices()
+
+
+def _options(place: Place | None) -> dict[str, Any]:
+    """Return the arguments of `jax.distributed.initialize` for a place, or for JAX's own detection."""
+    if place:
+        return {
+            "coordinator_address": place.address,
+            "num_processes": place.processes,
+            "process_id": place.process,
+            "cluster_detection_method": "deactivate",
+        }
+    if _environment_matches(_PROCESS_PER_HOST) and "JAX_LOCAL_DEVICE_IDS" not in os.environ:
+        return {"local_device_ids": []}  # no restriction; by default JAX would take the first GPU alone
+    return {}
 
 
 def broadcast_from_host0(look: Callable[[], T]) -> T:

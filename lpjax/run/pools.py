@@ -169,7 +169,12 @@ def load_ticket(setup: Setup, directory: Path) -> Ticket:
     Raises:
       UserError: If it is damaged, or of another architecture.
     """
-    return store.restore_ticket(paths.ticket(directory), setup.network.like)
+    try:
+        return store.restore_ticket(paths.ticket(directory), setup.network.like)
+    except store.DamagedTicket:
+        raise
+    except ValueError as error:
+        raise UserError(str(error)) from error
 
 
 def _check_start(value: float, anchor: int, directory: Path) -> None:

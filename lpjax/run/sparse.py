@@ -18,7 +18,7 @@ from lpjax.run.schedule import Schedule, learning_rate
 from lpjax.run.settings import ALLOCATE, DENSE
 from lpjax.run.setup import SeedKeys, Setup
 from lpjax.run.stage import Output, Outputs, Progress, Stage, is_done
-from lpjax.run.training import NO_METRICS, training_loop
+from lpjax.run.training import NO_METRICS, Loop, training_loop
 from lpjax.store import paths
 from lpjax.types import PyTree, Ticket, Variables
 
@@ -50,8 +50,8 @@ def sparse_stage(config: ConfigDict, workdir: Path, seed: int, schedule: Schedul
     """
 
     def is_complete(level: int, directory: Path) -> bool:
-        starts_average = level == 1 and config.superpose.first == "phase"
-        return is_done(directory) and (not starts_average or store.exists(paths.start(directory)))
+        has_start = not _averages_start(config, level) or store.exists(paths.start(directory))
+        return is_done(directory) and has_start
 
     return Stage(
         name=f"seed {seed} {schedule.name}",
@@ -96,31 +96,44 @@ def train_sparse(
             line = loop.measure(rate) | _mask_metrics(setup, loop.training)
             loop.record(line)
             progress.advance(note=f"validation {line['validation_accuracy']:.4f}")
-            if event.step == schedule.phases.before and level == 1 and setup.config.superpose.first == "phase":
+            if event.step == schedule.phases.before and _averages_start(setup.config, level):
                 loop.wait()
-                store.save_ticket(
-                    paths.start(directories[level]), _ticket(setup, loop.training), setup.network.prunable
-                )
-            if event.step != schedule.collect[level]:
-                continue
-            ticket = _ticket(setup, loop.training)
-            summary = _summary(setup, level, loop.training, line, time.monotonic() - start)
-            loop.training = loop.training._replace(lines=0)
-            loop.wait()
-            later = [other for other in missing if other > level]
-            if later:  # before the summary, so that a killed run finds the old checkpoint or the new
-                loop.move_to(directories[later[0]])
-            name = f"cheap ticket {level}" if level else schedule.name
-            yield Output(
-                directories[level],
-                ticket=ticket,
-                summary=summary,
-                message=(
-                    f"{name}: kept {summary['kept']:,} ({summary['density']:.4f}), "
-                    f"validation accuracy {summary['validation_accuracy']:.4f} after epoch {summary['epoch']:g}"
-                ),
-            )
-            start = time.monotonic()
+                start_of_cycles = paths.start(directories[level])
+                store.save_ticket(start_of_cycles, _ticket(setup, loop.training), setup.network.prunable)
+            if event.step == schedule.collect[level]:
+                later = [directories[other] for other in missing if other > level]
+                yield _collect(setup, schedule, loop, level, later, line, time.monotonic() - start)
+                start = time.monotonic()
+
+
+def _averages_start(config: ConfigDict, level: int) -> bool:
+    """Tell whether the network that the first cycle starts from is averaged too."""
+    return level == 1 and config.superpose.first == "phase"
+
+
+def _collect(
+    setup: Setup,
+    schedule: Schedule,
+    loop: Loop,
+    level: int,
+    later: Sequence[Path],
+    line: dict[str, Any],
+    seconds: float,
+) -> Output:
+    """Return the ticket of a level; the training continues in the directory of the next that is missing."""
+    directory = loop.directory
+    ticket = _ticket(setup, loop.training)
+    summary = _summary(setup, level, loop.training, line, seconds)
+    loop.training = loop.training._replace(lines=0)
+    loop.wait()
+    if later:  # before the summary, so that a killed run finds the old checkpoint or the new
+        loop.move_to(later[0])
+    name = f"cheap ticket {level}" if level else schedule.name
+    message = (
+        f"{name}: kept {summary['kept']:,} ({summary['density']:.4f}), "
+        f"validation accuracy {summary['validation_accuracy']:.4f} after epoch {summary['epoch']:g}"
+    )
+    return Output(directory, ticket=ticket, summary=summary, message=message)
 
 
 def optimizer_of(setup: Setup, schedule: Schedule) -> Callable[[jax.Array], optax.GradientTransformation]:
