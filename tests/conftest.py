@@ -110,7 +110,7 @@ def tiny_config(tiny_network):
         config.train_images = 80
         config.augment.crop = 1
         config.model = "tiny"
-        config.width = 4
+        config.width = 8
         config.train.duration = "3ep"
         config.train.batch_size = 32
         config.train.milestones = ("2ep",)

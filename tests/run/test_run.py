@@ -117,14 +117,14 @@ def test_a_ticket_of_another_architecture_is_refused_naming_the_leaf(finished, t
     mixed = tmp_path / "mixed"
     shutil.copytree(finished, mixed)
     wide = tiny_config()
-    wide.width = 8
+    wide.width = 16
     wide.imp.levels = 1
     run.run(wide, tmp_path / "wide")
     ticket = paths.ticket(paths.level(mixed, 0, 2))
     shutil.rmtree(ticket)
     shutil.copytree(paths.ticket(paths.level(tmp_path / "wide", 0, 0)), ticket)
     shutil.rmtree(mixed / "seed_0" / "pools")
-    with pytest.raises(UserError, match=r"level_02.*'bn1/bias'.*\(8,\).*\(4,\)"):
+    with pytest.raises(UserError, match=r"level_02.*'bn1/bias'.*\(16,\).*\(8,\)"):
         run.run(tiny_config(), mixed)
 
 

@@ -122,7 +122,7 @@ def test_costs_are_shares_of_the_dense_networks(trained):
     for level in (0, *LEVELS):
         line, summary = lines_of(trained, level)[-1], summary_of(paths.level(trained, 0, level))
         assert line["flops"] == summary["inference_flops"]
-        assert 0.2 < summary["inference_flops"] < 1
+        assert 0 < summary["inference_flops"] < 1
     spent = [summary_of(paths.level(trained, 0, level))["training_flops"] for level in LEVELS]
     assert spent == sorted(spent)
     assert summary_of(paths.level(trained, 0, 0))["inference_flops"] < spent[-1] < 1  # dense gradients cost too
