@@ -47,8 +47,9 @@ def export_ticket(source: Path, destination: Path, *, form: str = "", dataset: s
     prunable = Variables(
         jax.tree.map(lambda leaf: leaf.ndim > 0, stored), jax.tree.map(lambda _: False, ticket.params.stats)
     )
-    weights, _ = split_masks(to_state_dict(ticket, form="plain", prunable=prunable))
-    model = recognize(weights).model
+    with files.naming(directory):
+        weights, _ = split_masks(to_state_dict(ticket, form="plain", prunable=prunable))
+        model = recognize(weights).model
     if model.startswith(_WEIGHTS_ALONE):
         form = form or "plain"
         dataset = dataset or "none"

@@ -1,5 +1,6 @@
 """Find, read and write PyTorch files; the only module that needs PyTorch."""
 
+import contextlib
 import hashlib
 import io
 import itertools
@@ -17,7 +18,7 @@ from lpjax.errors import UserError
 _BEST = re.compile(r"(\d+)model_SA_best\.pth\.tar")
 _LAST = re.compile(r"(\d+)checkpoint\.pth\.tar")
 _OPENLTH_MODEL = re.compile(r"model_ep(\d+)_it(\d+)\.pth")
-_MASK_WORD = re.compile(r"[._-]?masks?[._-]?", re.IGNORECASE)
+_MASK_WORD = re.compile(r"[._-]?(?<![a-z])masks?(?![a-z])[._-]?", re.IGNORECASE)
 _FILE = re.compile(r"(.+)\.(pth\.tar|pth|pt|th|safetensors)")
 # If a checkpoint holds several networks, e.g. a moving average too, the first of these is read.
 _WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "net", "network")
@@ -134,6 +135,16 @@ def digest(path: Path) -> str:
     """Compute the SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Begin errors with the file they are about."""
+    try:
+        yield
+    except UserError as error:
+        message = str(error)
+        raise UserError(message if str(path) in message else f"{path}: {message}") from error
 
 
 def _missing(package: str) -> UserError:

@@ -1,6 +1,5 @@
 """Import tickets of the PyTorch implementations: all levels of one architecture, with the same prunable weights."""
 
-import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -46,7 +45,7 @@ def import_tickets(
     """
     one_of("--mask", mask, MASKS)
     form, sources = files.find(source, seed, level)
-    with _naming(sources[-1].weights):
+    with files.naming(sources[-1].weights):
         shared = _shared(files.read(sources[-1], files.load), model)
     network = template(shared.architecture)
     prunable = jax.tree.map(lambda name: name in shared.prunable, torch_keys(network))
@@ -57,7 +56,7 @@ def import_tickets(
     before: dict[int, Ticket] = {}
     with joining(destination, record) as folder:
         for one in sources:
-            with _naming(one.weights):
+            with files.naming(one.weights):
                 contents = files.read(one, files.load)
                 ticket = _convert(contents, shared, network, mask)
             kept = int(sparsity.kept(ticket.mask, prunable))
@@ -143,13 +142,3 @@ def _convert(contents: files.Contents, shared: Shared, network: Variables, mask:
     if dataset != shared.dataset:
         raise UserError(f"dataset: got {dataset}, but the last level's is {shared.dataset}; import one experiment")
     return ticket
-
-
-@contextlib.contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Begin errors with the file they are about."""
-    try:
-        yield
-    except UserError as error:
-        message = str(error)
-        raise UserError(message if str(path) in message else f"{path}: {message}") from error

@@ -42,7 +42,7 @@ def torch_keys(variables: Variables) -> Variables:
 
     def key(path: Any, _: Any) -> str:
         *modules, leaf = leaf_name(path).split("/")
-        entry = _LEAF[one_of("parameter", leaf, _LEAF, "; convert the arrays of your own network yourself")]
+        entry = _LEAF[one_of("parameter", leaf, _LEAF, "; or convert the arrays of your own network yourself")]
         return ".".join([module.replace("_", ".") for module in modules] + [entry])
 
     return Variables(*(jax.tree_util.tree_map_with_path(key, tree) for tree in variables))

@@ -62,7 +62,7 @@ def recognize(weights: Mapping[str, np.ndarray], model: str = "") -> Architectur
     if width % 2 or not heads:
         raise UserError(
             "no architecture fits: expected a first convolution with an even number of channels, and a classifier; "
-            f"give a network of {', '.join(names)}"
+            f"give a network of {', '.join(names)}, or convert the arrays of your own yourself"
         )
     problems = {}
     for name in names:

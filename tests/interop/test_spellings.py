@@ -13,6 +13,7 @@ from lpjax.interop.exporting import export_ticket
 from lpjax.interop.importing import import_tickets
 from lpjax.sparsity import convolution_kernels
 from lpjax.store import paths
+from lpjax.types import Ticket, Variables
 
 
 @pytest.fixture(scope="module")
@@ -190,6 +191,21 @@ def test_masks_of_several_files_at_once_are_refused(pruned, write, tmp_path):
     write(tmp_path / "in" / "masks.pth", masks_of(pruned))
     with pytest.raises(UserError, match=r"masks\.pth: got masks of 2 files of weights"):
         imported(tmp_path / "in", tmp_path / "out")
+
+
+def test_a_name_with_masked_in_it_is_that_of_weights(pruned, ticket, write, tmp_path):
+    write(tmp_path / "in" / "unmasked_net.pth", pruned)
+    same(imported(tmp_path / "in", tmp_path / "out")[0], ticket)
+
+
+def test_the_network_of_a_user_is_not_exported_and_that_is_said(tmp_path):
+    for name in ("bias", "embedding"):
+        layer = {"kernel": np.ones((3, 2), np.float32), name: np.ones(2, np.float32)}
+        params = Variables({"Dense_0": layer}, {"bn": {"mean": np.ones(2, np.float32)}})
+        ticket = Ticket(params, jax.tree.map(lambda leaf: np.ones(leaf.shape, bool), params))
+        store.save_ticket(tmp_path / name / "ticket", ticket)
+        with pytest.raises(UserError, match=rf"{name}/ticket: .*convert the arrays of your own"):
+            list(export_ticket(tmp_path / name, tmp_path / "net.pth"))
 
 
 def test_levels_whose_masks_are_not_nested_raise_doubt(make_ticket, write, tmp_path):
