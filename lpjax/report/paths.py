@@ -58,8 +58,7 @@ def paths(panels: Sequence[tuple[str, pd.DataFrame]], *, densities: Sequence[flo
         column[0].set_title(title)
     for axes, (_, label) in zip(grid[:, 0], _METRICS.values(), strict=True):
         axes.set_ylabel(label)
-    handles = style.handles(grid.flat)
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=2)
+    style.legend(figure, grid.flat, columns=2)
     return figure
 
 
@@ -99,8 +98,7 @@ def barriers(heights: pd.DataFrame, *, metric: str = "error", densities: Sequenc
         _tickets([axes], heights, densities, style.TWO_COLUMNS / 2)
         axes.set_title(_STATISTICS[bool(recalibrated)] if "recalibrated" in values else "")
     row[0].set_ylabel("error barrier (points)" if metric == "error" else "loss barrier (nats)")
-    handles = style.handles(row)
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=2)
+    style.legend(figure, row, columns=2)
     return figure
 
 
@@ -111,10 +109,10 @@ def _curves(axes: Axes, points: pd.DataFrame, size: float) -> None:
         one_of("setting", setting, _SETTINGS)
     for setting, look in _SETTINGS.items():
         over_seeds = points[points["setting"] == setting].groupby(["pair", "coefficient"])["value"]
-        mean, std = over_seeds.mean(), over_seeds.std()
+        mean = over_seeds.mean()
         if len(mean):
             x = mean.index.get_level_values("pair") + mean.index.get_level_values("coefficient")
-            style.band(axes, x, mean, std, look, size)
+            style.band(axes, x, mean, over_seeds.std(), look, size)
 
 
 def _tickets(column: Sequence[Axes], table: pd.DataFrame, densities: Sequence[float] | None, width: float) -> None:

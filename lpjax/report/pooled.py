@@ -32,7 +32,7 @@ def accuracy(results: pd.DataFrame, methods: Sequence[str]) -> Figure:
     style.dense_line(axes, test)
     style.against_density(axes, test, tables.densities(results), methods, width)
     axes.set_ylabel("test accuracy (%)")
-    style.legend(figure, axes)
+    style.legend(figure, [axes])
     return figure
 
 
@@ -52,7 +52,7 @@ def gains(results: pd.DataFrame, methods: Sequence[str]) -> Figure:
         style.against_density(axes, gained, tables.densities(results), compared, width)
         axes.set_title(f"gain over the {style.look(base).name}")
     panels[0].set_ylabel("test accuracy gained (points)")
-    style.legend(figure, panels[0])
+    style.legend(figure, panels[:1])
     return figure
 
 

@@ -73,7 +73,7 @@ def superposed(test: pd.DataFrame) -> Figure:
     axes.xaxis.set_major_formatter(lambda value, _: "base" if value == 0 else f"{value:g}")
     axes.set_xlabel("cheap tickets collected")
     axes.set_ylabel("test accuracy (%)")
-    style.legend(figure, axes)
+    style.legend(figure, [axes])
     return figure
 
 
@@ -97,7 +97,7 @@ def training(epochs: pd.DataFrame, plan: arms.Plan) -> Figure:
         column[0].set_title(title)
         column[-1].set_xlabel("epoch")
         column[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
-    style.legend(figure, grid[0, -1], columns=4)
+    style.legend(figure, grid[0, -1:], columns=4)
     return figure
 
 
@@ -114,7 +114,7 @@ def masks(epochs: pd.DataFrame, plan: arms.Plan) -> Figure:
         axes.set_ylim(0, 1.1 * epochs[column].max())
         axes.set_title(_MASKS[column])
         axes.set_xlabel("epoch")
-    style.legend(figure, row[0], columns=4)
+    style.legend(figure, row[:1], columns=4)
     return figure
 
 

@@ -163,14 +163,15 @@ def thinned(labels: Sequence[str], width: float) -> list[str]:
     return [label if tick % every == 0 else "" for tick, label in enumerate(labels)]
 
 
+def legend(figure: Figure, row: Iterable[Axes], columns: int = 3) -> None:
+    """Put one legend of all panels below the figure."""
+    entries = handles(row)
+    figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=columns)
+
+
 def handles(row: Iterable[Axes]) -> dict[str, Artist]:
     """Give what a legend of several panels shows, by name."""
     found: dict[str, Artist] = {}
     for axes in row:
         found |= {name: handle for handle, name in zip(*axes.get_legend_handles_labels(), strict=True)}
     return found
-
-
-def legend(figure: Figure, axes: Axes, columns: int = 3) -> None:
-    """Put the legend of one panel below the figure."""
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=columns)

@@ -1,14 +1,17 @@
 """What lies in a folder of PyTorch files, and how they are read."""
 
 import contextlib
+import errno
+import os
 import pickle
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from lpjax.errors import UserError
+from lpjax.errors import StorageError, UserError
 from lpjax.interop import files
 
 
@@ -186,3 +189,16 @@ def test_without_pytorch_the_command_to_install_it_is_named(monkeypatch, tmp_pat
     for attempt in (lambda: files.load(tmp_path / "net.pth"), lambda: files.save(tmp_path / "net.pth", STATE)):
         with pytest.raises(ValueError, match="pip install torch"):
             attempt()
+
+
+def test_a_full_disk_is_one_line(monkeypatch, tmp_path):
+    def full(path, content):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    stand_in = SimpleNamespace(save=lambda state, file: file.write(b"tensors"), from_numpy=np.array)
+    monkeypatch.setitem(sys.modules, "torch", stand_in)
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(StorageError, match=r"net\.pth: No space left on device") as refusal:
+        files.save(tmp_path / "net.pth", STATE)
+    assert "\n" not in str(refusal.value)
+    assert not list(tmp_path.iterdir())

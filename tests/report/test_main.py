@@ -1,5 +1,6 @@
 """The command that writes the page of a run in whatever state it is."""
 
+import errno
 import os
 import shutil
 import subprocess
@@ -154,6 +155,19 @@ def test_where_the_page_cannot_lie_another_place_is_offered(cut, refuse, words_o
     said = refuse(cut)
     assert str(paths.report(cut)) in said
     assert "--out=DIR" in said
+
+
+def test_a_full_disk_is_one_line_and_leaves_the_old_page(tmp_path, build, words_only, refuse, monkeypatch):
+    build(tmp_path)
+    store.write_text(paths.report(tmp_path), "the old page")
+
+    def full(path, content):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_bytes", full)
+        assert "No space left on device" in refuse(tmp_path)
+    assert paths.report(tmp_path).read_text() == "the old page"
 
 
 def test_what_is_no_work_directory_is_refused_in_one_line(tmp_path, refuse):
