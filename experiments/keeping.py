@@ -23,8 +23,9 @@ INTERRUPTED = 130
 def main(make: Callable[[Options], None], paper: Paper) -> None:
     """Run one experiment of a paper, or all, from the command line."""
     remember_compilations()
+    about = f"{make.__doc__}\n\nCommand: python -m {sys.modules['__main__'].__package__} --preset=demo"
     try:
-        make(options(sys.argv[1:], make.__doc__, paper))
+        make(options(sys.argv[1:], about, paper))
     except (UserError, StorageError) as error:
         print(f"lpjax: {error}", file=sys.stderr)
         sys.exit(USER_MISTAKE)

@@ -14,8 +14,6 @@ from PIL import Image
 from lpjax import data, models, sparsity, train
 from lpjax.types import Batch, Ticket, Variables
 
-KEY = jax.random.key(0)
-
 
 def parser(description: str | None) -> argparse.ArgumentParser:
     """Return a parser that shows a module's docstring as it is."""
@@ -29,7 +27,7 @@ def machine() -> str:
 
 def random_batch(images: int, side: int) -> Batch:
     """Draw images `[N, side, side, 3]` (uint8) and labels of ten classes."""
-    keys = jax.random.split(KEY)
+    keys = jax.random.split(jax.random.key(0))
     pixels = jax.random.randint(keys[0], (images, side, side, 3), 0, 256).astype(jnp.uint8)
     return Batch(pixels, jax.random.randint(keys[1], (images,), 0, 10))
 
@@ -69,7 +67,7 @@ def search_problem(
     sizes = {"images": options.images, "batch_size": options.batch}
     recalibrate = train.recalibrator(apply, to_unit, batch, **sizes, mesh=mesh)
     shape = (options.side, options.side, 3)
-    anchor, candidate = (models.initialize(module, key, shape) for key in jax.random.split(KEY))
+    anchor, candidate = (models.initialize(module, key, shape) for key in jax.random.split(jax.random.key(0)))
     dense = sparsity.full_mask(anchor)
     mask = sparsity.select(sparsity.magnitude(anchor), dense, sparsity.total(dense) // 5)
     return (evaluate, recalibrate), Ticket(sparsity.apply_mask(anchor, mask), mask), candidate

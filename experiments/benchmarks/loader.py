@@ -17,12 +17,13 @@ import jax
 import numpy as np
 from PIL import Image
 
-from experiments.benchmarks.inputs import KEY, parser, prepare_images
+from experiments.benchmarks.inputs import parser, prepare_images
 from lpjax import data, models, train
 from lpjax.data import stream
 from lpjax.run.images import stream as stream_images
 
 CROP = data.Crop(224, 256, (0.1, 1.0), (0.8, 1.25))
+KEY = jax.random.key(0)
 READERS = {"1 thread": (1, 0), "2 threads": (2, 0), "1 process": (1, 1), "2 processes": (1, 2)}
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import jax
 
-from experiments.benchmarks.inputs import KEY, machine, parser, search_problem
+from experiments.benchmarks.inputs import machine, parser, search_problem
 from experiments.benchmarks.timing import medians
 from lpjax import models, pools
 
@@ -29,14 +29,15 @@ def main(argv: list[str]) -> None:
     options = arguments.parse_args(argv)
 
     measures, ticket, candidate = search_problem(options, options.dtype)
-    single = jax.jit(lambda evaluate, recalibrate, variables: evaluate(recalibrate(variables, KEY)))
+    key = jax.random.key(0)
+    single = jax.jit(lambda evaluate, recalibrate, variables: evaluate(recalibrate(variables, key)))
 
     def evaluations() -> list[jax.Array]:
         return [single(*measures, candidate) for _ in pools.INTERPOLATION]
 
     def search(chunk: int) -> Callable[[], jax.Array]:
         method = pools.pool(*measures, chunk=chunk)
-        state = method.init(ticket, KEY)
+        state = method.init(ticket, key)
         return lambda: method.step(state, candidate)[1].values
 
     sides = {"evaluations": evaluations} | {f"chunk {chunk}": search(chunk) for chunk in options.chunks}

@@ -18,7 +18,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 
-from experiments.benchmarks.inputs import KEY, machine, parser, random_batch, to_unit
+from experiments.benchmarks.inputs import machine, parser, random_batch, to_unit
 from lpjax import models, sparsity, store, train
 from lpjax.run import default_config
 from lpjax.run.imp import LevelTraining
@@ -39,11 +39,12 @@ def main(argv: list[str]) -> None:
     options = arguments.parse_args(argv)
 
     module = models.build(options.model, classes=10)
-    variables = models.initialize(module, KEY, (32, 32, 3))
+    key = jax.random.key(0)
+    variables = models.initialize(module, key, (32, 32, 3))
     optimizer = fixed_mask(train.sgd(lambda step: jnp.float32(0.01)), sparsity.full_mask(variables.params))
     single = train.train_step(models.bind(module), optimizer, to_unit)
     data, rows = random_batch(options.batch, 32), jnp.arange(options.batch)
-    step = jax.jit(lambda state: single(state, data, rows, KEY)[0], donate_argnums=0)
+    step = jax.jit(lambda state: single(state, data, rows, key)[0], donate_argnums=0)
     weights = sum(leaf.size for leaf in jax.tree.leaves(variables.params))
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "progress"

@@ -21,7 +21,7 @@ from typing import Any
 import jax
 
 from experiments.benchmarks.hlo import work
-from experiments.benchmarks.inputs import KEY, machine, parser, search_problem
+from experiments.benchmarks.inputs import machine, parser, search_problem
 from experiments.benchmarks.timing import medians
 from lpjax import models, pools, train
 from lpjax.types import Variables
@@ -62,7 +62,7 @@ def search(options: argparse.Namespace, devices: int, way: str) -> tuple[Any, tu
     measures, ticket, candidate = search_problem(options, mesh=mesh if way == "images" else None)
     measures = train.replicate(measures, mesh)
     choices: dict[str, Callable[..., Any]] = {"map_fn": train.shard_candidates(mesh)} if way == "grid" else {}
-    state = train.replicate(pools.pool(*measures, **choices).init(ticket, KEY), mesh)
+    state = train.replicate(pools.pool(*measures, **choices).init(ticket, jax.random.key(0)), mesh)
 
     def step(measures: tuple[Any, Any], state: pools.PoolState, candidate: Variables) -> jax.Array:
         return pools.pool(*measures, **choices).step(state, candidate)[1].values
