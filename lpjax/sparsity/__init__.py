@@ -1,7 +1,8 @@
 """Arithmetic on pytrees: masks, scores, selection, allocation, mixing. Knows no network, no data, no disk.
 
-Read in this order: `names` (leaves by name), `prunable` (which leaves count), `masks` (counts), `scores`, `select` (the
-highest scores by exact count), `structured` (N:M), `allocate` (densities of layers), `mix` (averages), `summary`.
+Read in this order: `names` (leaves by name), `prunable` (which leaves count), `masks` (counts and the table of them),
+`scores`, `ranks` and `select` (the highest scores by exact count), `structured` (N:M), `allocate` (densities of
+layers), `mix` (averages).
 """
 
 from lpjax.sparsity.allocate import apportion, erk, uniform  # noqa: F401
@@ -17,6 +18,7 @@ from lpjax.sparsity.masks import (  # noqa: F401
     kept,
     kept_per_leaf,
     like_parameter,
+    summary,
     total,
     warn_empty_leaves,
     with_scalars,
@@ -46,7 +48,6 @@ from lpjax.sparsity.prunable import (  # noqa: F401
 from lpjax.sparsity.scores import gradient, magnitude, random, saliency
 from lpjax.sparsity.select import select, select_per_leaf
 from lpjax.sparsity.structured import InputAxes, select_n_of_m, ungrouped  # noqa: F401
-from lpjax.sparsity.summary import summary
 
 # What users call; the other names serve the packages above.
 __all__ = [

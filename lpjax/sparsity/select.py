@@ -17,9 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from lpjax.sparsity.masks import kept_per_leaf
 from lpjax.sparsity.names import leaf_names
-from lpjax.sparsity.prunable import Prunable, Stacked, as_tree, kernels, prunable_leaves
+from lpjax.sparsity.prunable import Prunable, Stacked, as_tree, kernels, prunable_leaves, stacked_axes
+from lpjax.sparsity.ranks import explicitly_split, ranks
 
 PyTree = Any
 
@@ -69,8 +69,10 @@ def select(
     if sum(leaf.rank.size for leaf in leaves) >= 2**31:
         raise ValueError("mask: 2**31 prunable weights or more; prune layer by layer (scope='layerwise')")
     if min_kept:
-        kept = _only(jax.tree.leaves(kept_per_leaf(mask, prunable, stacked)), chosen)
-        floors = [jnp.minimum(number, min_kept) for number in kept]
+        floors = []
+        for leaf, stack in zip(leaves, _only(stacked_axes(mask, stacked), chosen), strict=True):
+            number = jnp.sum(leaf.kept, axis=tuple(range(stack, leaf.kept.ndim)), dtype=jnp.int32)
+            floors.append(jnp.minimum(number, min_kept))
         leaves = _protect(leaves, _keep_best_each(leaves, floors))
     return _with_leaves(mask, chosen, _keep_best(leaves, count))
 
@@ -198,11 +200,6 @@ def _too_large_to_pack(leaves: list[_Leaf]) -> bool:
     return any(explicitly_split(leaf.rank) or explicitly_split(leaf.kept) for leaf in leaves)
 
 
-def explicitly_split(leaf: jax.Array) -> bool:
-    """Tell whether an array is split over the explicit axes of a mesh."""
-    return any(axes is not None for axes in jax.typeof(leaf).sharding.spec)
-
-
 def _keep_packed(leaves: list[_Leaf], first_group: list[int], layers: list[int], wanted: jax.Array) -> list[jax.Array]:
     """Keep `wanted[g]` weights of every group, all leaves in one matrix; leaf `i` has groups for so many layers."""
     packed = _Leaf(_pack([leaf.rank for leaf in leaves], layers), _pack([leaf.kept for leaf in leaves], layers))
@@ -310,14 +307,3 @@ def _flat_index(leaf: jax.Array, stacked: int) -> jax.Array:
         index = index + stride * lax.broadcasted_iota(jnp.int32, leaf.shape, axis)
         stride *= leaf.shape[axis]
     return index
-
-
-def ranks(score: jax.Array, kept: jax.Array) -> jax.Array:
-    """Map float32 or float64 scores to unsigned integers of the same order, above 0 where a weight is kept, else 0."""
-    unsigned = jnp.uint64 if score.dtype == jnp.float64 else jnp.uint32
-    zero = jnp.zeros((), unsigned)
-    bits = lax.bitcast_convert_type(score, unsigned)
-    sign = jnp.asarray(1 << (jnp.iinfo(unsigned).bits - 1), unsigned)
-    bits = jnp.where(bits == sign, zero, bits)  # -0.0 ties with 0.0; as floats subnormals would too
-    bits = jnp.where(bits >= sign, ~bits, bits | sign)
-    return jnp.where(kept, bits, zero)

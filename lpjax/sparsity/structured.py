@@ -10,7 +10,7 @@ import numpy as np
 
 from lpjax.sparsity.names import leaf_names
 from lpjax.sparsity.prunable import Prunable, Stacked, as_tree, input_axes, kernels, prunable_leaves, stacked_axes
-from lpjax.sparsity.select import explicitly_split, ranks
+from lpjax.sparsity.ranks import explicitly_split, ranks
 
 PyTree = Any
 InputAxes = Callable[[str, Any], tuple[int, ...] | None]
