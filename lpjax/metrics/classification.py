@@ -6,7 +6,7 @@ import numpy as np
 
 
 def accuracy(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """Computes the fraction of examples whose largest logit is that of the label; ties select the lowest class.
+    """Compute the fraction of examples whose largest logit is that of the label; ties select the lowest class.
 
     Args:
       logits: `[N, classes]`, floating point.
@@ -27,7 +27,7 @@ def accuracy(logits: jax.Array, labels: jax.Array) -> jax.Array:
 
 
 def negative_log_likelihood(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """Computes the mean negative log-likelihood of the labels, `-mean(log softmax(logits)[label])`.
+    """Compute the mean negative log-likelihood of the labels, `-mean(log softmax(logits)[label])`.
 
     Args:
       logits: `[N, classes]`, floating point.
@@ -49,7 +49,7 @@ def negative_log_likelihood(logits: jax.Array, labels: jax.Array) -> jax.Array:
 
 
 def expected_calibration_error(logits: jax.Array, labels: jax.Array, bins: int = 15) -> jax.Array:
-    """Computes the expected calibration error, where confidence is the largest softmax probability.
+    """Compute the expected calibration error, where confidence is the largest softmax probability.
 
     Args:
       logits: `[N, classes]`, floating point.
@@ -76,7 +76,7 @@ def expected_calibration_error(logits: jax.Array, labels: jax.Array, bins: int =
 
 
 def calibration_error(confidences: jax.Array, correct: jax.Array, bins: int = 15) -> jax.Array:
-    """Computes the calibration error over bins of confidence, `sum_b n_b/N |accuracy_b - confidence_b|`.
+    """Compute the calibration error over bins of confidence, `sum_b n_b/N |accuracy_b - confidence_b|`.
 
     Args:
       confidences: `[N]`, floating point in [0, 1].

@@ -8,7 +8,7 @@ import numpy as np
 
 
 def disagreement(logits: jax.Array, other: jax.Array) -> jax.Array:
-    """Computes the fraction of images that two networks classify differently; ties select the lowest class.
+    """Compute the fraction of images that two networks classify differently; ties select the lowest class.
 
     Args:
       logits: `[N, classes]`, floating point.
@@ -32,7 +32,7 @@ def disagreement(logits: jax.Array, other: jax.Array) -> jax.Array:
 
 
 def kl_divergence(logits: jax.Array, other: jax.Array) -> jax.Array:
-    """Computes the mean Kullback-Leibler divergence of the predicted distributions, `mean_x sum_c p log(p / q)`.
+    """Compute the mean Kullback-Leibler divergence of the predicted distributions, `mean_x sum_c p log(p / q)`.
 
     Args:
       logits: `[N, classes]`, floating point; `p = softmax(logits)`.
@@ -60,7 +60,7 @@ def kl_divergence(logits: jax.Array, other: jax.Array) -> jax.Array:
 
 
 def pairwise(measure: Callable[[jax.Array, jax.Array], jax.Array], logits: jax.Array) -> jax.Array:
-    """Averages a function of two networks over all pairs `(i, j)` with `i < j`.
+    """Average a function of two networks over all pairs `(i, j)` with `i < j`.
 
     Args:
       measure: `disagreement`, `kl_divergence`, or any function of two `[N, classes]`.

@@ -14,7 +14,7 @@ PyTree = Any
 
 
 def layer_flops(function: Callable[..., Any], params: PyTree, *inputs: Any) -> PyTree:
-    """Counts the forward FLOPs per image of every parameter, from the traced program.
+    """Count the forward FLOPs per image of every parameter, from the traced program.
 
     The kernel of a convolution has `2 * size * H_out * W_out` FLOPs, that of a linear layer `2 * size`: one
     multiplication and one addition per weight and output position. The program is traced, not run. Calls, `lax.scan`
@@ -54,7 +54,7 @@ def layer_flops(function: Callable[..., Any], params: PyTree, *inputs: Any) -> P
 
 
 def inference_flops(flops: PyTree, mask: PyTree) -> float:
-    """Computes the forward FLOPs of a sparse network, `sum_l f_l * kept_l / size_l`; not jittable.
+    """Compute the forward FLOPs of a sparse network, `sum_l f_l * kept_l / size_l`; not jittable.
 
     Args:
       flops: From `layer_flops`.
@@ -74,7 +74,7 @@ def inference_flops(flops: PyTree, mask: PyTree) -> float:
 
 
 def training_flops(dense_gradient: str, sparse: float, dense: float, every: float = math.inf) -> float:
-    """Computes the FLOPs of a training step per image; the backward pass has twice the FLOPs of the forward pass.
+    """Compute the FLOPs of a training step per image; the backward pass has twice the FLOPs of the forward pass.
 
     With `f_S`, `f_D` and `T` for `sparse`, `dense` and `every`, by when growth needs the dense gradient:
 

@@ -11,7 +11,7 @@ PyTree = Any
 
 
 def mask_overlap(mask: PyTree, other: PyTree, prunable: sparsity.Prunable = sparsity.kernels) -> float:
-    """Computes the Jaccard index of two masks, `|m & n| / |m | n|`; not jittable.
+    """Compute the Jaccard index of two masks, `|m & n| / |m | n|`; not jittable.
 
     Args:
       mask: A bool tree.
@@ -41,7 +41,7 @@ def mask_overlap(mask: PyTree, other: PyTree, prunable: sparsity.Prunable = spar
 
 
 def exploration_rate(explored: PyTree, prunable: sparsity.Prunable = sparsity.kernels) -> float:
-    """Computes the fraction of prunable weights that were ever in a mask, `R_s = |union_t m_t| / total`; not jittable.
+    """Compute the fraction of prunable weights that were ever in a mask, `R_s = |union_t m_t| / total`; not jittable.
 
     Args:
       explored: The union of all masks so far, from `lpjax.get_explored(opt_state)`.

@@ -23,7 +23,7 @@ class Interval(NamedTuple):
 
 
 def mcnemar(right: ArrayLike, other: ArrayLike) -> float:
-    """Computes the p-value of McNemar's exact two-sided test that two classifiers have equal error rates.
+    """Compute the p-value of McNemar's exact two-sided test that two classifiers have equal error rates.
 
     Let `b` be the number of answers that are right in the first only, and `c` in the other only. Under the null
     hypothesis, `b ~ Binomial(b + c, 1/2)`.
@@ -59,7 +59,7 @@ def mcnemar(right: ArrayLike, other: ArrayLike) -> float:
 def paired_bootstrap(
     right: ArrayLike, other: ArrayLike, *, resamples: int = 2000, level: float = 0.95, seed: int = 0
 ) -> Interval:
-    """Computes a difference of accuracies with its percentile bootstrap interval over images.
+    """Compute a difference of accuracies with its percentile bootstrap interval over images.
 
     Every image has one difference, `mean(right - other)` over the leading axes. Images are resampled with replacement,
     which preserves the correlation between seeds and levels on the same image. The interval is conditional on the

@@ -31,7 +31,7 @@ _SLICES = ("dynamic_slice", "slice", "split")
 
 
 def multiplications(function: Callable[..., Any], params: PyTree, *inputs: Any) -> list[float]:
-    """Counts the multiplications of inputs by each parameter, in convolutions and matrix products; `params` in order.
+    """Count the multiplications of inputs by each parameter, in convolutions and matrix products; `params` in order.
 
     The function is traced, not run. Parameters multiplied inside a `while` loop, a kernel or a `shard_map` are refused.
     """
@@ -45,7 +45,7 @@ def multiplications(function: Callable[..., Any], params: PyTree, *inputs: Any) 
 
 
 def _walk(jaxpr: Jaxpr, arguments: Sequence[Source], times: int, tally: list[float]) -> list[Source]:
-    """Adds the multiplications of `times` runs of the program to the tally; returns the sources of its results."""
+    """Add the multiplications of `times` runs of the program to the tally; return the sources of its results."""
     sources: dict[Any, Source] = dict(zip(jaxpr.invars, arguments, strict=True))
 
     def read(atom: Any) -> Source:
@@ -77,7 +77,7 @@ def _apply(equation: Any, operands: list[Source], times: int, tally: list[float]
 
 
 def _multiply(equation: Any, left: Source, right: Source, times: int, tally: list[float]) -> Source:
-    """Counts a product of a parameter and what depends on the inputs."""
+    """Count a product of a parameter and what depends on the inputs."""
     if left is not None and right is not None:
         return {}
     for leaf, share in (left or right or {}).items():
@@ -86,7 +86,7 @@ def _multiply(equation: Any, left: Source, right: Source, times: int, tally: lis
 
 
 def _products(equation: Any) -> int:
-    """Counts the products that are summed, over all elements of the result."""
+    """Count the products that are summed, over all elements of the result."""
     left, right = (variable.aval for variable in equation.invars)
     terms = equation.params["dimension_numbers"]
     if equation.primitive.name == "dot_general":
@@ -97,7 +97,7 @@ def _products(equation: Any) -> int:
 
 
 def _made_of(equation: Any, operands: list[Source], result: Any) -> Source:
-    """Returns the source of a result of elementwise operations, reshapes, transposes, slices or concatenation."""
+    """Return the source of a result of elementwise operations, reshapes, transposes, slices or concatenation."""
     if None in operands:
         return None
     size = max(1, math.prod(getattr(result, "shape", ())))
@@ -141,7 +141,7 @@ def _axes(variables: Any) -> list[int]:
 
 
 def _branch(branches: Sequence[Any], operands: list[Source], times: int, tally: list[float]) -> list[Source]:
-    """Counts the maximum over branches, per parameter."""
+    """Count the maximum over branches, per parameter."""
     largest = [0.0] * len(tally)
     results: list[Source] = []
     for branch in branches:

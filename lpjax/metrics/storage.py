@@ -27,7 +27,7 @@ class Storage(NamedTuple):
 
 
 def storage(mask: PyTree, bytes_per_value: int = 4, *, prunable: sparsity.Prunable = sparsity.kernels) -> Storage:
-    """Counts the bytes of the prunable weights under a mask; not jittable.
+    """Count the bytes of the prunable weights under a mask; not jittable.
 
     For CSR, a leaf is a matrix whose rows are the output channels (the last axis of `[kh, kw, in, out]`), and whose
     columns are the other axes. Column indices and row pointers of a leaf are unsigned integers of 16 bits if the

@@ -24,7 +24,7 @@ def convolution(
     dtype: Any,
     name: str,
 ) -> nn.Conv:
-    """Builds a square convolution, odd in size, with padding `size // 2` on every side, for any stride.
+    """Build a square convolution, odd in size, with padding `size // 2` on every side, for any stride.
 
     `padding='SAME'` would pad a strided 3x3 convolution by (0, 1), unlike PyTorch.
     """
@@ -45,14 +45,14 @@ def convolution(
 def batch_norm(
     train: bool, *, axis_name: str | None, dtype: Any, name: str, scale: Initializer = nn.initializers.ones
 ) -> nn.BatchNorm:
-    """Builds BatchNorm with momentum 0, whose updated statistics are those of the batch; the caller averages them."""
+    """Build BatchNorm with momentum 0, whose updated statistics are those of the batch; the caller averages them."""
     return nn.BatchNorm(
         not train, momentum=0.0, epsilon=1e-5, axis_name=axis_name, dtype=dtype, scale_init=scale, name=name
     )
 
 
 def uniform_bias(fan_in: int) -> Initializer:
-    """Returns the initializer U(-1/sqrt(fan_in), 1/sqrt(fan_in)), PyTorch's default for biases."""
+    """Return the initializer U(-1/sqrt(fan_in), 1/sqrt(fan_in)), PyTorch's default for biases."""
 
     def init(key: jax.Array, shape: Any, dtype: Any = jnp.float32, out_sharding: Any = None) -> jax.Array:
         del out_sharding
@@ -62,13 +62,13 @@ def uniform_bias(fan_in: int) -> Initializer:
 
 
 def zero_bias(fan_in: int) -> Initializer:
-    """Returns the initializer to zeros."""
+    """Return the initializer to zeros."""
     del fan_in
     return nn.initializers.zeros
 
 
 def pad_shortcut(x: jax.Array, channels: int, stride: int) -> jax.Array:
-    """Downsamples by striding and pads with zero channels on both sides (option A, without parameters).
+    """Downsample by striding, and pad with zero channels on both sides (option A, without parameters).
 
     The channels to add must be even in number.
 

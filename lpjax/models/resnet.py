@@ -60,15 +60,7 @@ class ResNet(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-        """Computes logits.
-
-        Args:
-          x: `[B, H, W, C]`, normalized.
-          train: Whether to normalize with the statistics of the batch.
-
-        Returns:
-          `[B, classes]`, float32.
-        """
+        """Compute the logits `[B, classes]`, float32, of normalized images `[B, H, W, C]`."""
         conv = partial(convolution, init=self.conv_init, dtype=self.dtype)
         norm = partial(batch_norm, train, axis_name=self.axis_name, dtype=self.dtype, scale=self.scale_init)
         stem = (7, 2) if self.imagenet_stem else (3, 1)
@@ -125,7 +117,7 @@ class Bottleneck(nn.Module):
 
 
 def _shortcut(block: BasicBlock | Bottleneck, x: jax.Array, channels: int) -> jax.Array:
-    """Computes the shortcut; its submodules belong to the block."""
+    """Compute the shortcut; its submodules belong to the block."""
     if x.shape[-1] == channels and block.stride == 1:
         return x
     if not block.shortcut:

@@ -46,14 +46,7 @@ class VGG(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-        """Computes logits.
-
-        Args:
-          x: `[B, H, W, C]`, normalized; H and W at least 32.
-          train: Whether to normalize with the statistics of the batch.
-
-        Returns:
-          `[B, classes]`, float32.
+        """Compute the logits `[B, classes]`, float32, of normalized images `[B, H, W, C]`; H and W at least 32.
 
         Raises:
           UserError: If the image is too small for the max-pools.

@@ -38,14 +38,7 @@ class WideResNet(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-        """Computes logits.
-
-        Args:
-          x: `[B, H, W, C]`, normalized.
-          train: Whether to normalize with the statistics of the batch.
-
-        Returns:
-          `[B, classes]`, float32.
+        """Compute the logits `[B, classes]`, float32, of normalized images `[B, H, W, C]`.
 
         Raises:
           UserError: If the depth is not 6 n + 4.

@@ -7,9 +7,9 @@ to compare with, `connectivity` and `ensemble`.
 from lpjax.pools.connectivity import TENTHS, barrier, linear_path
 from lpjax.pools.ensemble import VOTES, ensemble
 from lpjax.pools.lottery import ACCEPT, INTERPOLATION, PRUNE, RECALIBRATION_BATCHES, Pool, PoolState, Trial, pool
-from lpjax.pools.methods import METHODS, STANDARD, Method, recalibrated, running_mean
+from lpjax.pools.methods import METHODS, STANDARD, Method, recalibrated, running_mean  # noqa: F401
 from lpjax.pools.neighbors import neighbors
-from lpjax.pools.reference import float_count, reference
+from lpjax.pools.reference import float_count, reference  # noqa: F401
 from lpjax.pools.superpose import KINDS, Superpose, SuperposeState, superpose
 
 __all__ = [
@@ -30,12 +30,10 @@ __all__ = [
     "Trial",
     "barrier",
     "ensemble",
-    "float_count",
     "linear_path",
     "neighbors",
     "pool",
     "recalibrated",
     "reference",
-    "running_mean",
     "superpose",
 ]

@@ -9,7 +9,7 @@ VOTES = ("logits", "probabilities")
 
 
 def ensemble(logits: jax.Array, votes: str = "logits") -> jax.Array:
-    """Averages what several networks say of the same images.
+    """Average what several networks say of the same images.
 
     Args:
       logits: `[M, N, classes]`, floating point, of `M` networks.

@@ -14,13 +14,7 @@ from lpjax.types import Ticket
 
 
 def running_mean(tried: jax.Array) -> jax.Array:
-    """Compute the coefficient that keeps an equal-weight mean, `1 / (n + 2)` for the candidate after `n` others.
-
-    Args:
-      tried: Candidates tried, int32 scalar.
-
-    Returns:
-      `[1]`, the coefficient.
+    """Compute the coefficient `[1]` that keeps an equal-weight mean, `1 / (n + 2)` for the candidate after `n` others.
 
     Example:
       >>> running_mean(jnp.array(0)).tolist()

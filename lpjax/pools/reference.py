@@ -12,14 +12,7 @@ from lpjax.types import Ticket
 
 
 def float_count(kept: int, total: int) -> int:
-    """Pass a count through the authors' floats: `int(N * (100 (1 - zeros / N) / 100))`, truncated.
-
-    Args:
-      kept: Kept prunable weights.
-      total: Prunable weights `N`.
-
-    Returns:
-      `kept`, or one less where the float falls short of it.
+    """Pass a count through the authors' floats, `int(N * (100 (1 - zeros / N) / 100))`, which may lose one weight.
 
     Example:
       >>> float_count(7_141_909, 11_159_232), float_count(8_927_386, 11_159_232)

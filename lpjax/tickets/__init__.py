@@ -2,7 +2,7 @@
 
 from lpjax.tickets.counts import RULES, CountRule, openlth_rule, torch_rule
 from lpjax.tickets.imp import IMP, SCOPES, IMPState, Score, by_magnitude, imp, random_score
-from lpjax.tickets.rewind import FINAL, rewind_duration, rewinds_weights
+from lpjax.tickets.rewind import FINAL, rewind_duration, rewinds_weights  # noqa: F401
 
 __all__ = [
     "FINAL",
@@ -16,7 +16,5 @@ __all__ = [
     "imp",
     "openlth_rule",
     "random_score",
-    "rewind_duration",
-    "rewinds_weights",
     "torch_rule",
 ]

@@ -4,13 +4,7 @@ FINAL = "final"
 
 
 def rewinds_weights(rewind: str) -> bool:
-    """Tell whether weights go back in time; with `'final'` only the learning rate does.
-
-    Args:
-      rewind: A duration such as `'0it'` or `'9ep'`, or `'final'`.
-
-    Returns:
-      Whether the next level starts from the weights at that duration rather than from the trained ones.
+    """Tell whether weights go back in time; with `'final'` (learning-rate rewinding) only the learning rate does.
 
     Example:
       >>> rewinds_weights('9ep'), rewinds_weights('final')
@@ -20,13 +14,7 @@ def rewinds_weights(rewind: str) -> bool:
 
 
 def rewind_duration(rewind: str) -> str:
-    """Say where on the schedule a level after the first starts.
-
-    Args:
-      rewind: A duration or `'final'`.
-
-    Returns:
-      The duration; `'0it'` for `'final'`, whose learning rate starts over.
+    """Return the duration at which a level after the first starts on the schedule: `'0it'` for `'final'`.
 
     Example:
       >>> rewind_duration('9ep'), rewind_duration('final')

@@ -4,8 +4,8 @@ Read in this order: `step`, `fit` (the loop), `parallel` and `sharding` (many de
 `optimizer` and `cyclical` have learning rates, `duration` reads numbers with a unit.
 """
 
-from lpjax.train.cyclical import SHAPES, Phases, collection_step, cyclical, phases
-from lpjax.train.duration import steps
+from lpjax.train.cyclical import SHAPES, Phases, collection_step, cyclical, phases  # noqa: F401
+from lpjax.train.duration import steps  # noqa: F401
 from lpjax.train.evaluate import Evaluate, evaluator, predict, with_sequential_vmap
 from lpjax.train.fit import Feed, TrainEvent, fit, mean_metrics, resident, steps_per_epoch  # noqa: F401
 from lpjax.train.optimizer import SCHEDULES, learning_rate, sgd
@@ -35,7 +35,6 @@ __all__ = [
     "StepMetrics",
     "TrainEvent",
     "TrainState",
-    "collection_step",
     "cross_entropy",
     "cyclical",
     "data_parallel",
@@ -51,8 +50,6 @@ __all__ = [
     "replicate",
     "resident",
     "sgd",
-    "steps",
-    "steps_per_epoch",
     "train_step",
     "with_sequential_vmap",
 ]

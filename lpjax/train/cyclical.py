@@ -27,7 +27,7 @@ class Phases(NamedTuple):
 
 
 def phases(total: int, share: float, cycle: int) -> Phases:
-    """Divides training into ordinary training followed by cycles: `cycles = floor(share * total / cycle)`.
+    """Divide training into ordinary training followed by cycles: `cycles = floor(share * total / cycle)`.
 
     Args:
       total: Total length of training, in epochs or steps.
@@ -56,7 +56,7 @@ def phases(total: int, share: float, cycle: int) -> Phases:
 
 
 def cyclical(low: float, high: float, cycle: int, shape: str = "triangle") -> optax.Schedule:
-    """Builds a cyclical learning-rate schedule between two values.
+    """Build a cyclical learning-rate schedule between two values.
 
     With `t = (mod(i - 1, C) + 1) / C` in (0, 1], where `i = step + 1` and `C` is the cycle length:
 
@@ -108,17 +108,7 @@ def cyclical(low: float, high: float, cycle: int, shape: str = "triangle") -> op
 
 
 def collection_step(shape: str, cycle: int) -> int:
-    """Returns when to collect the ticket of a cycle: after the step with the lowest learning rate.
-
-    Args:
-      shape: Shape of the learning rate, as for `cyclical`.
-      cycle: Steps per cycle.
-
-    Returns:
-      Steps from the start of the cycle: `cycle`, or half of it for `'fge'`.
-
-    Raises:
-      ValueError: If `shape` is unknown.
+    """Return when to collect the ticket of a cycle: after the step with the lowest learning rate.
 
     Example:
       >>> collection_step('triangle', 8), collection_step('fge', 8)

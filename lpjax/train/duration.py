@@ -6,17 +6,7 @@ _FORM = re.compile(r"(\d+)(ep|it)")
 
 
 def steps(duration: str, steps_per_epoch: int) -> int:
-    """Converts a duration to optimizer steps.
-
-    Args:
-      duration: `'182ep'` (epochs) or `'500it'` (iterations).
-      steps_per_epoch: Steps per epoch, as `lpjax.train.steps_per_epoch` counts them.
-
-    Returns:
-      The number of steps.
-
-    Raises:
-      ValueError: If the duration does not have this form.
+    """Convert a duration, `'182ep'` (epochs) or `'500it'` (iterations), to optimizer steps.
 
     Example:
       >>> steps('9ep', 352), steps('500it', 352)

@@ -23,7 +23,7 @@ def predict(
     batch_size: int = 500,
     mesh: Mesh | None = None,
 ) -> jax.Array:
-    """Computes the logits of many images in batches, within one compiled program.
+    """Compute the logits of many images in batches, within one compiled program.
 
     Args:
       apply: The network.
@@ -65,7 +65,7 @@ def predict(
 def evaluator(
     apply: Apply, preprocess: Preprocess, batch: Batch, batch_size: int = 500, mesh: Mesh | None = None
 ) -> Evaluate:
-    """Binds a split to an evaluation, so that it is a function of the variables alone.
+    """Bind a split to an evaluation, so that it is a function of the variables alone.
 
     Args:
       apply: The network.
@@ -88,7 +88,7 @@ def evaluator(
 
 
 def with_sequential_vmap(evaluate: Evaluate) -> Evaluate:
-    """Makes `jax.vmap(evaluate)` run networks one after another, which is fast for convolutional networks.
+    """Make `jax.vmap(evaluate)` run networks one after another, which is fast for convolutional networks.
 
     A convolution batched over its *weights* becomes a grouped convolution, several times slower than evaluating the
     networks sequentially. This function lowers the same `jax.vmap` to a loop with the memory of one network. Logits

@@ -45,7 +45,7 @@ def fit(
     yield_at: Sequence[int] = (),
     should_yield: Callable[[int], bool] = lambda step: False,
 ) -> Iterator[TrainEvent]:
-    """Trains until a step, yielding an event after every epoch, at given steps and on request.
+    """Train until a step, yielding an event after every epoch, at given steps and on request.
 
     Epoch `e` visits the images in the order `permutation(fold_in(key, e))`; the last batch may be smaller. Training
     resumed from a yielded state, also within an epoch, gives bit-identical results.
@@ -88,7 +88,7 @@ def fit(
 
 
 def resident(data: Batch, batch_size: int, steps_per_dispatch: int = 1) -> Feed:
-    """Feeds images that are in device memory.
+    """Feed images that are in device memory.
 
     Args:
       data: The training split.
@@ -108,7 +108,7 @@ def resident(data: Batch, batch_size: int, steps_per_dispatch: int = 1) -> Feed:
 
 
 def mean_metrics(metrics: np.ndarray) -> StepMetrics:
-    """Averages the metrics of dispatches `[N, 3]` (number of images, loss, accuracy), weighted by numbers of images.
+    """Average the metrics of dispatches `[N, 3]` (number of images, loss, accuracy), weighted by numbers of images.
 
     Example:
       >>> mean_metrics(np.array([[3, 1.0, 0.5], [1, 2.0, 1.0]])).loss.item()
@@ -119,14 +119,7 @@ def mean_metrics(metrics: np.ndarray) -> StepMetrics:
 
 
 def steps_per_epoch(images: int, batch_size: int) -> int:
-    """Counts the batches of an epoch, including a smaller last one.
-
-    Args:
-      images: Number of training images.
-      batch_size: Images per step.
-
-    Returns:
-      `ceil(images / batch_size)`.
+    """Count the batches of an epoch, including a smaller last one.
 
     Example:
       >>> steps_per_epoch(45_000, 128)
@@ -136,7 +129,7 @@ def steps_per_epoch(images: int, batch_size: int) -> int:
 
 
 def dispatches(order: np.ndarray, batch_size: int, steps: int) -> Iterator[np.ndarray]:
-    """Splits an order of images `[N]` into the index arrays `[K, B]` of successive dispatches.
+    """Split an order of images `[N]` into the index arrays `[K, B]` of successive dispatches.
 
     K is `steps` while enough full batches remain, then 1. A smaller last batch has its own dispatch.
 

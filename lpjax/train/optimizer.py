@@ -14,7 +14,7 @@ SCHEDULES = ("step", "cosine", "constant")
 def sgd(
     schedule: optax.Schedule, momentum: float = 0.9, weight_decay: float = 1e-4
 ) -> optax.GradientTransformationExtraArgs:
-    """Builds SGD with momentum and coupled weight decay, `v ← μv + (g + λw); w ← w - η v`, as `torch.optim.SGD` does.
+    """Build SGD with momentum and coupled weight decay, `v ← μv + (g + λw); w ← w - η v`, as `torch.optim.SGD` does.
 
     Args:
       schedule: Learning rate η as a function of the step.
@@ -36,7 +36,7 @@ def sgd(
 def learning_rate(
     schedule: str, peak: float, total: int, *, milestones: Sequence[int] = (), decay: float = 0.1, warmup: int = 0
 ) -> optax.Schedule:
-    """Builds a learning-rate schedule with linear warm-up.
+    """Build a learning-rate schedule with linear warm-up.
 
     `step`: `peak * decay ** #{milestones <= s}`; `cosine`: `peak * (1 + cos(π s / total)) / 2`; `constant`: `peak`.
     All are multiplied by `min(1, s / warmup)`.

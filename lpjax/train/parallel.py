@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 def mesh_of(devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """Makes a mesh with the single axis `'data'`.
+    """Make a mesh with the single axis `'data'`.
 
     Args:
       devices: The devices; by default all devices of all processes.
@@ -30,7 +30,7 @@ def mesh_of(devices: Sequence[jax.Device] | None = None) -> Mesh:
 
 
 def replicate(tree: T, mesh: Mesh) -> T:
-    """Replicates a pytree of arrays over all devices of a mesh.
+    """Replicate a pytree of arrays over all devices of a mesh.
 
     With several processes, each process copies its own arrays to its own devices without communication, so all must
     hold equal arrays. (`jax.device_put` would broadcast every array from the first process and compare.)
@@ -56,7 +56,7 @@ def replicate(tree: T, mesh: Mesh) -> T:
 
 
 def data_parallel(step: Step, mesh: Mesh, *, replicated_data: bool = True) -> Step:
-    """Maps a per-device step over a mesh and compiles it; the buffers of the state are donated.
+    """Map a per-device step over a mesh and compile it; the buffers of the state are donated.
 
     `jax.pmap(step, axis_name='data')` runs the same function with bit-identical results.
 

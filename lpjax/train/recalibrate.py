@@ -23,7 +23,7 @@ def recalibrate(
     batch_size: int,
     mesh: Mesh | None = None,
 ) -> Variables:
-    """Replaces batch statistics by the mean of the statistics of training batches, with equal weight per batch.
+    """Replace batch statistics by the mean of the statistics of training batches, with equal weight per batch.
 
     `mean = 1/n Σ_b mean_b`, `var = 1/n Σ_b var_b`: the mean of variances, not the pooled variance.
 
@@ -74,7 +74,7 @@ def recalibrator(
     shuffle: bool = True,
     mesh: Mesh | None = None,
 ) -> Recalibrate:
-    """Binds the training split and a number of images to a recalibration.
+    """Bind the training split and a number of images to a recalibration.
 
     The key determines the images, their order and their augmentation, so candidates recalibrated with the same key
     differ only in their weights (common random numbers).

@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 def shard_batch(function: Callable[[jax.Array, str | None], T], mesh: Mesh | None) -> Callable[[jax.Array], T]:
-    """Shards the batch argument of a function `(batch [B, ...], axis_name) -> result` over the devices of a mesh.
+    """Shard the batch argument of a function `(batch [B, ...], axis_name) -> result` over the devices of a mesh.
 
     With an `axis_name`, `batch` is the device's shard, and the function must reduce over that mesh axis so that the
     result is the same on every device. Without a mesh, with a single device, or if the number of devices does not
@@ -46,7 +46,7 @@ def shard_batch(function: Callable[[jax.Array, str | None], T], mesh: Mesh | Non
 
 @cache
 def shard_candidates(mesh: Mesh) -> Callable[..., Any]:
-    """Makes a `lax.map` whose elements are sharded over devices; each device computes its own elements.
+    """Make a `lax.map` whose elements are sharded over devices; each device computes its own elements.
 
     Devices communicate only to gather the results, which are replicated. Elements are padded to a multiple of the
     number of devices with copies of the last one, whose results are discarded: `k` elements on `n` devices take the
@@ -73,7 +73,7 @@ def shard_candidates(mesh: Mesh) -> Callable[..., Any]:
 
 
 def as_partial(function: Callable[..., T]) -> Callable[..., T]:
-    """Wraps a function in `jax.tree_util.Partial`, so that it can be an argument of a sharded function.
+    """Wrap a function in `jax.tree_util.Partial`, so that it can be an argument of a sharded function.
 
     The bound arguments of a `Partial` are its leaves. Arrays that a function closes over instead are not arguments of
     `jax.shard_map`, and JAX rejects indexing into them inside it.
@@ -86,7 +86,7 @@ def as_partial(function: Callable[..., T]) -> Callable[..., T]:
 
 
 def pad_to_multiple(tree: T, multiple: int) -> T:
-    """Pads the leading axis of arrays to a multiple by repeating the last element.
+    """Pad the leading axis of arrays to a multiple by repeating the last element.
 
     Example:
       >>> pad_to_multiple(jnp.array([1, 2, 3]), 2).tolist()

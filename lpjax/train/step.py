@@ -43,7 +43,7 @@ Step = Callable[[TrainState, Batch, jax.Array, jax.Array], tuple[TrainState, Ste
 
 
 def initial_state(variables: Variables, optimizer: optax.GradientTransformation, step: int = 0) -> TrainState:
-    """Makes the initial training state, at any position of the learning-rate schedule.
+    """Make the initial training state, at any position of the learning-rate schedule.
 
     Args:
       variables: Parameters and batch statistics to start from.
@@ -68,18 +68,18 @@ def initial_state(variables: Variables, optimizer: optax.GradientTransformation,
 
 
 def take_batch(data: Batch, indices: jax.Array) -> Batch:
-    """Takes the images and labels at given indices `[B]` of a split."""
+    """Take the images and labels at given indices `[B]` of a split."""
     return Batch(data.images[indices], data.labels[indices])
 
 
 def identity_batch(data: Batch, indices: jax.Array) -> Batch:
-    """Returns the data as they are, for data that are a batch already, e.g. from a stream."""
+    """Return the data as they are, for data that are a batch already, e.g. from a stream."""
     del indices
     return data
 
 
 def cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: float = 0.0) -> jax.Array:
-    """Computes the mean cross entropy against (smoothed) labels.
+    """Compute the mean cross entropy against (smoothed) labels.
 
     Args:
       logits: `[B, classes]`, float32.
@@ -107,7 +107,7 @@ def train_step(
     axis_name: str | None = None,
     take: Callable[[Batch, jax.Array], Batch] = take_batch,
 ) -> Step:
-    """Builds a training step: take a batch, augment it, compute gradients, update.
+    """Build a training step: take a batch, augment it, compute gradients, update.
 
     Running statistics follow `s ← m s + (1 - m) s_batch`. The augmentation of an image depends only on the key, the
     step and the index of the image, not on how a batch is sharded over devices.
@@ -162,7 +162,7 @@ def train_step(
 
 
 def _varying(params: PyTree, axis_name: str | None) -> PyTree:
-    """Marks parameters as varying, so that no `check_vma` mode of `shard_map` sums gradients over devices."""
+    """Mark parameters as varying, so that no `check_vma` mode of `shard_map` sums gradients over devices."""
     if axis_name is None:
         return params
     return jax.tree.map(lambda p: lax.pcast(p, axis_name, to="varying"), params)
