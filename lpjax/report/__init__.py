@@ -2,7 +2,7 @@
 
 Read `reading` and `arms` first: what a work directory holds, as tables. Then `tables`, `superposed` and `paired`:
 numbers for people. `style` is how everything is drawn; `pooled` and `sparse` draw the figures of a run, and `figures`
-saves them. `processes` and `so_far` tell of unfinished runs; `page` puts all of it into the templates beside it.
+saves them. `so_far` tells of unfinished runs; `page` puts all of it into the templates beside it.
 `panels`, `paths` and `heatmap` draw tidy tables of any experiment.
 """
 

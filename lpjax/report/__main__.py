@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from lpjax.cache import expand_home
 from lpjax.command import OneLineParser
 from lpjax.errors import StorageError, UserError
 from lpjax.report import so_far
@@ -21,9 +22,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("workdir", help="what --workdir was given")
     parser.add_argument("--out", default="", help="where the page goes (default: report/ in the work directory)")
     given = parser.parse_args(argv)
-    workdir = Path(given.workdir).expanduser()
-    out = Path(given.out).expanduser() if given.out else None
     try:
+        workdir = expand_home(given.workdir)
+        out = expand_home(given.out) if given.out else None
         _ensure_run(workdir)
         page = write(workdir, _command(workdir), out)
         missing = so_far.missing(workdir)

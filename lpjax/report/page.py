@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lpjax import pools, transforms
 from lpjax.errors import StorageError
-from lpjax.report import arms, figures, processes, reading, so_far, style, superposed, tables
+from lpjax.report import arms, figures, reading, so_far, style, superposed, tables
 from lpjax.store import paths
 
 _SHOWN = 0.65
@@ -126,7 +126,6 @@ def _environment() -> Environment:
         "size": lambda spread: _with_spread(spread._replace(mean=abs(spread.mean)), 100, ".2f"),
         "number": lambda spread: _with_spread(spread, 1, ".4f"),
         "fraction": lambda value: "–" if value is None else f"{value:.4f}",
-        "lasted": processes.lasted,
     }
     return environment
 

@@ -1,24 +1,20 @@
 """What a run that has not finished can show: how far it is, what it lacks, and its tickets by now."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lpjax.report import arms, processes, reading
+from lpjax.report import arms, reading
 from lpjax.store import paths
 
 
-def summary(workdir: Path, now: datetime | None = None) -> dict[str, Any]:
-    """Gather what the page tells of a run at work, or cut off; `now` is what silence is counted up to."""
-    now = now or datetime.now(UTC)
-    statuses = processes.statuses(workdir, now)
+def summary(workdir: Path) -> dict[str, Any]:
+    """Gather what the page tells of a run at work, or cut off."""
     lacking = missing(workdir)
     return {
-        "unfinished": bool(lacking) or (bool(statuses) and statuses[0].state != "finished"),
+        "unfinished": bool(lacking),
         "missing": lacking,
         "progress": _progress(workdir),
-        "processes": statuses,
-        "as_of": f"{now.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC",
+        "last_lines": last_lines(workdir),
         "tickets": ticket_table(workdir, _is_sparse(workdir)),
     }
 
@@ -36,6 +32,16 @@ def missing(workdir: Path) -> str:
     if not paths.results(workdir).exists():
         lacking.append("nothing is measured on test images")
     return "; ".join(lacking)
+
+
+def last_lines(workdir: Path) -> list[str]:
+    """Read the last line that every process of a run has logged, with its time; a line may be cut short."""
+    lines = []
+    for path in sorted(paths.log(workdir, 0).parent.glob("process_*.txt")):
+        text = path.read_text(encoding="utf-8", errors="replace").strip()
+        if text:
+            lines.append(text.splitlines()[-1])
+    return lines
 
 
 def ticket_table(workdir: Path, sparse: bool) -> dict[str, Any]:

@@ -50,11 +50,6 @@ def log(workdir: Path, process: int) -> Path:
     return workdir / "log" / f"process_{process:03d}.txt"
 
 
-def status(workdir: Path, process: int) -> Path:
-    """Name what one process of a run of lpjax 0.1 said of itself."""
-    return workdir / "status" / f"process_{process:03d}.json"
-
-
 def results(workdir: Path) -> Path:
     """Name the tidy table of everything measured."""
     return workdir / "results.csv"

@@ -1,29 +1,23 @@
-from datetime import UTC, datetime
-
-import pytest
-
 from lpjax import store
 from lpjax.report import so_far
 from lpjax.store import paths
 
-NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
-STATUS = {"process": 0, "processes": 1, "when": "2026-05-01T11:59:50+00:00"}
-
 
 def test_a_finished_run_lacks_nothing(tmp_path, build):
     assert so_far.missing(build(tmp_path)) == ""
-    assert not so_far.summary(tmp_path, NOW)["unfinished"]
+    assert not so_far.summary(tmp_path)["unfinished"]
 
 
 def test_a_finished_sparse_run_lacks_nothing(tmp_path, build_sparse):
     assert so_far.missing(build_sparse(tmp_path)) == ""
-    assert not so_far.summary(tmp_path, NOW)["unfinished"]
+    assert not so_far.summary(tmp_path)["unfinished"]
 
 
-@pytest.mark.parametrize(("state", "unfinished"), [("finished", False), ("working", True), ("stopped", True)])
-def test_a_run_with_everything_there_is_finished_when_it_says_so(tmp_path, build, state, unfinished):
-    store.write_json(paths.status(build(tmp_path), 0), STATUS | {"state": state})
-    assert so_far.summary(tmp_path, NOW)["unfinished"] == unfinished
+def test_the_last_line_of_every_process_is_shown(tmp_path):
+    assert so_far.last_lines(tmp_path) == []
+    for process, text in enumerate(("first\nsecond\n", "only\n", "")):
+        store.write_text(paths.log(tmp_path, process), text)
+    assert so_far.last_lines(tmp_path) == ["second", "only"]
 
 
 def test_what_is_missing_is_said_in_one_line(tmp_path, build):
