@@ -1,6 +1,7 @@
 """Flax networks. Other packages use only an `apply` function and `Variables`.
 
-`registry` lists the networks by name; `layers` has what the architectures share.
+Read `registry` first, which lists the networks by name, then an architecture (`resnet`, `vgg`, `wide_resnet`) with the
+`layers` that all share; `custom` makes networks of any other Flax module.
 """
 
 from lpjax.models.registry import MODELS, NAMES, bind, build, initialize
