@@ -54,8 +54,12 @@ def _existing(destination: Path, record: Mapping[str, Any]) -> dict[str, Any]:
                 f"{field}: got {ours or 'none'}, but {destination} contains tickets with {theirs or 'none'}; "
                 "give another folder"
             )
+    _check_seeds(destination, record["seeds"])
+    return existing
+
+
+def _check_seeds(destination: Path, seeds: Mapping[str, Any]) -> None:
     taken = {path.name.removeprefix("seed_") for path in destination.glob("seed_[0-9]*")}
-    for seed in sorted(taken & record["seeds"].keys(), key=int):
+    for seed in sorted(taken & seeds.keys(), key=int):
         free = 1 + max(map(int, taken))
         raise UserError(f"{destination} contains seed {seed} already; give --seed={free} or another folder")
-    return existing

@@ -33,10 +33,7 @@ def export_ticket(source: Path, destination: Path, *, form: str = "", dataset: s
     The form and the data set whose normalization constants are included are by default those of the original network's
     code. Yields a line of output.
     """
-    if destination.exists():
-        raise UserError(f"{destination} exists; give a new file, e.g. ticket.pth")
-    if destination.suffix not in (".pth", ".pt"):
-        raise UserError(f"{destination} is not a .pth or .pt file; give e.g. ticket.pth")
+    _check_destination(destination)
     directory = ticket_directory(source)
     if directory is None:
         raise UserError(f"{source} contains no ticket/; give the directory of a level or pool")
@@ -61,6 +58,13 @@ def export_ticket(source: Path, destination: Path, *, form: str = "", dataset: s
     files.save(destination, state)
     kept = int(sparsity.kept(ticket.mask, prunable))
     yield f"{model}: kept {kept:,} ({sparsity.density(ticket.mask, prunable):.4f}), {len(state)} entries: {destination}"
+
+
+def _check_destination(destination: Path) -> None:
+    if destination.exists():
+        raise UserError(f"{destination} exists; give a new file, e.g. ticket.pth")
+    if destination.suffix not in (".pth", ".pt"):
+        raise UserError(f"{destination} is not a .pth or .pt file; give e.g. ticket.pth")
 
 
 def _dataset(source: Path) -> str:

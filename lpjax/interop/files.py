@@ -63,11 +63,7 @@ def find(source: Path, seed: int | None = None, level: int | None = None) -> tup
         if found[0].seed != found[-1].seed:
             raise UserError(f"--seed: got {seed}, but {source} contains several replicates; give one of them")
         found = [one._replace(seed=seed) for one in found]
-    for before, after in itertools.pairwise(found):
-        if before.seed == after.seed and after.level != before.level + 1:
-            raise UserError(
-                f"level {before.level} is followed by level {after.level} ({after.weights}); give those between"
-            )
+    _check_contiguous(found)
     return form, found
 
 
@@ -77,26 +73,29 @@ def read(source: Source, load: Callable[[Path], Any]) -> Contents:
     state, masks = _weights_and_masks(content, source.weights)
     if source.mask:
         masks = _only_masks(load(source.mask), source.mask)
-    arrays = {}
-    ignored = []
-    for name, value in state.items():
-        if isinstance(value, np.ndarray) and (value.ndim or name.endswith("num_batches_tracked")):
-            arrays[name] = value
-        else:
-            ignored.append(str(name))
+    arrays = {name: array for name, array in state.items() if _is_tensor(str(name), array)}
+    ignored = tuple(str(name) for name in state if name not in arrays)
     for name, mask in masks.items():
         arrays[f"{name.removesuffix('_mask').removesuffix('.mask')}_mask"] = mask
-    epoch, accuracy = None, None
-    if state is not content:
-        epoch = content.get("epoch")
-        if _BEST.fullmatch(source.weights.name):  # elsewhere, best_sa may be that of other weights
-            accuracy = content.get("best_sa")
-    return Contents(
-        arrays,
-        None if epoch is None else int(epoch),
-        None if accuracy is None else float(accuracy) / 100,
-        tuple(ignored),
-    )
+    if state is content:
+        return Contents(arrays, ignored=ignored)
+    epoch, accuracy = _training(content, source.weights)
+    return Contents(arrays, epoch, accuracy, ignored)
+
+
+def _training(checkpoint: Mapping[str, Any], path: Path) -> tuple[int | None, float | None]:
+    """Read the epochs trained, and the accuracy if it is that of these weights and not maybe of earlier ones."""
+    epoch = checkpoint.get("epoch")
+    accuracy = checkpoint.get("best_sa")
+    if epoch is not None:
+        epoch = int(epoch)
+    if accuracy is None or not _BEST.fullmatch(path.name):
+        return epoch, None
+    return epoch, float(accuracy) / 100
+
+
+def _is_tensor(name: str, value: Any) -> bool:
+    return isinstance(value, np.ndarray) and (value.ndim > 0 or name.endswith("num_batches_tracked"))
 
 
 def load(path: Path) -> Any:
@@ -240,6 +239,14 @@ def _only_masks(content: Any, path: Path) -> dict[str, np.ndarray]:
     return {name: value for name, value in found[0][1].items() if isinstance(value, np.ndarray) and value.ndim}
 
 
+def _check_contiguous(found: list[Source]) -> None:
+    for before, after in itertools.pairwise(found):
+        if before.seed == after.seed and after.level != before.level + 1:
+            raise UserError(
+                f"level {before.level} is followed by level {after.level} ({after.weights}); give those between"
+            )
+
+
 def _search(source: Path, first: int) -> tuple[str, list[Source]]:
     found = _openlth(source)
     if found:
@@ -268,26 +275,28 @@ def _cifar(source: Path) -> list[Source]:
 
 def _state_dicts(source: Path, first: int) -> list[Source]:
     folder = source if source.is_dir() else source.parent
-    networks = []
-    masks = []
-    for path in sorted(folder.iterdir(), key=_natural):
-        if _FILE.fullmatch(path.name) and _MASK_WORD.search(path.name):
-            masks.append(path)
-        elif _FILE.fullmatch(path.name):
-            networks.append(path)
+    paths = sorted((path for path in folder.iterdir() if _FILE.fullmatch(path.name)), key=_natural)
+    masks = [path for path in paths if _MASK_WORD.search(path.name)]
+    networks = [path for path in paths if path not in masks]
+    pairs = _pairs(masks, networks, strict=source.is_dir())
+    if source.is_file():
+        networks = [source]
+    return [Source(0, level, path, pairs.get(path)) for level, path in enumerate(networks, start=first)]
+
+
+def _pairs(masks: list[Path], networks: list[Path], strict: bool) -> dict[Path, Path]:
+    """Find the file of masks of each network that has one."""
     pairs = {}
     for mask in masks:
         fitting = _networks_of(mask, networks)
         if len(fitting) == 1:
             pairs[fitting[0]] = mask
-        elif source.is_dir():
+        elif strict:
             raise UserError(
                 f"{mask}: got masks of {len(fitting)} files of weights, expected one; "
                 "name it as that file with _mask, e.g. net_mask.pth beside net.pth"
             )
-    if source.is_file():
-        networks = [source]
-    return [Source(0, level, path, pairs.get(path)) for level, path in enumerate(networks, start=first)]
+    return pairs
 
 
 def _networks_of(mask: Path, networks: list[Path]) -> list[Path]:

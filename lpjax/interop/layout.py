@@ -165,10 +165,8 @@ def to_state_dict(
             masks[name] = _to_torch(mask).astype(bool)
         if name.endswith(".running_var"):
             arrays[name.replace("running_var", "num_batches_tracked")] = np.zeros((), np.int64)
-    if form == "pruned" and not all(mask.all() for mask in masks.values()):
-        for name, mask in masks.items():
-            arrays[f"{name}_orig"] = arrays.pop(name)
-            arrays[f"{name}_mask"] = mask
+    if form == "pruned":
+        _add_masks(arrays, masks)
     ordered = {name: arrays[name] for name in sorted(arrays, key=_order)}
     return ordered if normalize is None else _with_constants(ordered, *normalize)
 
@@ -176,6 +174,15 @@ def to_state_dict(
 def torch_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     """Return the PyTorch shape of a parameter: HWIO to OIHW, in-out to out-in."""
     return tuple(shape[axis] for axis in _TORCH_AXES.get(len(shape), range(len(shape))))
+
+
+def _add_masks(arrays: dict[str, np.ndarray], masks: Arrays) -> None:
+    """Store weights as `X_orig` with `X_mask`; those of a dense network are left as they are."""
+    if all(mask.all() for mask in masks.values()):
+        return
+    for name, mask in masks.items():
+        arrays[f"{name}_orig"] = arrays.pop(name)
+        arrays[f"{name}_mask"] = mask
 
 
 def _with_constants(state: dict[str, np.ndarray], mean: Sequence[float], std: Sequence[float]) -> dict[str, np.ndarray]:
