@@ -59,10 +59,7 @@ def granet(
       extra_updates, key: As for `dynamic_sparse`.
 
     Returns:
-      A transform.
-
-    Raises:
-      TypeError, ValueError: As `dynamic_sparse`.
+      A transform; errors are those of `dynamic_sparse`.
 
     Example:
       >>> tx = granet(optax.adam(1e-3), density=0.1, every=100, end=4000)
@@ -136,10 +133,7 @@ def gmp(
       extra_updates, key: As for `dynamic_sparse`.
 
     Returns:
-      A transform.
-
-    Raises:
-      TypeError, ValueError: As `dynamic_sparse`.
+      A transform; errors are those of `dynamic_sparse`.
 
     Example:
       >>> tx = gmp(optax.adam(1e-3), density=0.1, every=100, end=4000)
@@ -201,7 +195,7 @@ def n_of_m(
       inner, prunable, stacked, extra_updates, key: As for `dynamic_sparse`.
 
     Returns:
-      A transform.
+      A transform; errors are those of `dynamic_sparse`.
 
     Raises:
       TypeError, ValueError: As `dynamic_sparse`; if `density` is not `n / m`, or `end` below 1.

@@ -45,9 +45,6 @@ def snip(
     Returns:
       A transform with the state of `dynamic_sparse`; `step` stands at -1 until the mask is chosen.
 
-    Raises:
-      TypeError, ValueError: As `dynamic_sparse`.
-
     Example:
       >>> params = {'w': jnp.array([[0.5, -1.0], [2.0, 0.1]])}
       >>> tx = snip(optax.sgd(0.1), 0.5)

@@ -39,10 +39,7 @@ def static_sparse(
       inner, density, mask, prunable, stacked, min_kept, allocate, extra_updates, key: As for `dynamic_sparse`.
 
     Returns:
-      A transform.
-
-    Raises:
-      TypeError, ValueError: As `dynamic_sparse`.
+      A transform; errors are those of `dynamic_sparse`.
 
     Example:
       >>> tx = static_sparse(optax.adam(1e-3), density=0.1, allocate=sparsity.uniform)
@@ -90,10 +87,7 @@ def sparse_evolution(
       min_kept, allocate, extra_updates, key: As for `dynamic_sparse`.
 
     Returns:
-      A transform.
-
-    Raises:
-      TypeError, ValueError: As `dynamic_sparse`.
+      A transform; errors are those of `dynamic_sparse`.
 
     Example:
       >>> tx = sparse_evolution(optax.adam(1e-3), density=0.1, every=100)
@@ -152,10 +146,7 @@ def rigl(
       extra_updates, key: As for `dynamic_sparse`.
 
     Returns:
-      A transform.
-
-    Raises:
-      TypeError, ValueError: As `dynamic_sparse`.
+      A transform; errors are those of `dynamic_sparse`.
 
     Example:
       >>> tx = rigl(optax.adam(1e-3), density=0.1, every=100, until=7500)
@@ -215,9 +206,6 @@ def itop(
     Returns:
       A transform; `get_explored` of its state tells what was tried.
 
-    Raises:
-      TypeError, ValueError: As `dynamic_sparse`.
-
     Example:
       >>> tx = itop(optax.adam(1e-3), density=0.1, every=1000)
 
@@ -271,9 +259,6 @@ def snfs(
 
     Returns:
       A transform. It keeps an average of dense gradients, as large as the parameters.
-
-    Raises:
-      TypeError, ValueError: As `dynamic_sparse`.
 
     Example:
       >>> tx = snfs(optax.adam(1e-3), density=0.1, every=100)
@@ -329,10 +314,7 @@ def dsr(
       stacked, min_kept, allocate, extra_updates, key: As for `dynamic_sparse`.
 
     Returns:
-      A transform.
-
-    Raises:
-      TypeError, ValueError: As `dynamic_sparse`.
+      A transform; errors are those of `dynamic_sparse`.
 
     Example:
       >>> tx = dsr(optax.adam(1e-3), density=0.1, every=100)
