@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lpjax import data
+from lpjax.cache import expand_home
 from lpjax.command import OneLineParser
 from lpjax.errors import UserError
 from lpjax.interop.exporting import export_ticket, ticket_directory
@@ -39,15 +40,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--dataset", choices=(*data.PUBLISHED, "none"), help="export: data set whose normalization is included"
     )
     options = vars(parser.parse_args(argv))
-    src = options.pop("src").expanduser()
-    dst = options.pop("dst").expanduser()
     options = {name: value for name, value in options.items() if value is not None}
-    exporting = ticket_directory(src) is not None
-    for name in _IMPORT if exporting else _EXPORT:
-        if name in options:
-            parser.error(f"--{name} is only for {'imports' if exporting else 'exports'}; omit it")
-    convert = export_ticket if exporting else import_tickets
     try:
+        src = expand_home(options.pop("src"))
+        dst = expand_home(options.pop("dst"))
+        exporting = ticket_directory(src) is not None
+        for name in _IMPORT if exporting else _EXPORT:
+            if name in options:
+                raise UserError(f"--{name} is only for {'imports' if exporting else 'exports'}; omit it")
+        convert = export_ticket if exporting else import_tickets
         for line in convert(src, dst, **options):
             sys.stdout.write(f"{line}\n")
     except (UserError, OSError) as error:

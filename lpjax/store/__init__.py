@@ -35,8 +35,6 @@ from lpjax.store.records import (
     write_text,
 )
 
-writing = wrap_os_errors
-
 __all__ = [
     "DamagedProgress",
     "DamagedTicket",
@@ -68,5 +66,4 @@ __all__ = [
     "write_json",
     "write_results",
     "write_text",
-    "writing",
 ]
