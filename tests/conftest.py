@@ -84,14 +84,12 @@ def freed_in_long_modules(request):
 
 @pytest.fixture(scope="module")
 def tiny_network():
-    """A network of one residual block, which compiles in a third of the time of `resnet8`, by the name of `tiny`."""
-    from functools import partial
-
+    """Makes a network that compiles fast a choice of the config's, `tiny`."""
     from lpjax import models
+    from tests.networks import tiny
 
-    slim = models.MODELS["resnet8"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(models.MODELS, "tiny", partial(slim.func, (1,), **slim.keywords))
+        patch.setitem(models.MODELS, "tiny", tiny)
         yield
 
 

@@ -90,7 +90,7 @@ def test_what_is_not_finished_is_left_out_and_nothing_is_measured_unless_asked(s
     evaluate_corruptions(setup, workdir, (0, 1), (*METHODS, "average"))
     assert len(measured(workdir)) == NETWORKS - 1
     quiet = setup._replace(config=run.resolve(tiny_config()))
-    for path in measured(workdir):
+    for path in (*measured(workdir), paths.corrupted_results(workdir)):
         path.unlink()
     evaluate_corruptions(quiet, workdir)
     assert robustness.gather_corruptions(workdir, [0], range(3), METHODS) == []

@@ -343,7 +343,8 @@ def test_the_command_stopped_by_sigterm_amid_training_is_resumed_and_ends_with_t
     flags = {
         "validation": 64,
         "train_images": 80,
-        "width": 4,
+        "model": "tests.networks:tiny",
+        "width": 8,
         "train.duration": "20ep",
         "train.batch_size": 32,
         "train.milestones": "('20ep',)",
