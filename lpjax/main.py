@@ -24,6 +24,7 @@ with extra("run", command=__name__ == "__main__"):
     from ml_collections import config_flags
 
     from lpjax import report, run
+    from lpjax.run import config, hosts, settings
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "A file of configs/, or one like them.", lock_config=True)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Where everything is kept; the same command again resumes.")
@@ -54,9 +55,9 @@ def main(argv: Sequence[str]) -> None:
                 last_line = run.show_plan(_CONFIG.value, workdir)
             else:
                 run.run(_CONFIG.value, workdir, command)
-                last_line = run.broadcast_from_host0(lambda: f"report: {report.write(workdir, command)}")
+                last_line = hosts.broadcast_from_host0(lambda: f"report: {report.write(workdir, command)}")
     except (UserError, StorageError) as error:
-        together = isinstance(error, run.ReplicatedError | run.ReplicatedStorageError)
+        together = isinstance(error, hosts.ReplicatedError | hosts.ReplicatedStorageError)
         _end(str(error), USER_MISTAKE, together=together)
     except KeyboardInterrupt:
         _end(f"stopped; {_RESUMES}", INTERRUPTED)
@@ -75,7 +76,7 @@ def main(argv: Sequence[str]) -> None:
 def parse(argv: Sequence[str]) -> list[str]:
     """Read the flags, and return what is left; a wrong flag ends the program with one line."""
     if "--help" in argv:
-        print(f"{_USAGE}\n\nsettings, with their defaults:\n{run.help_text()}")
+        print(f"{_USAGE}\n\nsettings, with their defaults:\n{settings.help_text()}")
         sys.exit(0)
     for name in ("config", "workdir"):
         if not any(argument == f"--{name}" or argument.startswith(f"--{name}=") for argument in argv):
@@ -103,7 +104,7 @@ def _unknown_field(argv: Sequence[str]) -> str:
     try:
         for argument in argv:
             if argument.startswith("--config."):
-                run.assert_known(argument.removeprefix("--config.").split("=")[0])
+                config.assert_known(argument.removeprefix("--config.").split("=")[0])
     except UserError as error:
         return str(error)
     return ""

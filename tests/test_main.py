@@ -14,6 +14,7 @@ from absl.testing import flagsaver
 
 from lpjax import main, run, store
 from lpjax.errors import StorageError, UserError
+from lpjax.run import hosts
 from lpjax.run.settings import SETTINGS
 from lpjax.store import paths
 
@@ -197,7 +198,7 @@ def stopping(monkeypatch, lpjax, tmp_path):
     ("raised", "code", "named"),
     [
         (UserError("seeds: got (), expected one"), 2, "seeds: got (), expected one"),
-        (run.ReplicatedError("in two\nlines"), 2, "in two lines"),
+        (hosts.ReplicatedError("in two\nlines"), 2, "in two lines"),
         (StorageError("cannot write runs/x: No space left"), 2, "cannot write runs/x: No space left"),
         (store.DamagedTicket(Path("runs/x"), "missing"), 2, "runs/x"),
         (KeyboardInterrupt(), 130, "the same command resumes"),

@@ -15,12 +15,10 @@ from ml_collections import ConfigDict
 
 from lpjax import store
 from lpjax.pools import KINDS, METHODS
-from lpjax.run.config import as_json, assert_known, check, default_config, resolve, warnings, with_new_names
+from lpjax.run.config import as_json, check, default_config, resolve, warnings, with_new_names
 from lpjax.run.corruptions import CORRUPTIONS_STAGE, gather_corruptions
 from lpjax.run.evaluate import gather
 from lpjax.run.hosts import (
-    ReplicatedError,
-    ReplicatedStorageError,
     assert_equal_across_hosts,
     broadcast_from_host0,
     exclusive_workdir,
@@ -29,7 +27,7 @@ from lpjax.run.hosts import (
 from lpjax.run.load import load
 from lpjax.run.plan import describe, levels_of, plan
 from lpjax.run.preemption import Preempted, handle_preemption
-from lpjax.run.settings import SETTINGS, help_text
+from lpjax.run.settings import SETTINGS
 from lpjax.run.setup import Setup, prepare
 from lpjax.run.stage import Stage, log_to, logger, run_stage
 from lpjax.run.superpose import ENSEMBLE
@@ -37,14 +35,9 @@ from lpjax.store import paths
 
 __all__ = [
     "Preempted",
-    "ReplicatedError",
-    "ReplicatedStorageError",
-    "assert_known",
-    "broadcast_from_host0",
     "check",
     "default_config",
     "handle_preemption",
-    "help_text",
     "join",
     "load",
     "run",
@@ -88,7 +81,16 @@ def run(config: ConfigDict, workdir: Path, command: str = "") -> Setup:
 
 
 def run_stages(setup: Setup, workdir: Path, stages: Sequence[Stage]) -> None:
-    """Run further stages in the work directory of a run, and gather all results there again."""
+    """Run further stages in the work directory of a run, and gather all results there again.
+
+    Args:
+      setup: From `run`.
+      workdir: Of the same run.
+      stages: In their order.
+
+    Raises:
+      UserError: What a user can mend, in one line.
+    """
     for stage in stages:
         stage.check(setup)
     with exclusive_workdir(workdir), log_to(workdir):
@@ -98,7 +100,18 @@ def run_stages(setup: Setup, workdir: Path, stages: Sequence[Stage]) -> None:
 
 
 def show_plan(config: ConfigDict, workdir: Path) -> str:
-    """List the stages of a config with what is done and what is missing, without computing or writing anything."""
+    """List the stages of a config with what is done and what is missing, without computing or writing anything.
+
+    Args:
+      config: As the user wrote it.
+      workdir: Where a run is, or will be.
+
+    Returns:
+      One line per stage.
+
+    Raises:
+      UserError: If the config cannot be run.
+    """
     setup = prepare(_resolved(config))
     return describe(plan(setup.config, workdir, setup.steps))
 

@@ -33,6 +33,9 @@ def handle_preemption() -> Iterator[None]:
     A second Ctrl-C does not wait. Nothing changes outside the main thread, which alone may handle signals, where JAX's
     runtime does, and for a signal that whoever started this process had ignored.
 
+    Yields:
+      Nothing.
+
     Raises:
       Preempted: When a signal came.
     """

@@ -7,7 +7,7 @@ from ml_collections import ConfigDict
 
 from lpjax import models, run
 from lpjax.errors import UserError
-from lpjax.run.config import as_json, get, warnings, with_new_names
+from lpjax.run.config import as_json, assert_known, get, warnings, with_new_names
 
 
 def default_config():
@@ -203,7 +203,7 @@ def test_a_wrong_field_is_answered_with_the_most_similar_or_the_new_one(field, m
     assert field in message
     assert meant in message
     with pytest.raises(UserError, match=meant):
-        run.assert_known(field)
+        assert_known(field)
 
 
 def test_a_config_that_lacks_a_field_is_refused():

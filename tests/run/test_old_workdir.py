@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 from lpjax import report, run, sparsity, store, train
 from lpjax.errors import UserError
 from lpjax.report import reading
-from lpjax.run.config import RENAMED, fields, with_new_names
+from lpjax.run.config import RENAMED, assert_known, fields, with_new_names
 from lpjax.run.pools import load_ticket
 from lpjax.run.setup import prepare
 from lpjax.run.training import NO_METRICS, Loop
@@ -96,7 +96,7 @@ def test_the_names_of_an_old_config_are_translated(unpacked):
 def test_an_old_field_on_the_command_line_is_refused_with_the_new_name():
     for old, new in RENAMED.items():
         with pytest.raises(UserError, match=f"{old}.*{new}"):
-            run.assert_known(old)
+            assert_known(old)
 
 
 def test_an_old_field_in_a_config_is_refused_with_the_new_name():

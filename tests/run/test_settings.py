@@ -169,7 +169,7 @@ def test_a_sequence_is_accepted_by_its_length_and_its_elements():
 
 
 def test_help_and_table_list_every_setting():
-    text = run.help_text()
+    text = settings.help_text()
     rows = settings.table().splitlines()[2:]
     for field, row in zip(SETTINGS, rows, strict=True):
         assert f"--config.{field}=" in text
