@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 from lpjax import data, models, pools, sparsity, tickets, train, transforms
 from lpjax.choices import one_of
+from lpjax.errors import UserError
 
 Use = Literal["result", "grows", "free"]
 
@@ -31,7 +32,7 @@ class Kind(NamedTuple):
     Attributes:
       expected: In words, behind "expected".
       accepts: Whether a value is one.
-      names: Where the value must be a name, the names there are.
+      names: Where the value must be a name, or several, the names there are.
     """
 
     expected: str
@@ -64,11 +65,13 @@ class Setting(NamedTuple):
             accepted = False
         if accepted:
             return None
-        if self.kind.names and isinstance(value, str):
-            try:
-                one_of(field, value, self.kind.names())
-            except ValueError as error:
-                return str(error)
+        names = [value] if isinstance(value, str) else value
+        if self.kind.names and isinstance(names, tuple | list):
+            for name in names:
+                try:
+                    one_of(field, name, self.kind.names())
+                except UserError as error:
+                    return str(error)
         return f"{field}: got {value!r}, expected {self.kind.expected}"
 
 
@@ -86,13 +89,13 @@ def name_in(names: Collection[str]) -> Kind:
     return Kind(f"one of {', '.join(map(repr, names))}", accepts, lambda: names)
 
 
-def names_in(names: Collection[str]) -> Kind:
-    """Describe several different names of a table."""
+def names_in(names: Collection[str], table: str) -> Kind:
+    """Describe several different names of a table, which is called by its import path."""
 
     def accepts(value: Any) -> bool:
         return isinstance(value, tuple | list) and len(set(value)) == len(value) and set(value) <= set(names)
 
-    return Kind(f"different names of {', '.join(map(repr, names))}", accepts)
+    return Kind(f"different names of {table}", accepts, lambda: names)
 
 
 def integer(least: int) -> Kind:
@@ -209,9 +212,7 @@ SETTINGS: dict[str, Setting] = {
     "augment.flip": Setting(True, SWITCH, "mirror images at random"),
     "model": Setting(
         "resnet18",
-        Kind(
-            f"one of {', '.join(models.MODELS)}, a callable, or 'module:name' of one", is_model, lambda: models.MODELS
-        ),
+        Kind("a name of lpjax.models.MODELS, a callable, or 'module:name' of one", is_model, lambda: models.MODELS),
         "the network: a name, or your own Flax module as a callable or 'module:name'",
     ),
     "width": Setting(
@@ -274,7 +275,7 @@ SETTINGS: dict[str, Setting] = {
     "imp.tickets_from": Setting("", TEXT, "a folder of tickets found elsewhere, instead of training; empty to train"),
     "sparse.method": Setting(
         "none",
-        Kind(f"'none', '{DENSE}' or one of {', '.join(transforms.METHODS)}", is_method, lambda: transforms.METHODS),
+        Kind(f"'none', '{DENSE}' or a name of lpjax.transforms.METHODS", is_method, lambda: transforms.METHODS),
         "sparse training from the start instead; 'none': tickets by iterative pruning",
     ),
     "sparse.density": Setting(0.05, number("(0, 1]"), "at the end, of the prunable weights"),
@@ -288,7 +289,9 @@ SETTINGS: dict[str, Setting] = {
     "sparse.prune_until": Setting("110ep", DURATION, "when 'granet', 'gmp' and '2:4' reach the final density"),
     "sparse.allocate": Setting("erk", name_in(ALLOCATE), "how methods with mask updates divide weights among layers"),
     "sparse.prunable": Setting("kernels", PRUNABLE_KIND, "which leaves may be pruned"),
-    "superpose.averages": Setting(("cia",), names_in(pools.KINDS), "what is made of the cheap tickets", "grows"),
+    "superpose.averages": Setting(
+        ("cia",), names_in(pools.KINDS, "lpjax.pools.KINDS"), "what is made of the cheap tickets", "grows"
+    ),
     "superpose.share": Setting(0.1, FRACTION, "of training, for cycles; 0 for a base network alone"),
     "superpose.cycle": Setting("8ep", duration(1), "one cheap ticket each"),
     "superpose.low": Setting(0.001, number("(0, inf)"), "smallest learning rate of a cycle"),
@@ -306,7 +309,10 @@ SETTINGS: dict[str, Setting] = {
     "superpose.base": Setting(True, SWITCH, "train the base network too", "free"),
     "superpose.ensemble": Setting(False, SWITCH, "evaluate the tickets' output ensemble too", "free"),
     "pool.methods": Setting(
-        pools.STANDARD, names_in(pools.METHODS), "which pools are built around every ticket", "grows"
+        pools.STANDARD,
+        names_in(pools.METHODS, "lpjax.pools.METHODS"),
+        "which pools are built around every ticket",
+        "grows",
     ),
     "pool.coefficients": Setting(pools.INTERPOLATION, COEFFICIENTS, "weights of the candidate, for 'interpolation'"),
     "pool.candidates": Setting(0, integer(0), "the nearest so many tickets; 0 for all"),
