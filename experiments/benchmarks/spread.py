@@ -1,13 +1,9 @@
 """What devices share in the pool search: the grid of mixes, the images of one after another, or nothing.
 
 `whole`: every device computes everything, as if it were alone. `images`: mixes come one after another, each batch
-spread over the devices. `grid`: each device computes mixes of its own. A step of the search (one candidate at
-eleven coefficients) is timed all three ways in turn, and the work of one device is counted in the compiled program:
-FLOPs of convolutions, all-reduces and all-gathers with their bytes, loops counted as often as they run.
-
-Simulated devices share the cores of this machine: times show the work of all devices together, so a way that shares
-everything is `n` times faster than `whole`, and one device would take the time of `whole` over `n`. Times on GPUs are
-not measured yet.
+spread over the devices. `grid`: each device computes mixes of its own. A step of the search (one candidate at eleven
+coefficients) is timed all three ways in turn, and the work of one device is counted in the compiled program. Simulated
+devices share the cores of this machine: times show the work of all devices together. `spread.md` has results.
 
 Command: python -m experiments.benchmarks.spread --devices 2 8
 """

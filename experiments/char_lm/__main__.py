@@ -215,7 +215,7 @@ def read(path: Path) -> list[dict[str, Any]]:
     """Read the rows of a CSV file, which need not exist."""
     if not path.exists():
         return []
-    return pd.read_csv(path, float_precision="round_trip").to_dict("records")
+    return pd.read_csv(path, converters={"bits": float}).to_dict("records")
 
 
 def write(path: Path, rows: list[dict[str, Any]]) -> None:
