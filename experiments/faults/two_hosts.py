@@ -96,7 +96,7 @@ def compare(one: Path, two: Path, tolerance: float) -> list[Check]:
     """Compare the run of one process with that of two; floats are added in another order, so numbers may differ."""
     rows = pd.read_csv(paths.results(one)).set_index(KEYS)
     others = pd.read_csv(paths.results(two)).set_index(KEYS)
-    both = rows.join(others, how="inner", rsuffix="_other")
+    both = rows.merge(others, left_index=True, right_index=True, suffixes=("", "_other"))
     apart = (both["value"] - both["value_other"]).abs().max()
     counts = int((both["kept"] != both["kept_other"]).sum())
     same_rows = rows.index.symmetric_difference(others.index).empty
