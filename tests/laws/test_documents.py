@@ -38,11 +38,11 @@ def test_commands_of_a_document_exist(path):
 
 
 def programs():
-    """Pages with Python blocks; those that compile much are left to the whole suite."""
+    """Pages with Python blocks, a process each; all but the first page are left to the whole suite."""
     for page in PAGES:
         if "```python" in page.read_text():
-            slow = name_of(page) in ("docs/sparse_training.md", "docs/tickets_and_pools.md")
-            yield pytest.param(page, id=name_of(page), marks=pytest.mark.slow if slow else ())
+            marks = () if name_of(page) == "README.md" else pytest.mark.slow
+            yield pytest.param(page, id=name_of(page), marks=marks)
 
 
 @pytest.mark.parametrize("page", list(programs()))

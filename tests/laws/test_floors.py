@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow  # `make check` calls the linter itself
+
 ROOT = Path(__file__).parents[2]
 LINT = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
 

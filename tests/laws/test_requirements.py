@@ -22,7 +22,12 @@ LIBRARY = (
     "lpjax.train",
     "lpjax.transforms",
 )
-COMMANDS = ("lpjax.data.prepare", "lpjax.interop.torch", "lpjax.main", "lpjax.report")
+COMMANDS = (
+    "lpjax.main",
+    pytest.param("lpjax.data.prepare", marks=pytest.mark.slow),
+    pytest.param("lpjax.interop.torch", marks=pytest.mark.slow),
+    pytest.param("lpjax.report", marks=pytest.mark.slow),
+)
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +55,7 @@ def test_three_packages_are_required_and_no_version_is_too_new():
     assert not any(re.search("<|==|~=", line) for line in config["options.extras_require"].values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["flax", "orbax.checkpoint", "PIL"])
 def test_packages_of_extras_are_missing_in_the_bare_environment(bare, module):
     assert f"No module named {module.partition('.')[0]!r}" in python(bare, "-c", f"import {module}").stderr
@@ -60,6 +66,7 @@ def test_the_library_is_imported_without_extras(bare):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_a_submodule_without_its_extra_says_what_to_install(bare):
     done = python(bare, "-c", "import lpjax; lpjax.models")
     assert done.returncode == 1
@@ -74,12 +81,14 @@ def test_a_command_without_its_extra_ends_with_one_line(bare, command):
     assert re.fullmatch(r'lpjax: the package \w+ is missing; do: pip install "lpjax\[run\]"\n', done.stderr)
 
 
+@pytest.mark.slow
 def test_importing_the_library_imports_no_submodule_that_may_lack_its_extra():
     listed = "import lpjax, sys; print(*(name for name in sys.modules if name.startswith('lpjax.')))"
     loaded = {name.split(".")[1] for name in python(os.environ, "-c", listed).stdout.split()}
     assert not loaded & {"data", "interop", "main", "models", "report", "run", "store"}
 
 
+@pytest.mark.slow
 def test_submodules_are_found_without_being_imported():
     program = "import lpjax; print(lpjax.store.paths.__name__, 'models' in dir(lpjax), hasattr(lpjax, 'nothing'))"
     assert python(os.environ, "-c", program).stdout.split() == ["lpjax.store.paths", "True", "False"]

@@ -107,6 +107,7 @@ def test_an_old_field_in_a_config_is_refused_with_the_new_name():
         run.check(config)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["imp", "rigl", "rigl_stopped"])
 def test_the_report_of_an_old_work_directory_is_written(unpacked, name):
     workdir = unpacked(name)

@@ -16,6 +16,7 @@ from lpjax.store import paths
 METHODS = ("recalibrated", "interpolation", "uniform")
 
 
+@pytest.mark.slow
 def test_levels_keep_exactly_the_counts_of_the_rule(finished):
     counts = [store.read_json(paths.summary(paths.level(finished, 0, level)))["kept"] for level in range(3)]
     total = store.read_json(paths.summary(paths.level(finished, 0, 0)))["total"]
@@ -23,6 +24,7 @@ def test_levels_keep_exactly_the_counts_of_the_rule(finished):
     assert counts[1:] == [n - round(0.2 * n) for n in counts[:-1]]
 
 
+@pytest.mark.slow
 def test_tickets_and_pools_are_zero_outside_their_masks_and_masks_nest(finished):
     masks = []
     for level in range(3):
@@ -38,6 +40,7 @@ def test_tickets_and_pools_are_zero_outside_their_masks_and_masks_nest(finished)
         assert all(jax.tree.leaves(jax.tree.map(lambda d, s: bool(np.all(d | ~s)), denser, sparser)))
 
 
+@pytest.mark.slow
 def test_a_trace_tells_every_trial_and_acceptance_never_lowers_validation(finished):
     for anchor in range(3):
         trace = store.read_json(paths.trace(paths.pool(finished, 0, "interpolation", anchor)))
@@ -53,6 +56,7 @@ def test_a_trace_tells_every_trial_and_acceptance_never_lowers_validation(finish
         ] == pytest.approx(value)
 
 
+@pytest.mark.slow
 def test_results_hold_every_network_split_and_metric(finished):
     rows = store.read_results(paths.results(finished))
     assert len(rows) == (1 + len(METHODS)) * 3 * 2 * 3
@@ -60,6 +64,7 @@ def test_results_hold_every_network_split_and_metric(finished):
     assert all(0 <= r.value <= 1 for r in rows if r.metric in ("accuracy", "ece"))
 
 
+@pytest.mark.slow
 def test_the_validation_accuracy_of_a_ticket_is_the_best_of_its_epochs(finished):
     rows = store.read_results(paths.results(finished))
     for level in range(3):
@@ -70,6 +75,7 @@ def test_the_validation_accuracy_of_a_ticket_is_the_best_of_its_epochs(finished)
         assert row.value == pytest.approx(max(e["validation_accuracy"] for e in epochs), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_the_same_command_again_changes_nothing(finished, tiny_config):
     said = {paths.environment(finished), paths.log(finished, 0), paths.lock(finished)}
     before = {p: p.stat().st_mtime_ns for p in finished.rglob("*") if p.is_file() and p not in said}
@@ -92,6 +98,7 @@ def test_a_run_cut_off_after_a_level_ends_with_the_same_bytes(finished, tmp_path
     assert paths.results(resumed).read_bytes() == paths.results(finished).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_work_directory_of_another_config_is_refused_and_left_alone(finished, tiny_config):
     config = tiny_config()
     config.imp.levels = 2
@@ -101,6 +108,7 @@ def test_a_work_directory_of_another_config_is_refused_and_left_alone(finished, 
     assert paths.config(finished).read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_damaged_ticket_is_named(finished, tmp_path, tiny_config):
     broken = tmp_path / "broken"
     shutil.copytree(finished, broken)
@@ -200,6 +208,7 @@ def test_a_run_that_is_resumed_elsewhere_says_what_differs_in_one_line(tiny_conf
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.slow
 def test_results_are_there_while_corruptions_are_still_measured(finished, tmp_path, tiny_config, monkeypatch):
     workdir = shutil.copytree(finished, tmp_path / "run")
     paths.results(workdir).unlink()
@@ -224,6 +233,7 @@ def test_a_plan_is_shown_and_nothing_is_written(tmp_path, tiny_config):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_settings_that_do_not_what_they_seem_to_are_warned_of_and_logged(finished, tmp_path, tiny_config, capsys):
     workdir = shutil.copytree(finished, tmp_path / "run")
     config = tiny_config(train__milestones=("2ep", "3ep"))

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as settings_of_tests
 from hypothesis import strategies as st
 
 from lpjax import run
@@ -120,6 +121,7 @@ def test_every_setting_has_one_line_of_help_and_a_default_of_its_kind(field):
 
 @pytest.mark.parametrize("field", SETTINGS)
 @given(ANYTHING)
+@settings_of_tests(max_examples=10)
 def test_whatever_a_value_is_a_problem_is_one_line_that_names_the_field(field, value):
     problem = SETTINGS[field].problem(field, value)
     assert problem is None or (field in problem and "\n" not in problem)
