@@ -17,6 +17,11 @@ CACHE = {
 _IMPORTED = ["lpjax.main", "sklearn.datasets", "matplotlib.pyplot", "orbax.checkpoint", "experiments.faults.starts"]
 
 
+def other_flags() -> str:
+    """Return the flags of XLA in the environment, without a number of simulated devices."""
+    return " ".join(flag for flag in os.environ.get("XLA_FLAGS", "").split() if "device_count" not in flag)
+
+
 def start(arguments: Sequence[str], log: Path, largest: int | None = None) -> ForkServerProcess:
     """Start `python -m lpjax.main`.
 
@@ -54,7 +59,7 @@ def _command(arguments: list[str], log: Path, largest: int | None) -> None:
             os.dup2(file.fileno(), descriptor)
     if largest is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
-    os.environ.pop("XLA_FLAGS", None)  # one device
+    os.environ["XLA_FLAGS"] = other_flags()  # one device
     os.environ["JAX_PLATFORMS"] = "cpu"
     sys.argv = ["lpjax.main", *arguments]
     app.run(main.main, flags_parser=main.parse)

@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.faults.compare import differences, tickets
-from experiments.faults.starts import CACHE
+from experiments.faults.starts import CACHE, other_flags
 from lpjax import run, sparsity, store, train
 from lpjax.run.pools import load_ticket
 from lpjax.run.setup import SeedKeys, masked_sgd
@@ -64,7 +64,7 @@ class Check(NamedTuple):
 def start(arguments: Sequence[str], log: Path, devices: int) -> subprocess.Popen[bytes]:
     """Start `python -m` with so many simulated devices; its output goes behind what is in the log."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    flags = f"--xla_force_host_platform_device_count={devices}"
+    flags = f"{other_flags()} --xla_force_host_platform_device_count={devices}".strip()
     environment = {"JAX_PLATFORMS": "cpu", **CACHE, **os.environ, "XLA_FLAGS": flags}
     with log.open("ab") as file:
         command = [sys.executable, "-m", *arguments]

@@ -34,7 +34,7 @@ def config_of(home):
     config = run.default_config()
     config.dataset, config.data_dir, config.validation, config.train_images = "pictures", str(home), 8, 45
     config.stream.size, config.stream.resize = 16, 18
-    config.model, config.width, config.pool.recalibrate = "resnet8", 4, "16"
+    config.model, config.width, config.pool.recalibrate = "tests.networks:tiny", 8, "16"
     config.train.batch_size, config.train.duration, config.train.milestones = 16, "2ep", ("1ep",)
     config.imp.rewind = "1it"
     return run.resolve(config)
@@ -87,7 +87,8 @@ def test_two_processes_read_the_images_of_one_and_come_to_its_losses(home, monke
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    setting = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2", "PYTHONPATH": str(ROOT)}
+    flags = os.environ["XLA_FLAGS"].replace("device_count=8", "device_count=2")
+    setting = {**os.environ, "XLA_FLAGS": flags, "PYTHONPATH": str(ROOT)}
     commands = [[sys.executable, "-c", SCRIPT, address, str(process), home] for process in range(2)]
     running = [subprocess.Popen(command, env=setting, stdout=-1, stderr=-1, text=True) for command in commands]
     outcomes = [process.communicate(timeout=600) for process in running]
