@@ -109,6 +109,7 @@ def test_a_mistake_costs_one_line_and_exit_code_two(lpjax, tmp_path, arguments, 
     assert_one_line(code, errors, named)
 
 
+@pytest.mark.slow
 def test_a_mistake_ends_a_process_of_its_own_with_one_line_too(tmp_path):
     ended = subprocess_of(DEMO, f"--workdir={tmp_path / 'work'}", "--config.model=resnet81")
     assert_one_line(ended.returncode, ended.stderr, "did you mean 'resnet8'")
@@ -235,6 +236,7 @@ class Mine(nn.Module):
 """
 
 
+@pytest.mark.slow
 def test_a_bug_in_a_user_s_own_network_keeps_its_traceback_and_ends_with_exit_code_one(tmp_path):
     (tmp_path / "mine.py").write_text(MODEL)
     ended = subprocess_of(
