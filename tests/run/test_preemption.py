@@ -9,6 +9,14 @@ import pytest
 from lpjax.run import preemption
 
 
+@pytest.fixture(autouse=True)
+def _heard():
+    """Programs that a shell starts in the background ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def test_a_signal_outside_training_stops_at_once_and_the_old_handler_comes_back():
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(preemption.Preempted) as stop, preemption.handle_preemption():
@@ -42,12 +50,9 @@ def test_a_second_interrupt_does_not_wait():
 
 
 def test_an_ignored_signal_stays_ignored():
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        with preemption.handle_preemption():
-            assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGINT, before)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with preemption.handle_preemption():
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 
 
 def test_no_handler_is_asked_for_outside_the_main_thread():
