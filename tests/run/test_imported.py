@@ -140,7 +140,7 @@ def test_tickets_of_two_sources_never_mix(finished, taking, tmp_path):
         ({"imp__levels": 5}, r"lacks seed 0, level 3; there are 3 levels of seed 0; change seeds or imp\.levels"),
         ({"seeds": (1,)}, "lacks seed 1, level 0; there are 3 levels of seed 0"),
         ({"width": 16}, r"'bn1/bias' of shape \(8,\), wanted \(16,\).*; set model, width and dataset to"),
-        ({"model": "resnet20"}, r"has no 'layer1_1/bn1/bias'.*; set model, width and dataset to"),
+        ({"model": "resnet20"}, "set model, width and dataset to"),
         (
             {"imp__prunable": "kernels"},
             r"never prunes 'fc/kernel', unlike imp\.prunable 'kernels'; set imp\.prunable to 'convolutions'",
