@@ -44,11 +44,11 @@ def main(argv: Sequence[str]) -> None:
     """
     if len(argv) > 1:
         _refuse(f"unknown argument {argv[1]!r}; {_USAGE}")
-    workdir = expand_home(str(_WORKDIR.value))
     command = f"python -m lpjax.main {shlex.join(sys.argv[1:])}"
     logging.set_verbosity(logging.WARNING)
     remember_compilations()
     try:
+        workdir = expand_home(str(_WORKDIR.value))
         run.join(_CONFIG.value.get("distributed", "none"))
         with run.handle_preemption():
             if _PLAN.value:
