@@ -10,8 +10,7 @@ from typing import Any, NamedTuple, NoReturn
 from ml_collections import ConfigDict
 
 from lpjax.errors import UserError
-from lpjax.run import default_config
-from lpjax.run.config import with_new_names
+from lpjax.run.load import config_of as config_of_workdir
 from lpjax.store import paths
 
 ROOT = Path(__file__).parents[1]
@@ -108,9 +107,7 @@ class _OneLineParser(argparse.ArgumentParser):
 def config_of(panel: Panel, *argument: str) -> ConfigDict:
     """Load the config of a panel, to be changed; a file of configs/ may take an argument, such as `'rigl,0.9'`."""
     if panel.source.is_dir():
-        config = default_config()
-        config.update(with_new_names(json.loads(paths.config(panel.source).read_text())))
-        return config
+        return config_of_workdir(panel.source)
     spec: Any = importlib.util.spec_from_file_location(panel.source.stem, panel.source)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 import jax
+from jax.tree_util import Partial
 
 PyTree = Any
 
@@ -79,3 +80,16 @@ Preprocess = Callable[[jax.Array], jax.Array]
 
 Augment = Callable[[jax.Array, jax.Array], jax.Array]
 """One key an image `[B]` and images uint8 `[B, H, W, C]`, to augmented and normalized floating point."""
+
+
+def as_partial(function: Callable[..., Any]) -> Partial:
+    """Turn a function into an argument of compiled and sharded functions, with the arrays bound to it as leaves.
+
+    Arrays that a function closes over are constants of what is compiled, and JAX rejects indexing into them inside
+    `jax.shard_map`. A `Partial` is returned as it is, since a `Partial` of a `Partial` would hide its arrays.
+
+    Example:
+      >>> jax.tree.leaves(as_partial(Partial(max, 3))), jax.tree.leaves(as_partial(max))
+      ([3], [])
+    """
+    return function if isinstance(function, Partial) else Partial(function)

@@ -100,7 +100,8 @@ def _regroup(
     """Join the pipeline's batches, since the last batch may be longer than the others."""
     with closing(iter(source)) as parts:
         for rows in batches:
-            images, labels = [], []
+            images = []
+            labels = []
             with starting():  # Grain starts its processes when the first part is requested
                 for _ in range(0, len(rows), len(batches[0])):
                     part_images, part_labels = next(parts)

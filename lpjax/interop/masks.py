@@ -39,7 +39,9 @@ def split_masks(state: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], dict[s
     References:
       The parametrizations of `torch.nn.utils.prune` and `torch.nn.utils.parametrize`.
     """
-    weights, masks, pruned = {}, {}, []
+    weights = {}
+    masks = {}
+    pruned = []
     for given, array in state.items():
         name = plain_name(given)
         if _IGNORED.search(name):

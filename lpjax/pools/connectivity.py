@@ -8,9 +8,9 @@ import jax.numpy as jnp
 from jax import lax
 from jax.tree_util import Partial
 
-from lpjax.pools.lottery import Recalibrate, as_pytree
+from lpjax.pools.lottery import Recalibrate
 from lpjax.sparsity import lerp
-from lpjax.types import PyTree
+from lpjax.types import PyTree, as_partial
 
 TENTHS = tuple(i / 10 for i in range(11))
 
@@ -60,8 +60,8 @@ def linear_path(
             raise ValueError(f"coefficients: got {c}, expected weights of the second network in [0, 1]")
     if recalibrate is not None and key is None:
         raise ValueError("key: got None, but recalibrate draws images; pass a PRNG key")
-    compiled_recalibrate = None if recalibrate is None else as_pytree(recalibrate)
-    return _measured(as_pytree(evaluate), compiled_recalibrate, start, end, key, jnp.asarray(coefficients, float))
+    compiled_recalibrate = None if recalibrate is None else as_partial(recalibrate)
+    return _measured(as_partial(evaluate), compiled_recalibrate, start, end, key, jnp.asarray(coefficients, float))
 
 
 def barrier(errors: jax.Array) -> jax.Array:

@@ -16,7 +16,7 @@ from jax.tree_util import Partial
 
 from lpjax import sparsity
 from lpjax.choices import one_of
-from lpjax.types import Ticket
+from lpjax.types import Ticket, as_partial
 
 PyTree = Any
 Evaluate = Callable[[PyTree], jax.Array]
@@ -161,8 +161,8 @@ def pool(
     propose = coefficients if callable(coefficients) else _constant(coefficients)
     accept_index = jnp.asarray(list(ACCEPT).index(accept), jnp.int32)  # as data: rules share one compiled program
     needs_key = recalibrate is not None
-    evaluate = as_pytree(evaluate)
-    recalibrate = as_pytree(recalibrate or _keep_statistics)
+    evaluate = as_partial(evaluate)
+    recalibrate = as_partial(recalibrate or _keep_statistics)
     options = _Options(prune, recalibration_batches == "fresh", chunk, map_fn)
 
     def init(ticket: Ticket, key: jax.Array | None = None, value: jax.Array | float | None = None) -> PoolState:
@@ -199,14 +199,9 @@ def pool(
     return Pool(init, step, ticket)
 
 
-def as_pytree(function: Callable[..., Any]) -> Partial:
-    """Turn a function into an argument of compiled functions, with the arrays it holds as leaves, not as constants."""
-    return function if isinstance(function, Partial) else Partial(function)  # a Partial of a Partial hides its arrays
-
-
 @jax.jit
 def call(function: Partial, *args: Any) -> Any:
-    """Call what `as_pytree` returned, compiled."""
+    """Call what `as_partial` returned, compiled."""
     return function(*args)
 
 

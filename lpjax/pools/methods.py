@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 
 from lpjax import sparsity
-from lpjax.pools.lottery import Evaluate, Pool, PoolState, Recalibrate, as_pytree, call, pool
+from lpjax.pools.lottery import Evaluate, Pool, PoolState, Recalibrate, call, pool
 from lpjax.pools.reference import reference
-from lpjax.types import Ticket
+from lpjax.types import Ticket, as_partial
 
 
 def running_mean(tried: jax.Array) -> jax.Array:
@@ -46,7 +46,7 @@ def recalibrated(
     """
     del chunk
     engine = pool(evaluate, recalibrate, prunable=prunable)
-    recalibrate = as_pytree(recalibrate)
+    recalibrate = as_partial(recalibrate)
 
     def init(ticket: Ticket, key: jax.Array, value: float | None = None) -> PoolState:
         return engine.init(ticket._replace(params=call(recalibrate, ticket.params, key)), key, value)

@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 from lpjax import store
 from lpjax.pools import KINDS, METHODS
 from lpjax.run.config import as_json, check, default_config, resolve, warnings, with_new_names
-from lpjax.run.corruptions import CORRUPTIONS_STAGE, gather_corruptions
+from lpjax.run.corruptions import gather_corruptions
 from lpjax.run.evaluate import gather
 from lpjax.run.hosts import (
     assert_equal_across_hosts,
@@ -72,11 +72,7 @@ def run(config: ConfigDict, workdir: Path, command: str = "") -> Setup:
         with log_to(workdir):
             for warning in warnings(setup.config):
                 logger.info("lpjax: warning: %s", warning)
-            for stage in stages:
-                if stage.name == CORRUPTIONS_STAGE:  # takes long: what was evaluated until then is there meanwhile
-                    write_results(setup, workdir)
-                run_stage(setup, stage)
-            write_results(setup, workdir)
+            _run(setup, workdir, stages)
     return setup
 
 
@@ -94,9 +90,7 @@ def run_stages(setup: Setup, workdir: Path, stages: Sequence[Stage]) -> None:
     for stage in stages:
         stage.check(setup)
     with exclusive_workdir(workdir), log_to(workdir):
-        for stage in stages:
-            run_stage(setup, stage)
-        write_results(setup, workdir)
+        _run(setup, workdir, stages)
 
 
 def show_plan(config: ConfigDict, workdir: Path) -> str:
@@ -114,6 +108,14 @@ def show_plan(config: ConfigDict, workdir: Path) -> str:
     """
     setup = prepare(_resolved(config))
     return describe(plan(setup.config, workdir, setup.steps))
+
+
+def _run(setup: Setup, workdir: Path, stages: Sequence[Stage]) -> None:
+    for stage in stages:
+        if stage.results_first:
+            write_results(setup, workdir)
+        run_stage(setup, stage)
+    write_results(setup, workdir)
 
 
 def write_results(setup: Setup, workdir: Path) -> None:

@@ -164,7 +164,8 @@ def _iterative_pruning(config: ConfigDict) -> Iterator[str]:
 
 
 def _sparse_training(config: ConfigDict) -> Iterator[str]:
-    sparse, superpose = config.sparse, config.superpose
+    sparse = config.sparse
+    superpose = config.superpose
     only = 1.0 if sparse.method == DENSE else transforms.METHODS[sparse.method].only_density
     if only and sparse.density != only:
         yield f"sparse.density: got {sparse.density}, expected {only} for sparse.method {sparse.method!r}"

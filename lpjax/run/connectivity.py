@@ -145,7 +145,8 @@ def _linear_paths(
             values = pools.linear_path(
                 loss_and_error, tickets[pair].params, tickets[pair + 1].params, recalibrate=recalibrate, key=key
             )
-            losses, errors = values["loss"].tolist(), values["error"].tolist()
+            losses = values["loss"].tolist()
+            errors = values["error"].tolist()
             for coefficient, loss, error in zip(pools.TENTHS, losses, errors, strict=True):
                 yield {
                     "pair": pair,

@@ -17,7 +17,6 @@ from lpjax.run.setup import Setup
 from lpjax.run.stage import Output, Outputs, Progress, Stage, is_done
 from lpjax.store import paths
 
-CORRUPTIONS_STAGE = "corruptions"
 _TOGETHER = 32  # networks in memory; corrupted images are made once for so many
 
 Cell = tuple[str, int]
@@ -67,11 +66,12 @@ def corruptions_stage(
         broadcast_from_host0(lambda: _check_labels(list(outputs.values()), source.label))
 
     return Stage(
-        name=CORRUPTIONS_STAGE,
+        name="corruptions",
         unit="network",
         outputs=outputs,
         is_complete=is_complete,
         build=evaluate_corruptions,
+        results_first=True,
         check=check,
     )
 

@@ -184,14 +184,14 @@ def broadcast_from_host0(look: Callable[[], T]) -> T:
     return answer["value"]
 
 
-def assert_equal_across_hosts(value: Any, what: str) -> None:
-    """Raise `UserError` on every process whose JSON value is not that of process 0; each of them must ask.
+def assert_equal_across_hosts(value: dict[str, Any], what: str) -> None:
+    """Raise `UserError` on every process whose nested dict differs from that of process 0; each of them must ask.
 
     Example:
       >>> assert_equal_across_hosts({'seeds': (0, 1)}, 'config')
     """
-    ours = _flat(json.loads(json.dumps(value)))
-    first = _flat(json.loads(json.dumps(broadcast_from_host0(lambda: value))))
+    ours = store.flat_fields(value)
+    first = store.flat_fields(broadcast_from_host0(lambda: value))
     differing = sorted(name for name in {*ours, *first} if ours.get(name) != first.get(name))
     if differing:
         raise UserError(
@@ -210,15 +210,6 @@ def exclusive_workdir(workdir: Path) -> Iterator[None]:
     with ExitStack() as held:
         broadcast_from_host0(lambda: held.enter_context(store.lock(workdir)))
         yield
-
-
-def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(tree, dict):
-        return {prefix: tree}
-    values: dict[str, Any] = {}
-    for name, value in tree.items():
-        values |= _flat(value, f"{prefix}.{name}".lstrip("."))
-    return values
 
 
 def _connect_devices() -> None:

@@ -56,15 +56,18 @@ def suptickets(
     """
     method, sparsity = _parse(argument)
     config = default_config()
-    config.dataset, config.model = dataset, model
+    config.dataset = dataset
+    config.model = model
     config.augment.pad = "reflect" if dataset == "cifar10" else "zero"  # as its code does
     config.train.duration = f"{epochs}ep"
     config.train.milestones = (f"{epochs // 2}ep", f"{3 * epochs // 4}ep")
     config.train.weight_decay = 5e-4
-    config.sparse.method, config.sparse.density = method, round(1 - sparsity, 9)
+    config.sparse.method = method
+    config.sparse.density = round(1 - sparsity, 9)
     config.sparse.every = every
     config.sparse.prune_until = f"{round(0.44 * epochs)}ep"
-    config.superpose.cycle, config.superpose.share = f"{cycle}ep", share
+    config.superpose.cycle = f"{cycle}ep"
+    config.superpose.share = share
     config.pool.recalibrate = "full"
     return config
 

@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 
 from lpjax import train, transforms
 from lpjax.errors import UserError
+from lpjax.run import setup
 from lpjax.run.config import keeps_its_mask
 from lpjax.run.settings import DENSE
 
@@ -74,23 +75,7 @@ def sup_ticket_phases(config: ConfigDict, steps: Callable[[str], int]) -> train.
 
 def learning_rate(config: ConfigDict, steps: Callable[[str], int], phases: train.Phases) -> optax.Schedule:
     """Build the learning rate: that of ordinary training with its milestones moved accordingly, then the cycles."""
-    settings = config.train
-    total = steps(settings.duration)
-    steps_per_epoch = steps("1ep")
-
-    def moved(milestone: str) -> int:
-        """Keep a milestone's share of ordinary training, in whole epochs if it is given in epochs."""
-        unit = steps_per_epoch if milestone.endswith("ep") else 1
-        return steps(milestone) * phases.before // (total * unit) * unit
-
-    ordinary = train.learning_rate(
-        settings.schedule,
-        settings.learning_rate,
-        phases.before,
-        milestones=[moved(milestone) for milestone in settings.milestones],
-        decay=settings.decay,
-        warmup=steps(settings.warmup),
-    )
+    ordinary = setup.learning_rate(config, steps, phases.before)
     if not phases.cycles:
         return ordinary
     cycles = config.superpose

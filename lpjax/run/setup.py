@@ -162,14 +162,28 @@ def network_flops(apply: Apply, shapes: Variables, image: tuple[int, ...]) -> Py
     return metrics.layer_flops(network, shapes.params, images, shapes.stats)
 
 
-def learning_rate(config: ConfigDict, steps: Callable[[str], int]) -> optax.Schedule:
-    """Build the learning rate of a config by step."""
+def learning_rate(config: ConfigDict, steps: Callable[[str], int], stop: int | None = None) -> optax.Schedule:
+    """Build the learning rate of a config by step.
+
+    Args:
+      config: The resolved config.
+      steps: Converts durations.
+      stop: The last step, by default that of the config. An earlier one moves the milestones: each keeps its share of
+        the training, in whole epochs if it is given in epochs.
+    """
     settings = config.train
+    total = steps(settings.duration)
+    stop = total if stop is None else stop
+    steps_per_epoch = steps("1ep")
+    milestones = []
+    for milestone in settings.milestones:
+        unit = steps_per_epoch if milestone.endswith("ep") else 1
+        milestones.append(steps(milestone) * stop // (total * unit) * unit)
     return train.learning_rate(
         settings.schedule,
         settings.learning_rate,
-        steps(settings.duration),
-        milestones=[steps(milestone) for milestone in settings.milestones],
+        stop,
+        milestones=milestones,
         decay=settings.decay,
         warmup=steps(settings.warmup),
     )

@@ -67,6 +67,7 @@ class Stage(NamedTuple):
         every unit.
       units: Units of progress that some missing outputs take; by default one each.
       trains: Whether an output may have a checkpoint of unfinished training.
+      results_first: Whether what was evaluated until then is gathered first, since the stage takes long.
       check: Raises `UserError` before anything runs, for what the config alone does not show.
     """
 
@@ -77,6 +78,7 @@ class Stage(NamedTuple):
     build: Callable[[Setup, list[Any], "Progress"], Outputs]
     units: Callable[[Setup, Sequence[Any]], int] = lambda setup, missing: len(missing)
     trains: bool = False
+    results_first: bool = False
     check: Callable[[Setup], None] = lambda setup: None
 
     def missing(self) -> list[Any]:

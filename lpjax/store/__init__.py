@@ -18,7 +18,7 @@ from lpjax.store.checkpoints import (
     save,
     save_ticket,
 )
-from lpjax.store.config import bind_config
+from lpjax.store.config import bind_config, flat_fields  # noqa: F401 (for run/)
 from lpjax.store.errors import wrap_os_errors
 from lpjax.store.events import append_metrics, ensure_tensorboard, truncate_metrics
 from lpjax.store.lock import lock

@@ -92,8 +92,8 @@ def _read(workdir: Path) -> dict[str, Any]:
 
 
 def _differences(old: dict[str, Any], new: dict[str, Any], ignored: Collection[str]) -> list[str]:
-    before = _fields(old)
-    after = _fields(new)
+    before = flat_fields(old)
+    after = flat_fields(new)
     differences = []
     for name in before | after:
         there = before.get(name, "absent")
@@ -103,12 +103,12 @@ def _differences(old: dict[str, Any], new: dict[str, Any], ignored: Collection[s
     return differences
 
 
-def _fields(tree: dict[str, Any], prefix: str = "") -> dict[str, str]:
-    """List the values of nested dicts by dotted names."""
+def flat_fields(tree: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    """List the values of nested dicts, as JSON, by dotted names."""
     fields: dict[str, str] = {}
     for name, value in tree.items():
         if isinstance(value, dict) and value:
-            fields |= _fields(value, f"{prefix}{name}.")
+            fields |= flat_fields(value, f"{prefix}{name}.")
         else:
             fields[prefix + name] = json.dumps(value)
     return fields

@@ -9,8 +9,8 @@ from jax import lax
 from jax.sharding import Mesh
 from jax.tree_util import Partial
 
-from lpjax.train.sharding import as_partial, shard_batch
-from lpjax.types import Apply, Augment, Batch, PyTree, Variables
+from lpjax.train.sharding import shard_batch
+from lpjax.types import Apply, Augment, Batch, PyTree, Variables, as_partial
 
 Recalibrate = Callable[[Variables, jax.Array], Variables]
 

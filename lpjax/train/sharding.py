@@ -9,9 +9,9 @@ import jax.numpy as jnp
 from jax import lax
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
-from jax.tree_util import Partial
 
 from lpjax.train.parallel import AXIS
+from lpjax.types import as_partial
 
 T = TypeVar("T")
 
@@ -70,19 +70,6 @@ def shard_candidates(mesh: Mesh) -> Callable[..., Any]:
         return jax.tree.map(lambda y: y[:size], ys)
 
     return sharded_map
-
-
-def as_partial(function: Callable[..., T]) -> Callable[..., T]:
-    """Wrap a function in `jax.tree_util.Partial`, so that it can be an argument of a sharded function.
-
-    The bound arguments of a `Partial` are its leaves. Arrays that a function closes over instead are not arguments of
-    `jax.shard_map`, and JAX rejects indexing into them inside it.
-
-    Example:
-      >>> jax.tree.leaves(as_partial(Partial(max, 3))), jax.tree.leaves(as_partial(max))
-      ([3], [])
-    """
-    return function if isinstance(function, Partial) else Partial(function)
 
 
 def pad_to_multiple(tree: T, multiple: int) -> T:

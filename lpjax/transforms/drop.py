@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from lpjax import sparsity
 from lpjax.transforms.mask_update import MaskUpdate
+from lpjax.transforms.prune import globally
 
 PyTree = Any
 
@@ -47,14 +48,7 @@ def smallest_global(update: MaskUpdate, fraction: jax.Array, most: PyTree) -> Py
     kept = sparsity.kept(update.mask, update.prunable)
     most_of_all = sum(jnp.sum(leaf) for leaf in jax.tree.leaves(most))
     count = kept - jnp.minimum(_share_of(kept, fraction), most_of_all)
-    return sparsity.select(
-        sparsity.magnitude(update.params),
-        update.mask,
-        count,
-        update.prunable,
-        stacked=update.stacked,
-        min_kept=update.min_kept,
-    )
+    return globally(update, count)
 
 
 def set_rule(update: MaskUpdate, fraction: jax.Array, most: PyTree) -> PyTree:

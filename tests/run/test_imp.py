@@ -17,6 +17,7 @@ from lpjax.run import imp, training
 from lpjax.run.setup import SeedKeys, learning_rate, masked_sgd, prepare
 from lpjax.store import paths
 from lpjax.types import Batch, Variables
+from tests.run.stand_ins import Count
 
 pytestmark = pytest.mark.slow  # each needs a run of its own
 
@@ -189,25 +190,12 @@ def test_a_run_that_lost_its_dense_level_and_its_last_ends_with_the_same_bytes(
         jax.tree.map(np.testing.assert_array_equal, ticket_of(resumed, n), ticket_of(workdir, n))
 
 
-class Count:
-    """Stands in for the progress of a stage."""
-
-    def __init__(self):
-        self.epochs = 0
-
-    def advance(self, units=1, note=""):
-        del note
-        self.epochs += units
-
-    skip = advance
-
-
 def trained(config, directory, number=0):
     """Trains one level of a small run."""
     setup, keys, progress = prepare(run.resolve(config)), SeedKeys.of(0), Count()
     state = imp._imp(setup, keys).init(setup.network.initialize(keys.initial))._replace(level=number)
     result = imp._train_level(setup, directory, number, state, keys.train, progress)
-    return setup, result, progress.epochs
+    return setup, result, progress.done
 
 
 @pytest.mark.parametrize("rewind", ["0it", "final"])

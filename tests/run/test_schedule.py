@@ -6,6 +6,7 @@ import pytest
 from lpjax import run
 from lpjax.errors import UserError
 from lpjax.run.schedule import learning_rate, schedules
+from tests.run.stand_ins import SPARSE_TIMING
 
 
 def steps(duration):
@@ -14,21 +15,10 @@ def steps(duration):
 
 
 def config_of(**changes):
-    """Six epochs of three steps each: three before, then three cycles of one."""
     config = run.default_config()
-    timing = {
-        "train__duration": "6ep",
-        "train__milestones": ("4ep",),
-        "sparse__method": "rigl",
-        "sparse__density": 0.2,
-        "sparse__every": "2it",
-        "sparse__prune_until": "2ep",
-        "superpose__share": 0.5,
-        "superpose__cycle": "1ep",
-        "superpose__low": 0.01,
-        "superpose__high": 0.05,
-    }
-    config.update_from_flattened_dict({name.replace("__", "."): value for name, value in (timing | changes).items()})
+    config.update_from_flattened_dict(
+        {name.replace("__", "."): value for name, value in (SPARSE_TIMING | changes).items()}
+    )
     return config
 
 

@@ -18,28 +18,15 @@ from lpjax.run.sparse import optimizer_of, sparse_stage, training_cost
 from lpjax.run.stage import run_stage
 from lpjax.store import paths
 from lpjax.train import Phases
+from tests.run.stand_ins import SPARSE_TIMING
 
 LEVELS = range(1, 4)
 
 
 @pytest.fixture(scope="module")
 def sparse_config(tiny_config):
-    """Six epochs of three steps each: three before, then three cycles of one."""
-
     def make(**changes):
-        timing = {
-            "train__duration": "6ep",
-            "train__milestones": ("4ep",),
-            "sparse__method": "rigl",
-            "sparse__density": 0.2,
-            "sparse__every": "2it",
-            "sparse__prune_until": "2ep",
-            "superpose__share": 0.5,
-            "superpose__cycle": "1ep",
-            "superpose__low": 0.01,
-            "superpose__high": 0.05,
-        }
-        return tiny_config(**timing | changes)
+        return tiny_config(**SPARSE_TIMING | changes)
 
     return make
 

@@ -27,6 +27,7 @@ from lpjax.run.stage import run_stage
 from lpjax.store import paths
 from lpjax.tickets import IMPState
 from lpjax.types import Variables
+from tests.run.stand_ins import Count
 
 ROOT = Path(__file__).parents[2]
 KEYS = SeedKeys.of(0)
@@ -95,19 +96,6 @@ def wholes(dense, tmp_path_factory):
         return found[number, level_0]
 
     return whole
-
-
-class Count:
-    """Stands in for the progress of a stage."""
-
-    def __init__(self):
-        self.done = 0
-
-    def advance(self, units=1, note=""):
-        del note
-        self.done += units
-
-    skip = advance
 
 
 def trained(setup, directory, number):
