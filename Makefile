@@ -10,7 +10,7 @@ INSTALLED := .venv/.installed
 PYTEST := $(BIN)/pytest -n 2 --dist loadfile --max-worker-restart=0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo figures suptickets faults two-hosts full-disk test check format lock
+.PHONY: help demo figures suptickets faults two-hosts full-disk lint check test format lock
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,11 +33,13 @@ full-disk: $(INSTALLED)  ## Let runs find their disk full, and compare; ARGS=--f
 two-hosts: $(INSTALLED)  ## Run on several processes, kill them, and compare
 	@$(BIN)/python -m experiments.faults.two_hosts $(ARGS)
 
-check: $(INSTALLED)  ## Check form, types, floors and the fast tests
+lint: $(INSTALLED)  ## Check form, types and imports
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+check: lint  ## Check form, types, imports and the fast tests
 	$(PYTEST) -m "not slow"
 
 test: $(INSTALLED)  ## Run the whole suite

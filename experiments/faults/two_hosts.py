@@ -26,7 +26,7 @@ import pandas as pd
 from experiments.faults.compare import differences, tickets
 from experiments.faults.starts import CACHE, other_flags
 from lpjax import run, sparsity, store, train
-from lpjax.run.pools import load_ticket
+from lpjax.run.saved import load_ticket
 from lpjax.run.setup import SeedKeys, masked_sgd
 from lpjax.store import paths
 

@@ -11,8 +11,9 @@ import pandas as pd
 from experiments.options import OWN, Options, Panel, config_of, own
 from lpjax.errors import UserError
 from lpjax.run import Setup, Stage, default_config, run, run_stages
-from lpjax.run.evaluate import evaluation_stage, gather, load_right, networks
+from lpjax.run.evaluate import evaluation_stage, gather, load_right
 from lpjax.run.pools import Search, pools_stage
+from lpjax.run.saved import networks
 from lpjax.store import Result, paths, read_json
 
 NO_REWINDING = "0it"

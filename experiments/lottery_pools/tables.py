@@ -13,7 +13,8 @@ from experiments.lottery_pools.runs import Run, all_tickets
 from experiments.options import Options, Panel, config_of, config_panel
 from lpjax import pools, sparsity
 from lpjax.run.evaluate import predict
-from lpjax.run.pools import Search, load_ticket
+from lpjax.run.pools import Search
+from lpjax.run.saved import load_ticket
 from lpjax.store import paths
 
 MEMBERS, ROUNDS = 3, 15

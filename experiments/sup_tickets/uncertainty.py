@@ -16,7 +16,7 @@ from experiments.sup_tickets.runs import BASE, CHEAP, DENSE, SUP, Run, dense, fi
 from lpjax import metrics, pools, store
 from lpjax.report import style
 from lpjax.run.evaluate import measure, predict
-from lpjax.run.pools import load_ticket
+from lpjax.run.saved import load_ticket
 from lpjax.store import paths
 
 MEASURES = ("disagreement", "divergence", "member", "ensemble", "ensemble_cost", "superposed", "superposed_cost")

@@ -3,8 +3,9 @@
 Read `plan.py` first: the papers' protocols as lists of stages. `stage.py` runs a stage: what is missing, progress,
 preemption, the order of writing. The builders compute: `imp.py`, `imported.py`, `pools.py`, `sparse.py` (with
 `schedule.py`), `superpose.py`, `evaluate.py`, `corruptions.py`, `connectivity.py`; `training.py` is the one training
-loop. A config becomes data and network in `setup.py` and `images.py`; `settings.py` describes every setting,
-`config.py` checks them. `hosts.py` and `preemption.py` are about several processes and about being stopped.
+loop, and `saved.py` reads networks back. A config becomes data and network in `setup.py` and `images.py`;
+`settings.py` describes every setting, `config.py` checks them. `hosts.py` and `preemption.py` are about several
+processes and about being stopped.
 """
 
 from collections.abc import Sequence

@@ -14,7 +14,7 @@ from jax.tree_util import Partial
 from lpjax import metrics, pools, store, train
 from lpjax.errors import UserError
 from lpjax.run.evaluate import evaluation, measure, predict
-from lpjax.run.pools import load_ticket
+from lpjax.run.saved import load_ticket
 from lpjax.run.setup import SeedKeys, Setup
 from lpjax.run.stage import Output, Outputs, Progress, Stage
 from lpjax.store import paths

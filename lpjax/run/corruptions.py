@@ -9,9 +9,9 @@ from ml_collections import ConfigDict
 
 from lpjax import data, store, train
 from lpjax.errors import UserError
-from lpjax.run.evaluate import SavedNetwork, measure, networks, predict, result_fields
+from lpjax.run.evaluate import measure, predict, result_fields
 from lpjax.run.hosts import broadcast_from_host0
-from lpjax.run.pools import load_ticket
+from lpjax.run.saved import SavedNetwork, load_ticket, networks
 from lpjax.run.settings import CORRUPTIONS
 from lpjax.run.setup import Setup
 from lpjax.run.stage import Output, Outputs, Progress, Stage, is_done

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,41 +13,17 @@ from jax.sharding import Mesh
 from lpjax import data, metrics, store, train
 from lpjax.errors import UserError
 from lpjax.run.hosts import broadcast_from_host0
-from lpjax.run.pools import load_ticket
+from lpjax.run.saved import SavedNetwork, load_ticket, networks
 from lpjax.run.setup import Setup
 from lpjax.run.stage import Output, Outputs, Progress, Stage
 from lpjax.store import paths
 from lpjax.types import Apply, Batch, Preprocess, Variables
 
-TICKET = "ticket"
 METRICS = {
     "accuracy": metrics.accuracy,
     "nll": metrics.negative_log_likelihood,
     "ece": metrics.expected_calibration_error,
 }
-
-
-class SavedNetwork(NamedTuple):
-    """A network in a work directory, whether it is there yet or not.
-
-    Attributes:
-      method: `'ticket'`, or the name of the pool.
-      level: Number of prunings done; of a pool, its anchor's.
-      directory: The level's or the pool's.
-    """
-
-    method: str
-    level: int
-    directory: Path
-
-
-def networks(workdir: Path, seed: int, levels: Sequence[int], methods: Sequence[str]) -> list[SavedNetwork]:
-    """List the tickets of a seed, then its pools."""
-    found = [SavedNetwork(TICKET, level, paths.level(workdir, seed, level)) for level in levels]
-    for method in methods:
-        for level in levels:
-            found.append(SavedNetwork(method, level, paths.pool(workdir, seed, method, level)))
-    return found
 
 
 def evaluation_stage(workdir: Path, seed: int, levels: Sequence[int], methods: Sequence[str]) -> Stage:

@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from lpjax import store
 from lpjax.errors import UserError
 from lpjax.run.config import default_config, resolve, with_new_names
-from lpjax.run.pools import load_ticket
+from lpjax.run.saved import load_ticket
 from lpjax.run.setup import Setup, prepare
 from lpjax.store import paths
 from lpjax.types import Ticket

@@ -13,11 +13,11 @@ from ml_collections import ConfigDict
 
 from lpjax import pools, store, train
 from lpjax.errors import UserError
+from lpjax.run.saved import load_ticket
 from lpjax.run.setup import SeedKeys, Setup
 from lpjax.run.stage import Output, Outputs, Progress, Stage, is_done
 from lpjax.run.training import evaluate
 from lpjax.store import paths
-from lpjax.types import Ticket
 
 _FLOAT32 = 1e-6
 
@@ -161,20 +161,6 @@ def shard_grid_or_images(setting: str, mixes: int, devices: int) -> str:
         return setting
     rounds = -(-mixes // devices)
     return "grid" if 2 * rounds * devices <= 3 * mixes else "images"
-
-
-def load_ticket(setup: Setup, directory: Path) -> Ticket:
-    """Restore the ticket of a level or pool, in numpy arrays.
-
-    Raises:
-      UserError: If it is damaged, or of another architecture.
-    """
-    try:
-        return store.restore_ticket(paths.ticket(directory), setup.network.like)
-    except store.DamagedTicket:
-        raise
-    except ValueError as error:
-        raise UserError(str(error)) from error
 
 
 def _check_start(value: float, anchor: int, directory: Path) -> None:

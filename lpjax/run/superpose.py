@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from lpjax import metrics, pools, sparsity, store, train
-from lpjax.run.pools import load_ticket
+from lpjax.run.saved import load_ticket
 from lpjax.run.setup import SeedKeys, Setup
 from lpjax.run.stage import Output, Outputs, Progress, Stage, is_done
 from lpjax.run.training import evaluate

@@ -10,6 +10,7 @@ where they are, so that nothing is gathered. Both ways select the same weights.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -151,8 +152,18 @@ def _with_leaves(mask: PyTree, chosen: list[bool], selected: list[jax.Array]) ->
 
 def _keep_best(leaves: list[_Leaf], count: jax.Array | int) -> list[jax.Array]:
     """Keep `count` weights of all leaves together."""
-    wanted = jnp.asarray(count, jnp.int32)
-    if not _too_large_to_pack(leaves):
+    return _keep_together(leaves, jnp.asarray(count, jnp.int32), pack=not _too_large_to_pack(leaves))
+
+
+def _keep_best_each(leaves: list[_Leaf], counts: list[Any]) -> list[jax.Array]:
+    """Keep `counts[i]` weights of leaf `i`, or of each of its layers."""
+    wanted = [jnp.asarray(count, jnp.int32) for count in counts]
+    return _keep_each(leaves, wanted, pack=not _too_large_to_pack(leaves))
+
+
+@partial(jax.jit, static_argnames="pack")  # leaves of the same shapes are traced once, wherever a program selects
+def _keep_together(leaves: list[_Leaf], wanted: jax.Array, *, pack: bool) -> list[jax.Array]:
+    if pack:
         return _keep_packed(leaves, [0] * len(leaves), [1] * len(leaves), wanted[None])
     index = []
     offset = 0
@@ -172,10 +183,9 @@ def _keep_best(leaves: list[_Leaf], count: jax.Array | int) -> list[jax.Array]:
     return _bisect(leaves, index, [wanted], count_groups, to_leaves)
 
 
-def _keep_best_each(leaves: list[_Leaf], counts: list[Any]) -> list[jax.Array]:
-    """Keep `counts[i]` weights of leaf `i`, or of each of its layers."""
-    wanted = [jnp.asarray(count, jnp.int32) for count in counts]
-    if not _too_large_to_pack(leaves):
+@partial(jax.jit, static_argnames="pack")
+def _keep_each(leaves: list[_Leaf], wanted: list[jax.Array], *, pack: bool) -> list[jax.Array]:
+    if pack:
         layers = [count.size for count in wanted]
         first_group = [int(start) for start in np.cumsum([0, *layers[:-1]])]
         return _keep_packed(leaves, first_group, layers, jnp.concatenate([count.ravel() for count in wanted]))

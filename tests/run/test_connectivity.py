@@ -10,7 +10,7 @@ from lpjax import run, store
 from lpjax.run import connectivity
 from lpjax.run.connectivity import averaged_pairs_stage, ensembles_stage, linear_paths_stage, nearest_members
 from lpjax.run.evaluate import gather, load_right, predict
-from lpjax.run.pools import load_ticket
+from lpjax.run.saved import load_ticket
 from lpjax.run.setup import SeedKeys
 from lpjax.store import paths
 from lpjax.types import Variables

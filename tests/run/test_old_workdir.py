@@ -18,7 +18,7 @@ from lpjax import report, run, sparsity, store, train
 from lpjax.errors import UserError
 from lpjax.report import reading
 from lpjax.run.config import RENAMED, assert_known, fields, with_new_names
-from lpjax.run.pools import load_ticket
+from lpjax.run.saved import load_ticket
 from lpjax.run.setup import prepare
 from lpjax.run.training import NO_METRICS, Loop
 from lpjax.store import paths

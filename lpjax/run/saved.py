@@ -1,0 +1,50 @@
+"""The saved networks of a work directory: which there are, and how one is read back."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from lpjax import store
+from lpjax.errors import UserError
+from lpjax.run.setup import Setup
+from lpjax.store import paths
+from lpjax.types import Ticket
+
+TICKET = "ticket"
+
+
+class SavedNetwork(NamedTuple):
+    """A network in a work directory, whether it is there yet or not.
+
+    Attributes:
+      method: `'ticket'`, or the name of the pool.
+      level: Number of prunings done; of a pool, its anchor's.
+      directory: The level's or the pool's.
+    """
+
+    method: str
+    level: int
+    directory: Path
+
+
+def networks(workdir: Path, seed: int, levels: Sequence[int], methods: Sequence[str]) -> list[SavedNetwork]:
+    """List the tickets of a seed, then its pools."""
+    found = [SavedNetwork(TICKET, level, paths.level(workdir, seed, level)) for level in levels]
+    for method in methods:
+        for level in levels:
+            found.append(SavedNetwork(method, level, paths.pool(workdir, seed, method, level)))
+    return found
+
+
+def load_ticket(setup: Setup, directory: Path) -> Ticket:
+    """Restore the ticket of a level or pool, in numpy arrays.
+
+    Raises:
+      UserError: If it is damaged, or of another architecture.
+    """
+    try:
+        return store.restore_ticket(paths.ticket(directory), setup.network.like)
+    except store.DamagedTicket:
+        raise
+    except ValueError as error:
+        raise UserError(str(error)) from error
