@@ -9,6 +9,7 @@ import os
 import re
 
 _TENSORSTORE_SYSTEM_ERROR = re.compile(r"os_error_code='(\d+)'")  # tensorstore 0.1.86
+_TENSORSTORE_FILE_REMOVED = re.compile("NOT_FOUND: Error .* in OCDBT database")  # tensorstore 0.1.86
 _LOOP_CLOSED = "Event loop is closed"  # asyncio of Python 3.11
 _ARRAY_RECORD_SYSTEM_CALL = "() failed: "  # array-record 0.8.6
 
@@ -25,8 +26,12 @@ def system_refusal(error: BaseException | None) -> str | None:
 
 
 def is_late_report(error: BaseException | None) -> bool:
-    """Tell whether tensorstore reports a failed write to Orbax after Orbax has given up at an earlier one."""
-    return str(error) == _LOOP_CLOSED
+    """Tell whether tensorstore reports a failed write to Orbax after Orbax has given up at an earlier one.
+
+    Orbax's loop may be closed by then, or the files removed that a thread was still writing to.
+    """
+    message = str(error)
+    return message == _LOOP_CLOSED or _TENSORSTORE_FILE_REMOVED.match(message) is not None
 
 
 def is_system_trouble(error: BaseException) -> bool:

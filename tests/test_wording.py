@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
+import tensorstore
 from absl import flags
 from array_record.python.array_record_data_source import ArrayRecordDataSource
 from ml_collections import config_flags
@@ -54,6 +55,19 @@ def test_asyncio_says_that_its_loop_is_closed():
     assert wording.is_late_report(caught.value)
     assert not wording.is_late_report(RuntimeError("no memory"))
     assert not wording.is_late_report(None)
+
+
+def test_tensorstore_says_that_a_file_it_wrote_to_is_removed(tmp_path):
+    base = f"{(tmp_path / 'database').as_uri()}/"
+    store = {"driver": "zarr", "kvstore": {"driver": "ocdbt", "base": base, "path": "w/"}}
+    array = tensorstore.open(store, create=True, dtype=tensorstore.float32, shape=[1000]).result()
+    array.write(np.random.default_rng(0).random(1000, np.float32)).result()
+    for file in (tmp_path / "database" / "d").iterdir():
+        file.unlink()
+    with pytest.raises(ValueError, match="NOT_FOUND") as caught:
+        array[:10].write(np.ones(10, np.float32)).result()
+    assert wording.is_late_report(caught.value)
+    assert wording.system_refusal(caught.value) is None
 
 
 def test_array_record_names_the_system_call_that_failed(tmp_path):

@@ -163,7 +163,10 @@ def _silence_orbax() -> None:
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    return not (record.exc_info and system_refusal(record.exc_info[1]))
+    if not record.exc_info:
+        return True
+    error = record.exc_info[1]
+    return not (system_refusal(error) or is_late_report(error))
 
 
 def _show_news(unraisable: Any, show: Callable[[Any], Any]) -> None:
