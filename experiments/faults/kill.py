@@ -61,13 +61,13 @@ def undisturbed(arguments: Sequence[str], scratch: Path) -> Path:
     return workdir
 
 
-def kill_until_done(arguments: Sequence[str], scratch: Path, *, kills: int, seed: int) -> Outcome:
-    """Run a command undisturbed, then kill it time after time until it finishes, afresh until kills are enough.
+def kill_until_done(arguments: Sequence[str], calm: Path, scratch: Path, *, kills: int, seed: int) -> Outcome:
+    """Kill a command time after time until it finishes, afresh until kills are enough.
 
-    `scratch` is an empty directory for work directories and logs; the seed decides when and how to kill.
+    Every run that finishes is compared with the undisturbed one in `calm`. `scratch` is a directory for work
+    directories and logs; the seed decides when and how to kill.
     """
     draw = random.Random(seed)
-    calm = undisturbed(arguments, scratch)
     total = Outcome()
     while total.killed + total.stopped < kills:
         workdir = scratch / f"killed_{total.runs}"
@@ -141,7 +141,8 @@ def main(argv: Sequence[str]) -> int:
     failed = False
     for name, arguments in RUNS.items():
         scratch = given.runs.absolute() / name.replace(" ", "_")
-        outcome = kill_until_done(arguments, scratch, kills=given.kills, seed=given.seed)
+        calm = undisturbed(arguments, scratch)
+        outcome = kill_until_done(arguments, calm, scratch, kills=given.kills, seed=given.seed)
         failed |= bool(outcome.different)
         print(
             f"{name:18}  {outcome.starts:6}  {outcome.killed:7}  {outcome.stopped:7}  {outcome.writing:13}  "

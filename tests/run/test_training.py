@@ -3,11 +3,7 @@
 import contextlib
 import os
 import signal
-import subprocess
-import sys
-import time
 from functools import partial
-from pathlib import Path
 from types import SimpleNamespace
 
 import jax
@@ -27,9 +23,9 @@ from lpjax.run.stage import run_stage
 from lpjax.store import paths
 from lpjax.tickets import IMPState
 from lpjax.types import Variables
+from tests.networks import one_convolution
 from tests.run.stand_ins import Count
 
-ROOT = Path(__file__).parents[2]
 KEYS = SeedKeys.of(0)
 STEPS = range(1, 10)  # three epochs of three; the rewind point, step 4, splits the second
 
@@ -72,9 +68,8 @@ def with_settings(setup, **changes):
 def _one_convolution(tiny_network):
     """The network of these tests compiles at once."""
     del tiny_network
-    name, networks = "tiny", models.MODELS
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(networks, name, partial(networks[name].func, (), **networks[name].keywords))
+        patch.setitem(models.MODELS, "tiny", one_convolution)
         yield
 
 
@@ -327,36 +322,3 @@ def test_a_ticket_deleted_amid_sparse_training_is_made_again(sparse, whole_train
     store.remove(paths.ticket(paths.level(tmp_path, 0, 1)))
     train_sparse(sparse, tmp_path)
     assert_same_run(tmp_path, whole_training)
-
-
-@pytest.mark.slow
-def test_the_command_stopped_by_sigterm_amid_training_is_resumed_and_ends_with_the_same_bytes(tmp_path):
-    flags = {
-        "validation": 64,
-        "train_images": 80,
-        "model": "tests.networks:tiny",
-        "width": 8,
-        "train.duration": "20ep",
-        "train.batch_size": 32,
-        "train.milestones": "('20ep',)",
-        "imp.levels": 1,
-        "imp.rewind": "4it",
-        "pool.methods": "('recalibrated',)",
-        "save_every": "20it",
-    }
-    command = [sys.executable, "-m", "lpjax.main", "--config=configs/digits_resnet8.py"]
-    command += [f"--config.{name}={value}" for name, value in flags.items()]
-    place = {"cwd": ROOT, "env": os.environ | {"XLA_FLAGS": "--xla_backend_optimization_level=0"}}
-    whole, cut, errors = tmp_path / "whole", tmp_path / "cut", tmp_path / "stderr"
-    with errors.open("w") as stderr, subprocess.Popen([*command, f"--workdir={cut}"], stderr=stderr, **place) as child:
-        while len(store.read_jsonl(paths.metrics(paths.level(cut, 0, 0)))) < 3:
-            assert child.poll() is None, errors.read_text()
-            time.sleep(0.01)
-        child.send_signal(signal.SIGTERM)
-    assert child.returncode == 143
-    assert errors.read_text().splitlines()[-1].startswith("lpjax: stopped by SIGTERM")
-    assert "Traceback" not in errors.read_text()
-    assert store.exists(paths.progress(paths.level(cut, 0, 0)))
-    for workdir in (cut, whole):
-        subprocess.run([*command, f"--workdir={workdir}"], check=True, **place)
-    assert_same_run(cut, whole)
