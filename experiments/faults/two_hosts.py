@@ -15,9 +15,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -164,10 +164,13 @@ def replicas(argv: Sequence[str]) -> None:
     jax.distributed.shutdown()
 
 
-def two_hosts(preset: str, tolerance: float, place: Path) -> list[Check]:
-    """Run a preset on one process, on two, and on two of which one is killed; compare what they leave in `place`."""
+def two_hosts(settings: Mapping[str, Any], tolerance: float, place: Path) -> list[Check]:
+    """Run on one process, on two, and on two of which one is killed; compare what they leave in `place`.
+
+    `settings` are fields of the config, as in `PRESETS`.
+    """
     fields = [f"--config={ROOT}/configs/digits_resnet8.py"]
-    fields += [f"--config.{name}={value}" for name, value in (PRESETS[preset] | _COMMON).items()]
+    fields += [f"--config.{name}={value}" for name, value in ({**settings} | _COMMON).items()]
     one, two, killed = (place / name for name in ("one", "two", "killed"))
     log = place / "logs"
     began = time.monotonic()
@@ -207,7 +210,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--runs", type=Path, help="an empty folder for work directories and logs (default: temporary)")
     given = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as temporary:
-        checks = two_hosts(given.preset, given.tolerance, given.runs or Path(temporary))
+        checks = two_hosts(PRESETS[given.preset], given.tolerance, given.runs or Path(temporary))
     for check in checks:
         print(f"{'ok ' if check.right else 'BAD'} {check.what}: {check.found}")
     return int(not all(check.right for check in checks))
