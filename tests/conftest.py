@@ -34,6 +34,7 @@ settings.load_profile("lpjax")
 TESTS_DONE = pytest.StashKey[int]()
 MAX_MAPS = 20_000
 MAX_RESIDENT_BYTES = 3 * 2**30
+FREE_ABOVE = 2 / 3  # of either; freeing takes a second, and what was compiled is compiled again
 
 
 def memory_use():
@@ -46,8 +47,10 @@ def memory_use():
     return maps, pages * os.sysconf("SC_PAGESIZE")
 
 
-def free_memory():
-    """Drops compiled programs and gives freed memory back to the system, which malloc does not by itself."""
+def free_if_much(maps, resident):
+    """Drops compiled programs if they are many, and gives memory back, which malloc does not by itself."""
+    if maps < FREE_ABOVE * MAX_MAPS and resident < FREE_ABOVE * MAX_RESIDENT_BYTES:
+        return
     if "jax" in sys.modules:
         sys.modules["jax"].clear_caches()
     gc.collect()
@@ -62,8 +65,7 @@ def bounded_memory():
     """Frees what modules compiled once it is a lot, and fails if the process had grown beyond what it may use."""
     yield
     maps, resident = memory_use()
-    if maps > MAX_MAPS // 4 or resident > MAX_RESIDENT_BYTES // 3:
-        free_memory()
+    free_if_much(maps, resident)
     if maps > MAX_MAPS:
         pytest.fail(f"this test process has {maps:,} memory maps, at most {MAX_MAPS:,} are allowed; split the module")
     if resident > MAX_RESIDENT_BYTES:
@@ -72,14 +74,12 @@ def bounded_memory():
 
 @pytest.fixture(autouse=True)
 def freed_in_long_modules(request):
-    """Frees programs within a module of many tests too, every fifty tests, once half of what is allowed is in use."""
+    """Frees programs within a module of many tests too: every fifty tests it looks."""
     yield
     tests_done = request.session.stash.get(TESTS_DONE, 0) + 1
     request.session.stash[TESTS_DONE] = tests_done
     if tests_done % 50 == 0:
-        maps, resident = memory_use()
-        if maps > MAX_MAPS // 2 or resident > MAX_RESIDENT_BYTES // 2:
-            free_memory()
+        free_if_much(*memory_use())
 
 
 @pytest.fixture(scope="module")

@@ -63,6 +63,7 @@ def test_sizes_are_those_of_the_originals(name, classes, parameters, prunable, c
         assert sum(leaves[f"{norm}/{part}"].size for norm in norms for part in ("scale", "bias")) == affine
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "classes", "weights", "kernels"), KERNELS)
 def test_sparse_training_prunes_every_kernel(name, classes, weights, kernels):
     params = shapes(name, classes).params
@@ -147,6 +148,7 @@ def test_depth_and_widening_make_the_wide_network():
         shapes("wide_resnet28_10", 10, depth=12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["suptickets_vgg16", "suptickets_resnet50", "wide_resnet28_10"])
 def test_every_convolution_is_padded_alike_on_all_sides(name):
     variables = shapes(name, 10)
@@ -195,6 +197,7 @@ def small():
     return module, models.initialize(module, jax.random.key(0), (8, 8, 1)), images
 
 
+@pytest.mark.slow
 def test_training_returns_the_statistics_of_the_batch_alone(small):
     module, variables, images = small
     apply = models.bind(module)
@@ -204,6 +207,7 @@ def test_training_returns_the_statistics_of_the_batch_alone(small):
     jax.tree.map(np.testing.assert_array_equal, stats_a, stats_b)
 
 
+@pytest.mark.slow
 def test_evaluation_leaves_statistics_alone(small):
     module, variables, images = small
     logits, stats = models.bind(module)(variables, images)
@@ -211,6 +215,7 @@ def test_evaluation_leaves_statistics_alone(small):
     assert logits.shape == (8, 10)
 
 
+@pytest.mark.slow
 def test_statistics_over_a_mapped_axis_are_the_global_batch_s(small):
     module, variables, images = small
     apply = models.bind(module)
@@ -222,6 +227,7 @@ def test_statistics_over_a_mapped_axis_are_the_global_batch_s(small):
     jax.tree.map(lambda m, s: np.testing.assert_allclose(m[0], s, atol=1e-5), mapped, stats)
 
 
+@pytest.mark.slow
 def test_networks_can_be_stacked(small):
     module, variables, images = small
     apply = models.bind(module)
@@ -245,6 +251,7 @@ def test_bfloat16_computes_low_and_keeps_high(name, options):
     assert 0 < np.abs(exact - logits).max() < 0.3
 
 
+@pytest.mark.slow
 def test_a_network_without_batch_norm_has_no_statistics():
     import flax.linen as nn
 

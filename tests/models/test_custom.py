@@ -86,6 +86,7 @@ def test_gradients_reach_all_parameters(model, variables):
     assert jax.tree.structure(gradients) == jax.tree.structure(variables.params)
 
 
+@pytest.mark.slow
 def test_an_import_path_names_a_constructor():
     built = models.build("lpjax.models.resnet:ResNet", classes=10, stages=(1, 1, 1), width=4)
     assert models.initialize(built, jax.random.key(0), (8, 8, 3)).params

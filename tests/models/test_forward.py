@@ -78,6 +78,7 @@ EVAL = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "row", "total"), EVAL)
 def test_evaluation_agrees_with_pytorch(name, row, total):
     apply, variables = oracle_variables(name, 10, 32)
@@ -86,6 +87,7 @@ def test_evaluation_agrees_with_pytorch(name, row, total):
     np.testing.assert_allclose(np.sum(logits), total, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_the_imagenet_stem_agrees_with_pytorch():
     apply, variables = oracle_variables("imagenet_resnet18", 1000, 64)
     logits, _ = jax.jit(apply)(variables, images(2, 64, (0.45,) * 3, (0.225,) * 3).astype(jnp.float32))

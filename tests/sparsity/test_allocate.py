@@ -64,6 +64,7 @@ def test_erk_of_power_zero_is_uniform():
     assert erk(mask_of(NET), 0.3, power=0.0) == uniform(mask_of(NET), 0.3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("allocate", [erk, uniform])
 @given(shapes=shapes, density=densities)
 @settings(deadline=None, max_examples=100)

@@ -22,6 +22,7 @@ def test_everything_is_handed_out_and_no_leaf_overflows(leaves, share):
     assert np.all((counts >= 0) & (counts <= room))
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=6), st.integers(0, 500))
 def test_with_room_enough_every_leaf_is_within_rounding_of_its_share(weights, count):
     weights = np.array(weights)

@@ -241,6 +241,7 @@ def test_both_factors_of_an_adapter_are_pruned_alike():
     assert pruned_names({"lora": zeros(lora_a=(16, 2), lora_b=(2, 16))}) == ["lora/lora_a", "lora/lora_b"]
 
 
+@pytest.mark.slow
 def test_one_default_serves_every_function_and_every_transform():
     shapes = {"norm": {"scale": (4, 16)}, "dense": {"kernel": (4, 6), "bias": (4, 6)}, "cls": (1, 1, 8)}
     params = jax.tree.map(jnp.ones, shapes, is_leaf=lambda node: isinstance(node, tuple))

@@ -265,6 +265,7 @@ def test_per_leaf_one_trace_serves_every_budget():
     assert len(traces) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("function", "budget", "loops"),
     [(select, 40, 2), (select_per_leaf, [2] * 20, 2), (partial(select, min_kept=1), 40, 4)],
@@ -358,6 +359,7 @@ def test_min_kept_protects_the_best_of_every_leaf_and_the_total_stays_exact(scor
             np.testing.assert_array_equal(answer, with_floors(scores, mask, count, min_kept))
 
 
+@pytest.mark.slow
 def test_min_kept_holds_in_every_stacked_layer():
     scores = {"v": jnp.full((2, 2), 9.0), "w": jnp.stack([jnp.arange(4.0).reshape(2, 2) + 10 * n for n in range(3)])}
     mask = {"v": jnp.ones((2, 2), bool), "w": jnp.ones((3, 2, 2), bool)}
@@ -370,6 +372,7 @@ def test_min_kept_holds_in_every_stacked_layer():
         assert int(per_layer["v"].sum()) == 1
 
 
+@pytest.mark.slow
 @given(hnp.arrays(np.float32, (3, 2, 4), elements=TIED.map(np.float32)), hnp.arrays(bool, (3, 2, 4)), st.data())
 @settings(deadline=None, max_examples=30)
 def test_layers_stacked_in_one_leaf_are_each_cut_on_their_own(scores, mask, data):

@@ -25,6 +25,7 @@ def by_sorting(scores, mask, n):
     return answer
 
 
+@pytest.mark.slow
 @given(st.data(), patterns, st.integers(1, 3), st.integers(1, 3), st.sampled_from([np.float32, np.float16]))
 @settings(deadline=None, max_examples=40)
 def test_every_group_along_the_input_axis_is_cut_as_a_stable_sort_cuts_it(data, pattern, groups, outputs, dtype):
@@ -86,6 +87,7 @@ def test_a_second_cut_changes_nothing_and_a_smaller_one_nests():
     assert int(kept(one)) == 12
 
 
+@pytest.mark.slow
 def test_vmap_equals_a_loop():
     scores = np.round(np.random.default_rng(3).normal(size=(3, 8, 2))).astype(np.float32)
     together = jax.vmap(lambda s: select_n_of_m([s], [jnp.ones((8, 2), bool)])[0])(scores)
@@ -93,6 +95,7 @@ def test_vmap_equals_a_loop():
         np.testing.assert_array_equal(one, jitted([s], [jnp.ones((8, 2), bool)], 2, 4)[0])
 
 
+@pytest.mark.slow
 def test_float64_scores_that_float32_cannot_tell_apart_are_told_apart():
     with jax.enable_x64(True):
         scores = {"w": jnp.array([[1 + 4e-16], [1 + 2e-16], [1.0], [1.0]], jnp.float64)}
@@ -120,6 +123,7 @@ LAYERS = {  # path: shape, axes of inputs
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", LAYERS)
 def test_groups_lie_along_the_inputs_of_every_kind_of_layer(path):
     shape, axes = LAYERS[path]
@@ -151,6 +155,7 @@ def test_attention_of_linen_and_nnx_is_grouped_along_inputs_and_what_is_not_is_l
         assert ungrouped(params, 2) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["value/kernel", "out/kernel", "dense/kernel", "linear/weight"])
 def test_layers_stacked_in_one_leaf_are_grouped_along_their_own_inputs(path):
     inputs_first = path.endswith("kernel")
@@ -164,6 +169,7 @@ def test_layers_stacked_in_one_leaf_are_grouped_along_their_own_inputs(path):
     assert ungrouped(mask, stacked=lambda path, leaf: 1) == {}
 
 
+@pytest.mark.slow
 def test_inputs_may_be_said():
     scores = {"w": jnp.array([[3.0, 1.0, 2.0, 4.0]])}
     mask = {"w": jnp.ones((1, 4), bool)}

@@ -251,8 +251,8 @@ def assert_zero_outside(params, state, first=None):
 @pytest.mark.parametrize(("setting", "name"), list(cases()))
 def test_a_method_keeps_its_promises(setting, name):
     with jax.numpy_dtype_promotion("standard" if setting in PROMOTING else "strict"):
-        # An eager `init` compiles operation by operation, which takes far longer: one setting does so.
-        keeps_its_promises(SETTINGS[setting], name, jitted_init=setting != "alone")
+        # A jitted `init` is another program every time, an eager one is not.
+        keeps_its_promises(SETTINGS[setting], name, jitted_init=setting == "alone" or name == "rigl")
 
 
 def keeps_its_promises(setting, name, *, jitted_init):

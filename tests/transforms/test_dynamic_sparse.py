@@ -81,6 +81,7 @@ def test_without_regrowth_what_was_dropped_stays_inactive_and_a_dense_leaf_drops
     assert changes(dense, 2) == []
 
 
+@pytest.mark.slow
 def test_a_regrown_weight_starts_at_zero_with_no_momentum_and_a_survivor_keeps_both():
     tx = dynamic_sparse(optax.sgd(0.1, momentum=0.9), 0.3, every=2, grow=by_gradient, drop_fraction=0.5)
     state = tx.init(PARAMS)
@@ -178,6 +179,7 @@ def test_parameters_in_the_state_can_be_mapped_over():
 STACK = {"stack": jnp.linspace(-1.0, 1.0, 96).reshape(3, 4, 8), "head": jnp.linspace(0.1, 2.0, 32).reshape(8, 4)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("allocate", [sparsity.erk, sparsity.uniform])
 def test_every_layer_of_a_stack_keeps_its_own_budget(allocate):
     axes = {"stack": 1, "head": 0}
@@ -196,6 +198,7 @@ def test_every_layer_of_a_stack_keeps_its_own_budget(allocate):
         jax.tree.map(np.testing.assert_array_equal, sparsity.kept_per_leaf(get_mask(state), stacked=axes), budgets)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["gmp", "granet", "snip", "dsr"])
 def test_min_kept_saves_a_layer_whose_weights_or_gradients_are_small(name):
     small = {**STACK, "stack": STACK["stack"].at[1].multiply(0.01)}
@@ -210,6 +213,7 @@ def test_min_kept_saves_a_layer_whose_weights_or_gradients_are_small(name):
     assert per_layer(2).min() >= 2
 
 
+@pytest.mark.slow
 def test_a_layer_left_without_weights_is_warned_of_by_name_when_its_mask_is_read():
     small = {"large": {"kernel": jnp.ones((4, 8))}, "small": {"kernel": jnp.full((4, 4), 0.01)}}
     tx = snip(optax.sgd(0.1), 0.25)
@@ -220,6 +224,7 @@ def test_a_layer_left_without_weights_is_warned_of_by_name_when_its_mask_is_read
         rigl(optax.sgd(0.1), 0.02, until=100, allocate=sparsity.uniform).init(small)
 
 
+@pytest.mark.slow
 def test_two_of_four_are_kept_along_the_inputs_of_every_layer_of_a_stack():
     stack = {"value": {"kernel": jnp.linspace(-1.0, 1.0, 96).reshape(4, 8, 3)}}
     tx = n_of_m(optax.sgd(0.0), end=1, stacked=lambda path, leaf: 1)
@@ -227,6 +232,7 @@ def test_two_of_four_are_kept_along_the_inputs_of_every_layer_of_a_stack():
     assert (np.asarray(get_mask(state)["value"]["kernel"]).reshape(4, 2, 4, 3).sum(2) == 2).all()
 
 
+@pytest.mark.slow
 def test_leaves_that_cannot_be_grouped_are_warned_of_by_name_and_stay_dense():
     params = {"stem": {"kernel": jnp.ones((3, 3, 3, 2))}, "head": {"kernel": jnp.ones((8, 2))}}
     tx = n_of_m(optax.sgd(0.0), end=1)

@@ -23,9 +23,13 @@ def changing(drop_fraction, inner=None, **more):
     return dynamic_sparse(inner, 0.5, every=1, grow=by_gradient, drop_fraction=drop_fraction, **more)
 
 
-def kept_after_every_step(tx, shape, steps):
+OPTIMIZED = {"xla_backend_optimization_level": 2}
+"""For the few programs that run for longer than they compile."""
+
+
+def kept_after_every_step(tx, shape, steps, compiler_options=None):
     params = {"w": jax.random.normal(jax.random.key(0), shape)}
-    state, update, counts = tx.init(params), jax.jit(tx.update), []
+    state, update, counts = tx.init(params), jax.jit(tx.update, compiler_options=compiler_options), []
     for _ in range(steps):
         counts.append(int(sparsity.kept(get_mask(state))))
         updates, state = update(params, state, params)
@@ -45,6 +49,7 @@ def test_the_cosine_of_torch_with_its_floor():
     np.testing.assert_allclose(values, [0.5, 0.427509, 0.2525, 0.077491, 0.017114, 0.012776, 0.005], atol=5e-7)
 
 
+@pytest.mark.slow
 def test_rigl_drops_as_many_as_its_cosine_says():
     tx = dynamic_sparse(
         optax.sgd(0.0),
@@ -65,6 +70,7 @@ def test_rigl_drops_as_many_as_its_cosine_says():
     assert dropped == [26, 15, 5, 0]  # of 100, at fractions .256066, .15, .043934, 0, rounded up
 
 
+@pytest.mark.slow
 def test_granet_over_four_changes_reaches_its_last_density():
     tx = granet(optax.sgd(0.0), 0.05, initial_density=0.5, every=1, end=4)
     counts = np.array(kept_after_every_step(tx, (100, 1000), 5))
@@ -75,7 +81,7 @@ def test_granet_over_four_changes_reaches_its_last_density():
 @pytest.mark.slow
 def test_granets_schedule_of_cifar():
     tx = granet(optax.sgd(0.0), 0.05, initial_density=0.5, every=1, end=43)
-    counts = np.array(kept_after_every_step(tx, (500, 2000), 43))
+    counts = np.array(kept_after_every_step(tx, (500, 2000), 43, OPTIMIZED))
     expected = {0: 0.5, 1: 0.530671, 5: 0.639431, 10: 0.746601, 20: 0.881136, 30: 0.937565, 42: 0.949994, 43: 0.95}
     for change, density in expected.items():
         assert 1 - counts[change] / 1e6 == pytest.approx(density, abs=1.01e-6)
@@ -112,6 +118,7 @@ def test_the_count_to_drop_is_rounded_up_but_for_the_dust_of_floats(fraction, dr
     assert mask.sum() == 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("fraction", "kept", "dropped"), [(0.07, 100, 7), (0.55, 100, 55), (0.3, 10, 3), (0.1, 30, 3)])
 def test_fractions_that_floats_overshoot_drop_whole_numbers(fraction, kept, dropped):
     weights = np.linspace(1, 2, 200)
@@ -120,6 +127,7 @@ def test_fractions_that_floats_overshoot_drop_whole_numbers(fraction, kept, drop
     assert (before & ~mask.astype(bool)).sum() == dropped
 
 
+@pytest.mark.slow
 def test_snip_keeps_what_the_loss_would_miss_most():
     weights, grads = {"w": jnp.array([[0.5, -1, 2, 0.1]])}, {"w": jnp.array([[1, -0.2, 0.05, 4]])}
     scores = sparsity.saliency(weights, grads)["w"][0]
@@ -139,6 +147,7 @@ def test_a_dense_layer_comes_through_a_change_as_it_was():
     np.testing.assert_array_equal(optax.tree.get(state, "trace")["w"][0], np.ones(8))
 
 
+@pytest.mark.slow
 def test_of_ties_only_as_many_drop_as_should():
     mask, _, _ = one_change(changing(0.5, regrow=False), [0.5, 0.5, 0.5, 0.5, 0, 0], [1, 1, 1, 1, 0, 0], np.ones(6))
     assert mask.tolist() == [0, 0, 1, 1, 1, 1]
@@ -149,6 +158,7 @@ def test_kept_weights_that_are_exactly_zero_do_not_all_drop():
     assert mask.tolist() == [1, 1, 0, 1, 0, 1]
 
 
+@pytest.mark.slow
 def test_where_gradients_are_zero_inactive_weights_grow_all_the_same():
     def two(update, freed, room):
         return jax.tree.map(lambda n: n + 2, freed)
@@ -158,6 +168,7 @@ def test_where_gradients_are_zero_inactive_weights_grow_all_the_same():
     assert mask.tolist() == [1, 1, 0, 1, 1]
 
 
+@pytest.mark.slow
 def test_growth_needs_gradients_of_the_weights_and_not_of_their_product_with_the_mask():
     inputs, weights, mask = jnp.array([1.0, 2.0]), jnp.array([1.0, 0.0]), jnp.array([1.0, 0.0])
     dense = jax.grad(lambda w: (inputs @ w) ** 2)(weights)
@@ -172,7 +183,7 @@ def test_growth_needs_gradients_of_the_weights_and_not_of_their_product_with_the
 def test_no_weight_is_lost_where_float32_cannot_count():
     params = {"w": jax.random.normal(jax.random.key(0), (5120, 5121))}
     tx = rigl(optax.sgd(0.0), 0.1, every=1, until=10)
-    state, update = tx.init(params), jax.jit(tx.update)
+    state, update = jax.jit(tx.init, compiler_options=OPTIMIZED)(params), jax.jit(tx.update, compiler_options=OPTIMIZED)
     for _ in range(2):
         assert int(sparsity.kept(get_mask(state))) == round(0.1 * 5120 * 5121)
         _, state = update(params, state, params)

@@ -148,6 +148,7 @@ def test_scalars_may_stand_for_leaves_that_are_never_pruned_as_in_tickets_on_dis
     assert_equal(get_mask(state), TENTH)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jitted", [False, True])
 def test_a_mask_handed_in_is_copied_so_that_donating_the_state_leaves_it_alone(jitted):
     mask = jax.tree.map(jnp.copy, TENTH)
@@ -162,6 +163,7 @@ def test_a_mask_handed_in_is_copied_so_that_donating_the_state_leaves_it_alone(j
     assert not any(leaf.is_deleted() for leaf in jax.tree.leaves((mask, params)))
 
 
+@pytest.mark.slow
 def test_granet_as_it_is_by_default_keeps_its_mask_after_the_end():
     tx = granet(optax.sgd(0.1), 0.1, every=2, end=6)
     params, state = trained(tx, 6, PARAMS)
@@ -229,6 +231,7 @@ def wrapped(name):
 WRAPPED = ("alone", "averaging", "fixed", "chain", "accumulating")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WRAPPED)
 def test_a_state_goes_to_bytes_and_back_and_training_goes_on_bit_for_bit(name):
     tx = wrapped(name)
@@ -240,6 +243,7 @@ def test_a_state_goes_to_bytes_and_back_and_training_goes_on_bit_for_bit(name):
         assert_equal(trained(tx, 3, params, restored, 3), trained(tx, 3, params, state, 3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WRAPPED)
 def test_the_mask_of_a_state_restored_as_plain_dicts_is_found(name):
     tx = wrapped(name)
@@ -262,6 +266,7 @@ def labels(params):
     return traverse_util.unflatten_dict({path: path[0] for path in flat})
 
 
+@pytest.mark.slow
 def test_the_mask_of_the_whole_network_is_read_from_groups_and_what_none_covers_is_full():
     groups = {"conv": method("rigl", 0.25), "dense": method("gmp", 0.1)}
     tx = optax.partition(groups, labels)

@@ -112,6 +112,7 @@ def _as_users_promote():
         yield
 
 
+@pytest.mark.slow
 @each_method
 def test_no_two_arrays_of_a_state_share_a_buffer(name):
     tx = method(name, adamw())
@@ -147,6 +148,7 @@ class Module(nnx.Module):
         return self.last(jnp.tanh(self.first(x)))
 
 
+@pytest.mark.slow
 @each_method
 def test_an_nnx_optimizer_trains_on_the_mask(name):
     module = Module()
@@ -167,6 +169,7 @@ def test_an_nnx_optimizer_trains_on_the_mask(name):
     assert set(lpjax.density_per_leaf(mask)) == {"first/kernel", "last/kernel"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit], ids=["auto", "explicit"])
 @pytest.mark.parametrize("spec", [P("x", None), P(None, "x")], ids=["rows", "columns"])
 @each_method
@@ -207,6 +210,7 @@ def test_on_split_parameters_state_is_split_alike_and_numbers_are_those_of_one_d
     assert_as_on_one_device(name, jax.device_get(params), jax.device_get(mask))
 
 
+@pytest.mark.slow
 @each_method
 def test_one_replicate_per_device_trains_inside_a_checked_shard_map(name):
     mesh = jax.make_mesh((8,), ("x",), axis_types=(AxisType.Auto,))
@@ -283,6 +287,7 @@ def test_saved_and_restored_in_the_middle_it_gives_the_same_bits(name, tmp_path)
             np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.slow
 @each_method
 def test_in_64_bits_every_dtype_stays(name):
     with jax.enable_x64(True):
@@ -330,6 +335,7 @@ def transformer():
     return jax.tree.map(lambda like: np.asarray(draw.normal(size=like.shape), np.float32), shapes)
 
 
+@pytest.mark.slow
 @each_method
 @pytest.mark.filterwarnings("ignore:n_of_m")
 def test_in_a_scanned_transformer_kernels_alone_are_pruned(name):
@@ -352,6 +358,7 @@ def test_in_a_scanned_transformer_kernels_alone_are_pruned(name):
                 assert kept.max() - kept.min() <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "labels",
     [{"in": {"kernel": "first", "bias": "first"}, "out": {"kernel": "second"}}, {"in": "first", "out": "second"}],
@@ -372,6 +379,7 @@ def test_two_sparse_groups_give_the_mask_of_the_whole_network(labels):
     assert jax.tree.structure(mask) == jax.tree.structure(params)
 
 
+@pytest.mark.slow
 def test_the_mask_of_one_sparse_group_serves_every_function_that_takes_a_mask():
     tx = optax.partition(
         {"sparse": lpjax.rigl(adamw(), 0.25, every=2, until=4), "frozen": optax.set_to_zero()},
