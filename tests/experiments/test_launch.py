@@ -273,8 +273,9 @@ def test_seeds_are_gathered_only_when_all_are_finished(machine):
 @pytest.mark.slow
 def test_seeds_run_side_by_side_are_gathered_into_one_run(tmp_path):
     machine = Machine(tmp_path)
-    small = ["--config.imp.levels=2", "--config.train.duration=2it", "--config.imp.rewind=1it", "--config.width=4"]
+    small = ["--config.imp.levels=2", "--config.train.duration=2it", "--config.imp.rewind=1it"]
     small += ["--config.train.milestones=()", "--config.pool.methods=()"]
+    small += ["--config.model=tests.networks:one_convolution", "--config.width=8"]
     told = {"CONFIG": DIGITS, "WORKDIR": str(tmp_path / "run"), "PYTHON": sys.executable, "SEEDS": "0 1", "GPUS": "0 1"}
     for script in ("gpus.sh", "gather.sh"):
         done = machine.start(script, *small, **told)
