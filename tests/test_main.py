@@ -163,6 +163,7 @@ def test_a_plan_prints_the_stages_and_writes_nothing(lpjax, tmp_path):
     assert not (tmp_path / "work").exists()
 
 
+@pytest.mark.slow
 def test_the_demo_shortened_leaves_a_report_and_resumes_at_once(lpjax, tmp_path):
     workdir = tmp_path / "demo"
     command = (DEMO, f"--workdir={workdir}", *SMALL, "--config.model=tiny")

@@ -41,6 +41,7 @@ def test_without_crop_and_flip_augmentation_is_preprocessing():
     np.testing.assert_array_equal(jax.jit(augment)(keys_of(0, 4), images), jax.jit(preprocess)(images))
 
 
+@pytest.mark.slow
 @given(
     crop=st.sampled_from([0, 2, 3]),
     flip=st.booleans(),
@@ -59,6 +60,7 @@ def test_an_augmented_image_is_a_window_of_the_padded_image_or_its_mirror(crop, 
     assert any(np.array_equal(moved, candidate) for candidate in candidates)
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 2**31), devices=st.sampled_from([2, 4]))
 @settings(deadline=None, max_examples=25)
 def test_an_image_depends_on_its_key_alone_however_the_batch_is_spread(seed, devices):

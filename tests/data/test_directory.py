@@ -91,6 +91,7 @@ def test_a_home_that_takes_no_files_is_used_if_it_holds_data(tmp_path, monkeypat
     assert data.data_home() == tmp_path / "tensorflow_datasets"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a[1]", "a*", "a b", "100%", "x[0:2]", "{a}", "a\\b"])
 def test_folders_may_have_any_name(name, images_folder, tmp_path):
     source = tmp_path / name / "source"

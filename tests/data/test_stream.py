@@ -192,6 +192,7 @@ def test_images_of_any_mode_become_color(load):
     np.testing.assert_array_equal(batch.images[1, ..., 0], batch.images[1, ..., 2])
 
 
+@pytest.mark.slow
 @given(st.integers(0, 6), st.integers(1, 8))
 def test_a_stream_started_at_any_step_goes_on_with_the_same_batches(load, step, size):
     batches = batches_of(np.random.default_rng(1).permutation(SIZE)[:30], size)

@@ -35,6 +35,7 @@ def results(problem):
     return [next(char_lm.rigl(problem, 0)), next(char_lm.gmp(problem, 0)), *char_lm.tickets(problem, 0)]
 
 
+@pytest.mark.slow
 def test_the_network_has_about_800_000_weights():
     shapes = char_lm.Problem(load(), STEPS).shapes
     assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == pytest.approx(800_000, rel=0.05)
@@ -50,6 +51,7 @@ def test_the_text_is_split_into_contiguous_stretches_and_windows_predict_each_ch
     assert cut[:, 1:].ravel().tolist() == text.test[1:257].tolist()
 
 
+@pytest.mark.slow
 def test_a_character_is_predicted_from_those_before_it(problem):
     logits = jax.jit(lambda tokens: problem.network(rngs=char_lm.nnx.Rngs(0))(tokens))
     tokens = problem.test[:1, :-1]
@@ -59,6 +61,7 @@ def test_a_character_is_predicted_from_those_before_it(problem):
     assert differ[40:45].all()
 
 
+@pytest.mark.slow
 def test_every_method_keeps_exactly_the_weights_asked_for(results):
     total = lpjax.total(results[0].ticket.mask)
     levels = {1.0: total}
@@ -75,6 +78,7 @@ def test_every_method_keeps_exactly_the_weights_asked_for(results):
     assert len(set(methods)) == len(methods) == 2 + 3 + 3 + 3 + 4
 
 
+@pytest.mark.slow
 def test_training_donates_its_start_and_lowers_the_loss(problem):
     params = problem.init(1)
     before = problem.test_loss(params)
@@ -85,6 +89,7 @@ def test_training_donates_its_start_and_lowers_the_loss(problem):
     assert problem.test_loss(ticket.params) < problem.test_loss(early) < before
 
 
+@pytest.mark.slow
 def test_a_pool_is_no_worse_than_its_anchor_on_validation(problem, results):
     loss = jax.jit(problem.loss)
 
@@ -96,6 +101,7 @@ def test_a_pool_is_no_worse_than_its_anchor_on_validation(problem, results):
         assert value("pool of IMP", density) <= value("IMP", density) + 1e-5
 
 
+@pytest.mark.slow
 def test_results_that_exist_are_not_computed_again(problem, results, tmp_path, monkeypatch):
     groups = {"RigL": lambda *_: results[:1], "GMP": lambda *_: results[1:2], "dense": lambda *_: results[2:]}
     monkeypatch.setattr(char_lm, "GROUPS", groups)

@@ -203,6 +203,7 @@ def test_all_experiments_can_be_made_of_runs_that_are_there(runs, tmp_path):
     assert (diversity["disagreement"] > 0).all()
 
 
+@pytest.mark.slow
 def test_masks_of_imagenet_cost_what_the_paper_says():
     masks = costs.drawn()
     erk = masks[masks["allocation"] == "ERK"].set_index("sparsity")

@@ -122,6 +122,7 @@ def test_logits_agree_with_pytorch(name):
         np.testing.assert_allclose(ours, reference, rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_entries_have_pytorch_s_names_and_order(name):
     _, state = our_shapes(name)

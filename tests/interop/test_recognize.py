@@ -28,6 +28,7 @@ def test_every_network_is_recognized_with_its_classes_and_width(name):
     assert recognize(weights(name, width=width, classes=7)) == Architecture(first, 7, width, 3)
 
 
+@pytest.mark.slow
 def test_the_nearest_network_is_named_with_what_differs():
     state = weights("resnet20")
     for wrong, message in (

@@ -48,6 +48,7 @@ def same(one, other):
     jax.tree.map(np.testing.assert_array_equal, one, other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "prefix",
     ["module.", "_orig_mod.", "_orig_mod.module.", "module._orig_mod.", "module.module.", "model._orig_mod.module."],
@@ -62,6 +63,7 @@ def test_a_compiled_submodule_has_its_prefix_inside(pruned):
     same(split_masks(state), split_masks(pruned))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "wrap",
     [
@@ -92,6 +94,7 @@ def test_classifiers_are_matched_by_shape_and_place(pruned, ticket, head, write,
     same(imported(tmp_path, tmp_path / "out")[0], ticket)
 
 
+@pytest.mark.slow
 def test_shortcuts_have_two_names(make_ticket, write, tmp_path):
     ticket = make_ticket("resnet18", kept=900)
     state = renamed(to_state_dict(ticket), "downsample", "shortcut")

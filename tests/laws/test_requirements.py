@@ -73,6 +73,7 @@ def test_a_submodule_without_its_extra_says_what_to_install(bare):
     assert 'ModuleNotFoundError: the package flax is missing; do: pip install "lpjax[run]"' in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_without_its_extra_ends_with_one_line(bare, command):
     done = python(bare, "-m", command)

@@ -23,6 +23,7 @@ def answers(draw):
 few = settings(deadline=None, max_examples=25)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("bins", "expected"), [(5, 0.21375), (10, 0.30125), (15, 0.30125), (20, 0.30125)])
 def test_the_calibration_error_of_eight_answers_is_the_one_computed_by_hand(bins, expected):
     np.testing.assert_allclose(calibration_error(CONFIDENCES, CORRECT, bins), expected, rtol=1e-6)
@@ -42,12 +43,14 @@ def test_no_confidence_at_all_still_falls_into_a_bin():
     assert calibration_error(jnp.zeros(2), jnp.array([True, True])) == 1
 
 
+@pytest.mark.slow
 @few
 @given(answers(), st.sampled_from([1, 2, 15]))
 def test_the_calibration_error_lies_between_zero_and_one(answers, bins):
     assert 0 <= float(expected_calibration_error(*answers, bins)) <= 1 + 1e-6
 
 
+@pytest.mark.slow
 @few
 @given(answers())
 def test_with_one_bin_the_calibration_error_is_mean_confidence_less_accuracy(answers):
@@ -56,6 +59,7 @@ def test_with_one_bin_the_calibration_error_is_mean_confidence_less_accuracy(ans
     np.testing.assert_allclose(got, abs(confidence - float(accuracy(*answers))), atol=1e-5)
 
 
+@pytest.mark.slow
 @few
 @given(answers(), st.integers(0, 1000))
 def test_the_order_of_the_examples_changes_nothing(answers, seed):

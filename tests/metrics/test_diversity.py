@@ -27,6 +27,7 @@ def test_divergences_are_those_computed_by_hand_and_depend_on_the_order():
     assert abs(forth - back) > 1e-3
 
 
+@pytest.mark.slow
 def test_pairs_are_unordered_and_taken_in_order():
     networks = jax.random.normal(jax.random.key(0), (4, 10, 5))
     for measure in (disagreement, kl_divergence):

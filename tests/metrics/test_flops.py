@@ -48,6 +48,7 @@ def test_dense_networks_cost_what_the_papers_say(name, classes, size, expected):
         assert (count > 0) == (leaf.ndim > 1), "kernels cost, and nothing else"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "classes", "size", "shares"),
     [

@@ -13,6 +13,7 @@ from lpjax.pools import VOTES, ensemble
 LOGITS = arrays(np.float32, (3, 5, 4), elements=st.floats(-20, 20, width=32))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("votes", VOTES)
 @given(LOGITS)
 def test_an_ensemble_of_one_predicts_what_its_member_does(votes, logits):

@@ -217,6 +217,7 @@ def searched(anchor, candidates, chunk, coefficients):
     return trials, state._replace(key=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chunk", [4, 11])
 def test_chunks_give_the_same_bits_where_arithmetic_is_exact(chunk):
     rng = np.random.default_rng(0)
@@ -256,6 +257,7 @@ def test_every_candidate_of_an_anchor_is_recalibrated_on_the_same_images():
     np.testing.assert_array_equal(statistics_of(state), expected)
 
 
+@pytest.mark.slow
 def test_fresh_numbers_give_every_candidate_images_of_its_own():
     draws, state = draws_seen(batches="fresh", chunk=2)
     assert len(set(draws.tolist())) == 6
@@ -345,6 +347,7 @@ BUILD = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BUILD)
 def test_any_pytree_is_searched_and_comes_back_as_it_was(name):
     rng = np.random.default_rng(0)
@@ -431,6 +434,7 @@ def cast(tree, dtype):
     return jax.tree.map(lambda leaf: leaf.astype(dtype), tree)
 
 
+@pytest.mark.slow
 def test_an_anchor_keeps_its_dtype_whatever_the_candidates_have():
     anchor = random_ticket(6)
     anchor = Ticket(cast(anchor.params, jnp.bfloat16), anchor.mask)

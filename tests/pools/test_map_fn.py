@@ -68,6 +68,7 @@ def searched(method, state_of=lambda state: state, candidates=3):
     return state, trials
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "coefficients", [INTERPOLATION, (0.5,), pytest.param((0.0, 0.25, 0.5), marks=pytest.mark.slow)]
 )
@@ -88,6 +89,7 @@ def test_eight_devices_decide_as_one(eight, images, how, coefficients):
     np.testing.assert_allclose(state.params["w"], alone[0].params["w"], rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["grid", "images"])
 def test_every_device_ends_with_the_same_anchor_bit_for_bit(eight, images, how):
     map_fn = {"map_fn": shard_candidates(eight)} if how == "grid" else {}

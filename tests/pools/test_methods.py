@@ -34,6 +34,7 @@ def shares(method, candidates):
     return search.ticket(state).params["params"]["w"][0, : candidates + 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "weights"),
     [

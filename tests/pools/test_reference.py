@@ -61,6 +61,7 @@ def test_a_mix_no_better_than_the_given_start_is_rejected():
     assert trial.accepted
 
 
+@pytest.mark.slow
 def test_the_pool_is_pruned_to_the_float_count():
     total = 267_696  # of ResNet-20; its first level falls one short
     weights = np.zeros((1, total), np.float32)

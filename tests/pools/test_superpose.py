@@ -188,12 +188,14 @@ def drawn(seed, tickets, count=7):
         yield Ticket(params, mask)
 
 
+@pytest.mark.slow
 @given(choices, st.integers(0, 2**16), st.integers(1, 5))
 def test_equal_tickets_average_to_that_very_ticket(superposition, seed, times):
     (ticket,) = drawn(seed, 1)
     jax.tree.map(np.testing.assert_array_equal, outcome(superposition, [ticket] * times), ticket)
 
 
+@pytest.mark.slow
 @given(choices, st.integers(0, 2**16), st.integers(1, 5))
 def test_an_average_has_the_first_tickets_count_and_is_zero_outside_its_mask(superposition, seed, tickets):
     for average in running(superposition, list(drawn(seed, tickets))):

@@ -56,6 +56,7 @@ def test_without_a_base_network_there_is_no_gain_over_it(workdir):
     assert rows[-1].ticket_gain.mean == pytest.approx(0.14 / 3)
 
 
+@pytest.mark.slow
 def test_gains_are_taken_over_the_seeds_that_have_both(workdir):
     results = reading.results(workdir)
     row = superposed.rows(workdir, results[(results["seed"] == 0) | (results["level"] > 0)])[-3]

@@ -226,6 +226,7 @@ NAMES = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_folders_may_have_any_name(name, tmp_path):
     for directory in (tmp_path / name / "level_00" / "ticket", tmp_path / "plain" / name):
@@ -350,6 +351,7 @@ def test_no_damaged_file_goes_unnoticed(damage, saved, tmp_path):
         shutil.rmtree(broken)
 
 
+@pytest.mark.slow
 def test_flipped_bits_of_the_arrays_never_come_back_as_numbers(saved, tmp_path):
     random = np.random.default_rng(0)
     files = [path.relative_to(saved) for path in saved.rglob("*") if path.is_file()]

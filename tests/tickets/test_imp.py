@@ -199,6 +199,7 @@ def test_what_was_pruned_stays_pruned_even_if_training_makes_it_large():
     assert [kept(mask) for mask in masks] == [32, 26, 21, 17, 14]
 
 
+@pytest.mark.slow
 def test_random_pruning_follows_the_key():
     params = weights_of(a=np.ones(30), c=np.ones(10))
     runs = [untrained_masks(imp(0.5, score=random_score(jax.random.key(k)), min_kept=1), params, 3) for k in (0, 0, 1)]

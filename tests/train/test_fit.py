@@ -147,6 +147,7 @@ def training(tiny):
     return train
 
 
+@pytest.mark.slow
 def test_resumed_in_the_middle_of_an_epoch_training_gives_the_same_bits(training):
     whole = training(yield_at=(3,))
     assert [event.step for event in whole] == [3, 4, 8]
@@ -156,6 +157,7 @@ def test_resumed_in_the_middle_of_an_epoch_training_gives_the_same_bits(training
     jax.tree.map(np.testing.assert_array_equal, interrupted[-1].state, whole[0].state)
 
 
+@pytest.mark.slow
 def test_more_steps_a_dispatch_give_the_same_numbers(training):
     one, three = training()[-1], training(steps_per_dispatch=3)[-1]
     jax.tree.map(
@@ -164,6 +166,7 @@ def test_more_steps_a_dispatch_give_the_same_numbers(training):
     np.testing.assert_allclose(one.mean, three.mean, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_training_learns_to_tell_its_images_apart(tiny):
     optimizer = sgd(learning_rate("constant", 0.3, 100), weight_decay=0.0)
     step = jax.jit(train_step(tiny.apply, optimizer, lambda keys, images: tiny.preprocess(images)))

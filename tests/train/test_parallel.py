@@ -87,6 +87,7 @@ def test_eight_devices_give_parameters_moments_statistics_and_metrics_of_one(on_
     assert_close(on_eight(batches(16)), on_one(batches(16)))
 
 
+@pytest.mark.slow
 def test_a_batch_that_eight_does_not_divide_gives_the_same_numbers(on_eight, on_one):
     assert_close(on_eight(batches(12)), on_one(batches(12)))
 
@@ -111,6 +112,7 @@ def test_several_steps_a_dispatch_are_spread_along_the_batch(on_eight, on_one):
     assert_close(metrics[0], jax.tree.map(lambda *values: np.mean(values), *expected_metrics))
 
 
+@pytest.mark.slow
 def test_pmap_of_the_same_step_has_the_same_bits(setting, tiny, on_eight):
     step_of, start = setting
     rows = batches(16)

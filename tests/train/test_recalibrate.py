@@ -30,6 +30,7 @@ def test_batches_weigh_equally_whatever_their_size_as_in_torch():
     np.testing.assert_allclose(after.stats["var"], [3.25, 3.25])  # torch's less n / (n - 1): 4/3 and 2 here
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [1, 3, 6, 100])
 def test_the_statistics_are_the_mean_over_batches(batch_size):
     images = jnp.asarray(np.random.default_rng(0).normal(size=(6, 2, 2, 3)), jnp.float32)

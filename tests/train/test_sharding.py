@@ -55,6 +55,7 @@ def programs(function, *args):
     return jax.jit(function).lower(*args).as_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("images", "batch_size"),
     [(20, 8), (20, 6), (20, 500), (3, 8), (16, 16), (1, 1)],
@@ -68,6 +69,7 @@ def test_logits_of_any_number_of_images_are_those_of_one_device(tiny, eight, eve
     assert_same_on_every_device(sharded)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [7, 20])
 def test_accuracy_is_that_of_one_device(tiny, eight, everywhere, batch_size):
     variables, data = everywhere
@@ -86,6 +88,7 @@ def test_padded_images_do_not_count(tiny, eight, everywhere):
         assert float(evaluate(variables)) == np.float32(right) / np.float32(images)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("images", "batch_size"), [(20, 8), (14, 6), (5, 8)])
 def test_recalibrated_statistics_are_those_of_the_whole_batch(tiny, eight, everywhere, images, batch_size):
     variables, data = everywhere
@@ -120,6 +123,7 @@ def stack_of(variables):
     )
 
 
+@pytest.mark.slow
 def test_a_sharded_evaluation_may_be_mapped_over_networks(tiny, eight, everywhere):
     variables, data = everywhere
     stack, alone = (stack_of(v) for v in (variables, tiny.variables))
@@ -134,6 +138,7 @@ def test_a_sharded_evaluation_may_be_mapped_over_networks(tiny, eight, everywher
         np.testing.assert_array_equal(jax.jit(together)(stack), expected)
 
 
+@pytest.mark.slow
 def test_without_a_mesh_or_on_one_device_the_program_is_the_same(tiny):
     alone = mesh_of(jax.devices()[:1])
     sizes = {"images": 14, "batch_size": 6}
@@ -158,6 +163,7 @@ def test_a_batch_is_sharded_where_devices_divide_it(eight):
         assert (int(seen), bool(named)) == (share, sharded)
 
 
+@pytest.mark.slow
 @given(st.integers(1, 9), st.integers(1, 9))
 @settings(max_examples=10)
 def test_padding_repeats_the_last_element_to_the_next_multiple(size, multiple):
@@ -172,6 +178,7 @@ def test_padding_repeats_the_last_element_to_the_next_multiple(size, multiple):
         np.testing.assert_array_equal(padded[name][size:], np.broadcast_to(leaf[-1], (length - size, *leaf.shape[1:])))
 
 
+@pytest.mark.slow
 @given(st.integers(1, 19), st.sampled_from([None, 1, 2, 3]))
 @settings(max_examples=5)
 def test_a_map_sharded_over_devices_is_the_map(size, batch_size):
@@ -214,6 +221,7 @@ def test_replicating_keeps_values_and_dtypes(eight, leaf, dtype):
     assert replicate(copy, eight) is copy
 
 
+@pytest.mark.slow
 def test_typed_keys_are_replicated_as_keys(eight):
     copy = replicate(KEY, eight)
     assert jnp.issubdtype(copy.dtype, jax.dtypes.prng_key)

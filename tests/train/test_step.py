@@ -74,6 +74,7 @@ def test_running_statistics_keep_nine_tenths_and_take_one_of_the_batch(tiny):
     assert_close(after.variables.stats, jax.tree.map(lambda old, new: 0.9 * old + 0.1 * new, stats, batch))
 
 
+@pytest.mark.slow
 def test_an_images_augmentation_depends_on_key_step_and_index_alone(tiny):
     def seen(rows, key=KEY, at=0):
         """The augmented images of a step, caught by a network that returns them as statistics."""
@@ -94,6 +95,7 @@ def test_an_images_augmentation_depends_on_key_step_and_index_alone(tiny):
     assert len({n.tobytes() for n in noise}) == 3
 
 
+@pytest.mark.slow
 def test_a_lone_step_with_a_leading_axis_has_the_same_bits_and_no_loop(tiny, stepping):
     state = initial_state(tiny.variables, optimizer_of())
     assert_equal(stepping(state, tiny.data, ROWS[None], KEY), stepping(state, tiny.data, ROWS, KEY))
