@@ -92,6 +92,9 @@ def test_nothing_is_built_or_analyzed_where_another_run_is(tmp_path):
 @pytest.mark.slow
 def test_all_experiments_can_be_made_of_a_run_that_is_there(finished, tmp_path):
     workdir = shutil.copytree(finished, tmp_path / "tiny")
+    config = store.read_json(workdir / "config.json")
+    config["corruptions"]["images"] = 20  # each network sees them corrupted in ninety ways
+    store.write_json(workdir / "config.json", config)
     given = options.options([f"--workdir={workdir}", f"--out={tmp_path}"], "", PAPER)
     everything.everything(given)
     assert not (tmp_path / "tiny_0it").exists()
