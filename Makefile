@@ -7,7 +7,7 @@ BIN := .venv/bin
 LOCK := .ci/requirements.lock
 INSTALLED := .venv/.installed
 # A file's tests share what they build. A test process that dies is not replaced: its replacement would wait for ever.
-PYTEST := $(BIN)/pytest -n 2 --dist loadfile --max-worker-restart=0
+PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart=0
 
 .DEFAULT_GOAL := help
 .PHONY: help demo figures suptickets faults two-hosts full-disk lint check test format lock

@@ -37,6 +37,19 @@ MAX_RESIDENT_BYTES = 3 * 2**30
 FREE_ABOVE = 2 / 3  # of either; freeing takes a second, and what was compiled is compiled again
 
 
+LONG = ("test_two_hosts", "test_faults", "test_lottery_pools", "test_training", "test_contract", "test_training_loops")
+"""Files that take long, in this order: begun last, one of them would keep one process busy while the other waits."""
+
+
+def pytest_collection_modifyitems(items):
+    """Puts long files first; the command line of the Makefile keeps the order of files."""
+
+    def place(item):
+        return LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG)
+
+    items.sort(key=place)
+
+
 def memory_use():
     """Counts this process's memory maps and resident bytes; zeros where there is no /proc."""
     process = Path("/proc/self")
