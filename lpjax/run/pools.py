@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 
 from lpjax import pools, store, train
 from lpjax.errors import UserError
-from lpjax.run.saved import load_ticket
+from lpjax.run.saved import ticket_reader
 from lpjax.run.setup import SeedKeys, Setup
 from lpjax.run.stage import Output, Outputs, Progress, Stage, is_done
 from lpjax.run.training import evaluate
@@ -78,9 +78,10 @@ def build_pools(
 ) -> Outputs:
     """Search the pools of one seed, one after another.
 
-    Tickets are read when they are tried, so that memory does not grow with their number: the anchor, the candidate and
-    the mixes are held at once.
+    Tickets are read when they are first tried, and held within a bound, so that memory does not grow with their number
+    beyond it; the device holds the anchor, the candidate and the mixes.
     """
+    read_ticket = ticket_reader(setup)
     methods: dict[str, pools.Pool] = {}
     for name, anchor in missing:
         start = time.monotonic()
@@ -90,12 +91,12 @@ def build_pools(
         method = methods[name]
         given = (setup.config.pool.start[anchor],) if search.method == "reference" else ()
         key = jax.random.fold_in(SeedKeys.of(seed).pool, anchor)
-        state = method.init(load_ticket(setup, paths.level(workdir, seed, anchor)), key, *given)
+        state = method.init(read_ticket(paths.level(workdir, seed, anchor)), key, *given)
         state = train.replicate(state, setup.mesh)  # as steps return it: one program serves the first step too
         first_value = float(state.value)
         trials = []
         for candidate in _candidates(setup, search, anchor):
-            state, trial = method.step(state, load_ticket(setup, paths.level(workdir, seed, candidate)).params)
+            state, trial = method.step(state, read_ticket(paths.level(workdir, seed, candidate)).params)
             trials.append({"candidate": candidate, **_plain(trial)})
             progress.advance(note=f"{name}, anchor {anchor}")
         ticket = method.ticket(state)

@@ -3,6 +3,7 @@
 import gc
 import shutil
 import weakref
+from functools import partial
 
 import jax
 import numpy as np
@@ -13,7 +14,7 @@ from jax.sharding import Mesh
 
 from lpjax import run, store, train
 from lpjax.errors import UserError
-from lpjax.run import pools
+from lpjax.run import pools, saved
 from lpjax.run.pools import Search, config_searches, pools_stage, shard_grid_or_images
 from lpjax.run.setup import prepare
 from lpjax.run.stage import run_stage
@@ -58,8 +59,9 @@ def with_tickets(finished, tmp_path):
     return tmp_path
 
 
-@pytest.mark.slow
-def test_the_search_holds_an_anchor_and_a_candidate_whatever_the_levels(setup, with_tickets, monkeypatch):
+@pytest.fixture
+def reads(monkeypatch):
+    """The kernels of the tickets that are read, and how many of these were alive at once after each."""
     loaded, alive = [], []
 
     def load(*args):
@@ -69,9 +71,24 @@ def test_the_search_holds_an_anchor_and_a_candidate_whatever_the_levels(setup, w
         alive.append(sum(array() is not None for array in loaded))
         return ticket
 
-    load_ticket = pools.load_ticket
-    monkeypatch.setattr(pools, "load_ticket", load)
+    load_ticket = saved.load_ticket
+    monkeypatch.setattr(saved, "load_ticket", load)
+    return loaded, alive
+
+
+@pytest.mark.slow
+def test_every_ticket_is_read_once(setup, with_tickets, reads):
     build_pools(setup, with_tickets, {name: Search(name) for name in ("uniform", "recalibrated")})
+    assert len(reads[0]) == 3
+
+
+@pytest.mark.slow
+def test_beyond_its_bound_the_search_holds_an_anchor_and_a_candidate_whatever_the_levels(
+    setup, with_tickets, reads, monkeypatch
+):
+    monkeypatch.setattr(pools, "ticket_reader", partial(saved.ticket_reader, held=0))
+    build_pools(setup, with_tickets, {name: Search(name) for name in ("uniform", "recalibrated")})
+    loaded, alive = reads
     assert len(loaded) == 3 * (1 + 2) + 3
     assert max(alive) <= 2
 
