@@ -40,6 +40,9 @@ def flip_a_bit(directory):
     path.write_bytes(content)
 
 
+DAMAGES = (cut_short, flip_a_bit)
+
+
 def refused(config, workdir):
     with pytest.raises(UserError) as caught:
         run.run(config, workdir)
@@ -47,7 +50,6 @@ def refused(config, workdir):
     return str(caught.value)
 
 
-@pytest.mark.parametrize("damage", [cut_short, flip_a_bit])
 @pytest.mark.parametrize(
     ("damaged", "missing"),
     [
@@ -59,24 +61,28 @@ def refused(config, workdir):
     ],
 )
 def test_a_damaged_ticket_is_named_and_alone_recomputed_to_the_same_bits(
-    damage, damaged, missing, workdir, finished, tiny_config
+    damaged, missing, workdir, finished, tiny_config
 ):
-    damage(workdir / damaged)
     for name in missing:
         there = workdir / name
         shutil.rmtree(there) if there.is_dir() else there.unlink()
-    said = refused(tiny_config(), workdir)
-    assert str(workdir / damaged) in said
-    assert "delete that folder and run the same command again" in said
+    for damage in DAMAGES:
+        damage(workdir / damaged)
+        said = refused(tiny_config(), workdir)
+        assert str(workdir / damaged) in said
+        assert "delete that folder and run the same command again" in said
+        shutil.rmtree(workdir / damaged)
+        shutil.copytree(finished / damaged, workdir / damaged)
     shutil.rmtree(workdir / damaged)
     run.run(tiny_config(), workdir)
     assert differences(finished, workdir) == []
 
 
-@pytest.fixture
-def interrupted(tiny_config, tmp_path, monkeypatch):
-    """A run stopped in its second level, with its progress saved."""
-    workdir, calls, append = tmp_path / "interrupted", itertools.count(), store.append_metrics
+@pytest.fixture(scope="module")
+def stopped(tiny_config, tmp_path_factory, _prepared_once):
+    """A run stopped in its second level, with its progress saved; not to be changed."""
+    del _prepared_once
+    workdir, calls, append = tmp_path_factory.mktemp("run") / "stopped", itertools.count(), store.append_metrics
 
     def stop(*arguments):
         if next(calls) == 4:
@@ -85,7 +91,7 @@ def interrupted(tiny_config, tmp_path, monkeypatch):
 
     config = tiny_config()
     config.save_every = "1it"
-    with monkeypatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(store, "append_metrics", stop)
         with pytest.raises(KeyboardInterrupt):
             run.run(config, workdir)
@@ -93,18 +99,26 @@ def interrupted(tiny_config, tmp_path, monkeypatch):
     return workdir
 
 
+@pytest.fixture
+def interrupted(stopped, tmp_path):
+    """A copy of the stopped run, to go on with."""
+    return shutil.copytree(stopped, tmp_path / "interrupted")
+
+
 def test_an_interrupted_level_goes_on_to_the_same_bits(interrupted, finished, tiny_config):
     run.run(tiny_config(), interrupted)
     assert differences(finished, interrupted) == []
 
 
-@pytest.mark.parametrize("damage", [cut_short, flip_a_bit])
-def test_damaged_progress_is_named_and_the_level_starts_again(damage, interrupted, finished, tiny_config):
+def test_damaged_progress_is_named_and_the_level_starts_again(stopped, interrupted, finished, tiny_config):
     progress = paths.progress(paths.level(interrupted, 0, 1))
-    damage(progress)
-    said = refused(tiny_config(), interrupted)
-    assert str(progress) in said
-    assert "delete that folder" in said
+    for damage in DAMAGES:
+        damage(progress)
+        said = refused(tiny_config(), interrupted)
+        assert str(progress) in said
+        assert "delete that folder" in said
+        shutil.rmtree(progress)
+        shutil.copytree(paths.progress(paths.level(stopped, 0, 1)), progress)
     shutil.rmtree(progress)
     run.run(tiny_config(), interrupted)
     assert differences(finished, interrupted) == []
