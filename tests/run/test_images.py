@@ -59,6 +59,18 @@ def small_config(home):
     return make
 
 
+@pytest.fixture(scope="module")
+def vehicle_config(small_config):
+    """Makes the same configs with a network that compiles at once."""
+
+    def make(*arguments):
+        config = small_config(*arguments)
+        config.model, config.width = "tests.networks:one_convolution", 8
+        return config
+
+    return make
+
+
 @pytest.fixture
 def one_block(monkeypatch):
     """Networks of one block a stage compile faster."""
@@ -212,10 +224,9 @@ def trained(setup, start=None, **options):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("one_block")
-def test_eight_devices_train_and_resume_amid_an_epoch_with_the_same_bits(small_config, monkeypatch):
+def test_eight_devices_train_and_resume_amid_an_epoch_with_the_same_bits(vehicle_config, monkeypatch):
     monkeypatch.setattr(train, "mesh_of", partial(on, 8))
-    setup = prepare(run.resolve(small_config()))
+    setup = prepare(run.resolve(vehicle_config()))
     assert (setup.mesh.size, setup.data.size, setup.steps_per_epoch) == (8, 56, EPOCH)
     stop = 2 * EPOCH
     whole = trained(setup, stop=stop)
@@ -240,10 +251,9 @@ def test_eight_devices_train_as_one(small_config, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("one_block")
-def test_tickets_pools_and_results_come_of_streamed_images_resumed_or_not(small_config, tmp_path):
+def test_tickets_pools_and_results_come_of_streamed_images_resumed_or_not(vehicle_config, tmp_path):
     whole, resumed = tmp_path / "whole", tmp_path / "resumed"
-    setup = run.run(small_config(), whole)
+    setup = run.run(vehicle_config(), whole)
     rows = store.read_results(paths.results(whole))
     assert {(row.level, row.method) for row in rows} == {(n, m) for n in LEVELS for m in ("ticket", "interpolation")}
     variables, test = setup.network.initialize(jax.random.key(1)), setup.data.test
@@ -258,14 +268,13 @@ def test_tickets_pools_and_results_come_of_streamed_images_resumed_or_not(small_
     shutil.copytree(whole, resumed)
     shutil.rmtree(paths.level(resumed, 0, 1))
     shutil.rmtree(resumed / "seed_0" / "pools")
-    run.run(small_config(), resumed)
+    run.run(vehicle_config(), resumed)
     assert paths.results(resumed).read_bytes() == paths.results(whole).read_bytes()
 
 
 @pytest.mark.slow
-def test_cheap_tickets_come_of_streamed_images(small_config, tmp_path):
-    config = small_config("suptickets_imagenet_resnet50", "set,0.8")
-    config.model = "resnet8"
+def test_cheap_tickets_come_of_streamed_images(vehicle_config, tmp_path):
+    config = vehicle_config("suptickets_imagenet_resnet50", "set,0.8")
     config.train.duration, config.superpose.share, config.superpose.cycle = "4ep", 0.5, "1ep"
     config.sparse.every = "2it"
     run.run(config, tmp_path)
