@@ -3,6 +3,7 @@
 import json
 import shutil
 from contextlib import nullcontext
+from functools import partial
 from types import SimpleNamespace
 
 import jax
@@ -29,6 +30,12 @@ def sparse_config(tiny_config):
         return tiny_config(**SPARSE_TIMING | changes)
 
     return make
+
+
+@pytest.fixture(scope="module")
+def small_network_config(sparse_config):
+    """The same for a network that compiles at once, where methods are compared."""
+    return partial(sparse_config, model="tests.networks:one_convolution")
 
 
 @pytest.fixture(scope="module")
@@ -210,9 +217,9 @@ def test_the_network_before_the_cycles_can_be_averaged_too_and_statistics_measur
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["erk", "snip", "set", "granet", "gmp", "2:4"])
-def test_every_method_ends_at_its_density(method, tmp_path, sparse_config):
+def test_every_method_ends_at_its_density(method, tmp_path, small_network_config):
     density = 0.5 if method == "2:4" else 0.2
-    config = sparse_config(sparse__method=method, sparse__density=density, superpose__base=False)
+    config = small_network_config(sparse__method=method, sparse__density=density, superpose__base=False)
     named = pytest.warns(UserWarning, match="conv1/kernel .* stay dense") if method == "2:4" else nullcontext()
     with named as warned:
         train_sparse(config, tmp_path)
@@ -224,11 +231,11 @@ def test_every_method_ends_at_its_density(method, tmp_path, sparse_config):
 
 
 @pytest.mark.slow
-def test_masks_that_stay_explore_only_when_asked(tmp_path, sparse_config):
+def test_masks_that_stay_explore_only_when_asked(tmp_path, small_network_config):
     masks = {}
     for explore in ("method", "gradient"):
         workdir = tmp_path / explore
-        config = sparse_config(sparse__method="snip", superpose__explore=explore, superpose__base=False)
+        config = small_network_config(sparse__method="snip", superpose__explore=explore, superpose__base=False)
         train_sparse(config, workdir)
         masks[explore] = [jax.tree.leaves(ticket_of(paths.level(workdir, 0, level)).mask) for level in (1, 2)]
     assert all(np.array_equal(a, b) for a, b in zip(*masks["method"], strict=True))
