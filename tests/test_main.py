@@ -166,7 +166,8 @@ def test_a_plan_prints_the_stages_and_writes_nothing(lpjax, tmp_path):
 @pytest.mark.slow
 def test_the_demo_shortened_leaves_a_report_and_resumes_at_once(lpjax, tmp_path):
     workdir = tmp_path / "demo"
-    command = (DEMO, f"--workdir={workdir}", *SMALL, "--config.model=tiny")
+    network = ("--config.model=tests.networks:one_convolution", "--config.width=8")
+    command = (DEMO, f"--workdir={workdir}", *SMALL, *network)
     code, out, errors = lpjax(*command)
     assert code == 0, errors
     assert "level  1: kept" in out
