@@ -138,6 +138,7 @@ def test_every_worker_runs_the_same_command(machine):
     ]
 
 
+@pytest.mark.slow
 def test_a_run_is_started_again_until_it_is_done(machine):
     """Asked for, waited for, set up, cut off, taken away, asked for anew, set up anew, done."""
     states = ["", "PROVISIONING", "ACTIVE", "SUSPENDED", "", "ACTIVE"]
@@ -152,6 +153,7 @@ def test_a_run_is_started_again_until_it_is_done(machine):
     assert story == ["create", "install", "run", "delete", "create", "install", "run"]
 
 
+@pytest.mark.slow
 def test_a_lost_connection_is_no_end_but_a_mistake_is(machine):
     machine.answers = {"describe": [("ACTIVE", 0)], "lpjax.main": [("", 255), ("", 2)]}
     assert machine.start("tpu.sh", "keep", WAIT="0").returncode == 2
@@ -160,6 +162,7 @@ def test_a_lost_connection_is_no_end_but_a_mistake_is(machine):
     assert story == [False, True, False]  # run, lose the connection, stop what lives on at its other end, run again
 
 
+@pytest.mark.slow
 def test_a_run_that_failed_because_its_slice_went_is_started_again(machine):
     states = ["ACTIVE", "SUSPENDED", "SUSPENDED", "ACTIVE", "ACTIVE"]
     machine.answers = {"describe": [(state, 0) for state in states], "lpjax.main": [("", 1), ("", 1)]}

@@ -88,6 +88,7 @@ def test_of_two_networks_of_unusual_names_neither_is_chosen(pruned, write, tmp_p
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", ["fc", "linear", "classifier"])
 def test_classifiers_are_matched_by_shape_and_place(pruned, ticket, head, write, tmp_path):
     write(tmp_path / "net.th", {"state_dict": renamed(pruned, r"^fc\.", f"module.{head}."), "best_prec1": 91.78})

@@ -68,6 +68,7 @@ def test_the_order_of_the_examples_changes_nothing(answers, seed):
         np.testing.assert_allclose(metric(answers[0][order], answers[1][order]), metric(*answers), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @few
 @given(answers(), st.integers(-8, 8))
 def test_adding_a_constant_to_the_logits_changes_nothing(answers, constant):

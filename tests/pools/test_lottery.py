@@ -229,6 +229,7 @@ def test_chunks_give_the_same_bits_where_arithmetic_is_exact(chunk):
     assert_equal(searched(anchor, candidates, chunk, sixteenths), loop)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chunk", [4, 11])
 def test_chunks_take_the_same_decisions(chunk):
     candidates = [random_ticket(6 + seed, seed).params for seed in range(1, 5)]

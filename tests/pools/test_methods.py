@@ -48,6 +48,7 @@ def test_an_average_gives_anchor_and_candidates_their_shares(method, weights):
     np.testing.assert_allclose(shares(method, candidates=3), weights, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_after_eighteen_candidates_a_decaying_average_keeps_two_fifths_of_the_anchor():
     np.testing.assert_allclose(shares("ema_decay", candidates=18)[0], 0.39721432, rtol=1e-5)
 

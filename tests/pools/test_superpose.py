@@ -203,6 +203,7 @@ def test_an_average_has_the_first_tickets_count_and_is_zero_outside_its_mask(sup
         assert_on_mask(average.params, average.mask)
 
 
+@pytest.mark.slow
 @given(st.sampled_from(KINDS[:2]), st.integers(0, 2**16))
 def test_means_pruned_at_the_end_do_not_depend_on_the_order(kind, seed):
     tickets = list(drawn(seed, 4))

@@ -120,6 +120,7 @@ def test_the_trials_of_an_old_pool_name_their_candidates(unpacked):
     assert set(trials["candidate"]) == {0, 1, 2}
 
 
+@pytest.mark.slow
 def test_old_tickets_come_back_with_masks_that_mirror_them(unpacked):
     workdir = unpacked("imp")
     setup = prepare(run.resolve(config_of(workdir)))

@@ -35,5 +35,6 @@ def test_what_a_full_leaf_cannot_hold_goes_to_the_others_in_their_proportion():
     assert counts.tolist() == [20, 5, 15]
 
 
+@pytest.mark.slow
 def test_without_weights_room_decides():
     assert apportion(6, jnp.zeros(2), jnp.array([4, 8])).tolist() == [2, 4]

@@ -172,6 +172,7 @@ def test_successive_levels_are_nested_and_equal_one_cut_of_fixed_scores(scores, 
     np.testing.assert_array_equal(flat_of(mask), flat_of(jitted(tree, full, count)))
 
 
+@pytest.mark.slow
 @given(scores_of(np.float32, 32), masks, st.tuples(st.integers(0, 7), st.integers(0, 5), st.integers(0, 5)))
 @settings(deadline=None, max_examples=30)
 def test_per_leaf_every_leaf_is_cut_on_its_own(scores, mask, budget):
