@@ -55,7 +55,7 @@ def main(argv: Sequence[str]) -> None:
                 last_line = run.show_plan(_CONFIG.value, workdir)
             else:
                 run.run(_CONFIG.value, workdir, command)
-                last_line = hosts.broadcast_from_host0(lambda: f"report: {report.write(workdir, command)}")
+                last_line = hosts.broadcast_from_process0(lambda: f"report: {report.write(workdir, command)}")
     except (UserError, StorageError) as error:
         together = isinstance(error, hosts.ReplicatedError | hosts.ReplicatedStorageError)
         _end(str(error), USER_MISTAKE, together=together)

@@ -16,9 +16,10 @@ from lpjax.cache import expand_home
 from lpjax.data.archives import ARCHIVES
 from lpjax.data.directory import DataError, data_home, pinned_order, prepared, write_directory
 from lpjax.data.png import convert, encode_png
+from lpjax.data.sources import IN_MEMORY
 from lpjax.errors import UserError
 
-_TAKEN = {"digits", *ARCHIVES}
+_TAKEN = {*IN_MEMORY, *ARCHIVES}
 _GRAY = {"1", "L", "LA"}
 _COLOR = {"CMYK", "HSV", "P", "PA", "RGB", "RGBA", "RGBX", "YCbCr"}
 _KEPT = {"JPEG", "PNG"}  # formats whose files are stored unchanged if images may have any size

@@ -39,8 +39,8 @@ def open_source(name: str, data_dir: str = "") -> tuple[Split, Split]:
       >>> train.classes, train.size, test.size
       (10, 1000, 797)
     """
-    if name == "digits":
-        return _digits()
+    if name in IN_MEMORY:
+        return IN_MEMORY[name]()
     train, test = open_splits(find_directory(name, data_dir))
     return _on_disk(train), _on_disk(test)
 
@@ -64,13 +64,13 @@ def open_image_splits(name: str, data_dir: str = "") -> tuple[ImageSplit, ImageS
       Traceback (most recent call last):
       lpjax.errors.UserError: dataset: 'digits' is always in memory and cannot be streamed; set stream.size to 0
     """
-    if name == "digits":
-        raise UserError("dataset: 'digits' is always in memory and cannot be streamed; set stream.size to 0")
+    if name in IN_MEMORY:
+        raise UserError(f"dataset: {name!r} is always in memory and cannot be streamed; set stream.size to 0")
     return open_splits(find_directory(name, data_dir))
 
 
 def find_directory(name: str, data_dir: str = "") -> Path:
-    """Find the TFDS directory of a data set other than `'digits'`; an official archive is prepared on first use."""
+    """Find the TFDS directory of a data set that is not `IN_MEMORY`; an official archive is prepared on first use."""
     home = data_home(data_dir)
     if name in ARCHIVES and name not in prepared(home):
         prepare_archive(name, home)
@@ -87,13 +87,17 @@ def _digits() -> tuple[Split, Split]:
     order = pinned_order(map(str, range(len(labels))))
     images = np.rint(pixels.reshape(-1, 8, 8, 1) * (255 / 16)).astype(np.uint8)[order]
     targets = labels.astype(np.int32)[order]
-    train = _resident(images[:_DIGITS_TRAIN], targets[:_DIGITS_TRAIN])
-    test = _resident(images[_DIGITS_TRAIN:], targets[_DIGITS_TRAIN:])
+    train = _resident(images[:_DIGITS_TRAIN], targets[:_DIGITS_TRAIN], classes=10)
+    test = _resident(images[_DIGITS_TRAIN:], targets[_DIGITS_TRAIN:], classes=10)
     return train, test
 
 
-def _resident(images: Any, labels: Any) -> Split:
-    return Split(len(labels), 10, lambda start, stop: Batch(images[start:stop], labels[start:stop]))
+IN_MEMORY: dict[str, Callable[[], tuple[Split, Split]]] = {"digits": _digits}
+"""Data sets that come with a Python package: functions that return the training and the test split."""
+
+
+def _resident(images: Any, labels: Any, classes: int) -> Split:
+    return Split(len(labels), classes, lambda start, stop: Batch(images[start:stop], labels[start:stop]))
 
 
 def _on_disk(split: ImageSplit) -> Split:
@@ -109,4 +113,4 @@ def _raise_missing(name: str, home: Path, directories: dict[str, Path]) -> None:
             f"--file_format=array_record --data_dir={home}`, or give --config.data_dir=DIR with prepared data"
         )
     unversioned = (known for known in directories if ":" not in known)
-    one_of("data set", name, sorted({"digits", *ARCHIVES, *unversioned}), f"; searched {home}")
+    one_of("data set", name, sorted({*IN_MEMORY, *ARCHIVES, *unversioned}), f"; searched {home}")

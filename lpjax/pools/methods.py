@@ -63,12 +63,14 @@ class Method(NamedTuple):
       about: One sentence for people.
       reference: Where it comes from.
       candidates: Whether it takes any.
+      settings: Which settings of the engine a run takes from its config (`pool.accept`, ...); the others are bound.
     """
 
     build: Callable[..., Pool]
     about: str
     reference: str
     candidates: bool = True
+    settings: tuple[str, ...] = ()
 
 
 METHODS: dict[str, Method] = {
@@ -82,11 +84,13 @@ METHODS: dict[str, Method] = {
         build=pool,
         about="Each candidate at the best of several coefficients, if validation does not fall.",
         reference="Lottery Pools",
+        settings=("coefficients", "accept", "prune", "recalibration_batches"),
     ),
     "average": Method(
         build=partial(pool, coefficients=(0.5,)),
         about="Each candidate averaged in, if validation does not fall.",
         reference="Lottery Pools (Average)",
+        settings=("accept", "prune", "recalibration_batches"),
     ),
     "best_single": Method(
         build=partial(pool, coefficients=(1.0,), accept=">"),
@@ -118,7 +122,17 @@ METHODS: dict[str, Method] = {
         about="Interpolation by the rule of the authors' code, from a given starting value, sometimes one weight "
         "short: to replay their log.",
         reference="Lottery Pools, as released",
+        settings=("coefficients",),
     ),
 }
-STANDARD = tuple(name for name in METHODS if name != "reference")
-"""The methods that need no log."""
+STANDARD = (
+    "recalibrated",
+    "interpolation",
+    "average",
+    "best_single",
+    "swa",
+    "ema_decay",
+    "ema_newest",
+    "uniform",
+)
+"""The methods that a run builds by default."""

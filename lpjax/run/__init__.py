@@ -20,8 +20,8 @@ from lpjax.run.config import as_json, check, default_config, resolve, warnings, 
 from lpjax.run.corruptions import gather_corruptions
 from lpjax.run.evaluate import gather
 from lpjax.run.hosts import (
-    assert_equal_across_hosts,
-    broadcast_from_host0,
+    assert_equal_across_processes,
+    broadcast_from_process0,
     exclusive_workdir,
     join,
 )
@@ -69,7 +69,7 @@ def run(config: ConfigDict, workdir: Path, command: str = "") -> Setup:
     for stage in stages:
         stage.check(setup)
     with exclusive_workdir(workdir):
-        broadcast_from_host0(lambda: _bind(workdir, as_json(resolved), command))
+        broadcast_from_process0(lambda: _bind_or_refuse(workdir, as_json(resolved), command))
         with log_to(workdir):
             for warning in warnings(setup.config):
                 logger.info("lpjax: warning: %s", warning)
@@ -131,18 +131,18 @@ def write_results(setup: Setup, workdir: Path) -> None:
         if corrupted:
             store.write_results(paths.corrupted_results(workdir), corrupted)
 
-    broadcast_from_host0(write)
+    broadcast_from_process0(write)
 
 
 def _resolved(config: ConfigDict) -> ConfigDict:
-    """Check and resolve a config, the same on all hosts."""
-    broadcast_from_host0(lambda: check(config))
+    """Check and resolve a config, the same in all processes."""
+    broadcast_from_process0(lambda: check(config))
     resolved = resolve(config)
-    assert_equal_across_hosts(as_json(resolved), "config")
+    assert_equal_across_processes(as_json(resolved), "config")
     return resolved
 
 
-def _bind(workdir: Path, resolved: dict[str, Any], command: str) -> None:
+def _bind_or_refuse(workdir: Path, resolved: dict[str, Any], command: str) -> None:
     """Bind a work directory to a config, or refuse it; record versions and the command."""
     grows = [field for field, setting in SETTINGS.items() if setting.use == "grows"]
     free = [field for field, setting in SETTINGS.items() if setting.use == "free"]
@@ -158,7 +158,7 @@ def _bind(workdir: Path, resolved: dict[str, Any], command: str) -> None:
 
 
 def _report_move(workdir: Path, before: dict[str, Any], here: dict[str, Any]) -> None:
-    """Print what rounds sums in another way than where the run began."""
+    """Say if devices, processes or JAX are others than where the run began: sums may be rounded differently."""
     changes = []
     for name in ("devices", "processes", "jax"):
         if before.get(name, here[name]) != here[name]:

@@ -136,7 +136,7 @@ def check(config: ConfigDict) -> None:
 
 
 def warnings(config: ConfigDict) -> list[str]:
-    """List settings that work but do not what they seem to."""
+    """List settings that are accepted but have no effect."""
     settings = config.train
     if settings.schedule != "step":
         return []

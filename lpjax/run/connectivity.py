@@ -1,4 +1,4 @@
-"""What lies between tickets: averaged pairs, linear paths and output ensembles, measured on test."""
+"""Several tickets at once: averages of pairs, linear paths between them and output ensembles, measured on test."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
@@ -30,7 +30,7 @@ def averaged_pairs_stage(workdir: Path, seed: int, levels: int) -> Stage:
     References:
       Yin et al., Lottery Pools, AAAI 2023, Figure 1.
     """
-    return _analysis_stage(workdir, seed, levels, "averaged_pairs", _averaged_pairs)
+    return _analysis_stage(workdir, seed, levels, "averaged_pairs", _averaged_pairs, units=levels)
 
 
 def linear_paths_stage(workdir: Path, seed: int, levels: int) -> Stage:
@@ -42,7 +42,7 @@ def linear_paths_stage(workdir: Path, seed: int, levels: int) -> Stage:
     References:
       Yin et al., Lottery Pools, AAAI 2023, Figure 2; Frankle et al., ICML 2020.
     """
-    stage = _analysis_stage(workdir, seed, levels, "linear_paths", _linear_paths)
+    stage = _analysis_stage(workdir, seed, levels, "linear_paths", _linear_paths, units=levels - 1)
 
     def check(setup: Setup) -> None:
         if setup.config.stream.size:
@@ -92,7 +92,9 @@ def nearest_members(levels: Sequence[int], count: int) -> dict[int, list[int]]:
     return {anchor: [anchor, *pools.neighbors(anchor, levels)[: count - 1]] for anchor in levels}
 
 
-def _analysis_stage(workdir: Path, seed: int, levels: int, name: str, analyze: Callable[..., Iterator[Any]]) -> Stage:
+def _analysis_stage(
+    workdir: Path, seed: int, levels: int, name: str, analyze: Callable[..., Iterator[Any]], *, units: int
+) -> Stage:
     """Plan an analysis of all tickets of a seed, whose rows become one record."""
     path = paths.analysis(workdir, seed, name)
 
@@ -108,7 +110,7 @@ def _analysis_stage(workdir: Path, seed: int, levels: int, name: str, analyze: C
         outputs={name: path.parent},
         is_complete=lambda name, directory: path.exists(),
         build=build,
-        units=lambda setup, missing: levels,
+        units=lambda setup, missing: units,
     )
 
 
@@ -193,9 +195,9 @@ def _ensembles(
             **setup.counts(masks[chosen[0]]),
             "inference_flops": sum(metrics.inference_flops(layers, masks[member].params) for member in chosen),
         }
-        progress.advance(note=f"{name}, level {level}")
         # The evaluation is what completes it; it must not outlive another list of members.
         yield Output(directory, records={paths.summary(directory): summary, paths.evaluation(directory): record})
+        progress.advance(note=f"{name}, level {level}")
 
 
 @partial(jax.jit, static_argnums=1)

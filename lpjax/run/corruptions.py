@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from lpjax import data, store, train
 from lpjax.errors import UserError
 from lpjax.run.evaluate import measure, predict, result_fields
-from lpjax.run.hosts import broadcast_from_host0
+from lpjax.run.hosts import broadcast_from_process0
 from lpjax.run.saved import SavedNetwork, load_ticket, networks
 from lpjax.run.settings import CORRUPTIONS
 from lpjax.run.setup import Setup
@@ -63,7 +63,7 @@ def corruptions_stage(
 
     def check(setup: Setup) -> None:
         source = find_corruptions(setup)  # refused now rather than after training
-        broadcast_from_host0(lambda: _check_labels(list(outputs.values()), source.label))
+        broadcast_from_process0(lambda: _check_labels(list(outputs.values()), source.label))
 
     return Stage(
         name="corruptions",
@@ -114,7 +114,7 @@ def _evaluate_group(
     setup: Setup, source: data.Corruptions, directories: Sequence[Path], cells: Sequence[Cell]
 ) -> Iterator[Output]:
     """Evaluate networks that are held in memory together, corruption by corruption."""
-    lacking = broadcast_from_host0(lambda: [_lacking(directory, cells) for directory in directories])
+    lacking = broadcast_from_process0(lambda: [_lacking(directory, cells) for directory in directories])
     variables = {}
     todo = []
     for directory, indices in zip(directories, lacking, strict=True):

@@ -1,4 +1,4 @@
-"""Evaluation: where the test split is read. An `evaluation.json` lies beside every network; results gather them."""
+"""Evaluation on validation and test. An `evaluation.json` lies beside every network; `results.csv` gathers them."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 
 from lpjax import data, metrics, store, train
 from lpjax.errors import UserError
-from lpjax.run.hosts import broadcast_from_host0
+from lpjax.run.hosts import broadcast_from_process0
 from lpjax.run.saved import SavedNetwork, load_ticket, networks
 from lpjax.run.setup import Setup
 from lpjax.run.stage import Output, Outputs, Progress, Stage
@@ -38,8 +38,8 @@ def evaluation_stage(workdir: Path, seed: int, levels: Sequence[int], methods: S
 
 
 def evaluate_networks(setup: Setup, missing: Sequence[SavedNetwork], progress: Progress) -> Outputs:
-    """Evaluate the networks that are there."""
-    there = broadcast_from_host0(lambda: [paths.summary(network.directory).exists() for network in missing])
+    """Evaluate those of the networks that have been written."""
+    there = broadcast_from_process0(lambda: [paths.summary(network.directory).exists() for network in missing])
     for network, exists in zip(missing, there, strict=True):
         if exists:
             variables = load_ticket(setup, network.directory).params
@@ -92,7 +92,7 @@ def load_right(directory: Path, images: int) -> np.ndarray:
 
 
 def gather(workdir: Path, seeds: Sequence[int], levels: Sequence[int], methods: Sequence[str]) -> list[store.Result]:
-    """Gather all evaluations that are there, one record per measurement."""
+    """Gather all evaluations that have been written, one record per measurement."""
     results = []
     for seed in seeds:
         for network in networks(workdir, seed, levels, methods):
@@ -110,7 +110,7 @@ def result_fields(network: SavedNetwork, seed: int) -> tuple[int, int, int, int,
 
 
 def is_evaluated(directory: Path) -> bool:
-    """Tell whether a network was evaluated, by a version that recorded every test image."""
+    """Tell whether a network was evaluated, test image by test image; older versions kept no such record."""
     path = paths.evaluation(directory)
     return path.exists() and "right" in store.read_json(path)
 

@@ -144,7 +144,7 @@ def _options(place: Place | None) -> dict[str, Any]:
     return {}
 
 
-def broadcast_from_host0(look: Callable[[], T]) -> T:
+def broadcast_from_process0(look: Callable[[], T]) -> T:
     """Call a function on process 0 alone, and return its value on every process; each of them must ask.
 
     Args:
@@ -157,7 +157,7 @@ def broadcast_from_host0(look: Callable[[], T]) -> T:
       UserError: On every process, if `look` raised it; likewise `StorageError`.
 
     Example:
-      >>> broadcast_from_host0(lambda: [1, 2])
+      >>> broadcast_from_process0(lambda: [1, 2])
       [1, 2]
     """
     if jax.process_count() == 1:
@@ -184,14 +184,14 @@ def broadcast_from_host0(look: Callable[[], T]) -> T:
     return answer["value"]
 
 
-def assert_equal_across_hosts(value: dict[str, Any], what: str) -> None:
+def assert_equal_across_processes(value: dict[str, Any], what: str) -> None:
     """Raise `UserError` on every process whose nested dict differs from that of process 0; each of them must ask.
 
     Example:
-      >>> assert_equal_across_hosts({'seeds': (0, 1)}, 'config')
+      >>> assert_equal_across_processes({'seeds': (0, 1)}, 'config')
     """
     ours = store.flat_fields(value)
-    first = store.flat_fields(broadcast_from_host0(lambda: value))
+    first = store.flat_fields(broadcast_from_process0(lambda: value))
     differing = sorted(name for name in {*ours, *first} if ours.get(name) != first.get(name))
     if differing:
         raise UserError(
@@ -208,7 +208,7 @@ def exclusive_workdir(workdir: Path) -> Iterator[None]:
       UserError: On every process, if another run is there.
     """
     with ExitStack() as held:
-        broadcast_from_host0(lambda: held.enter_context(store.lock(workdir)))
+        broadcast_from_process0(lambda: held.enter_context(store.lock(workdir)))
         yield
 
 

@@ -27,10 +27,10 @@ class Data(NamedTuple):
       shape: `(H, W, C)` as the network sees them.
       streamed: Whether `feed` yields the images of a batch, in its order, and not all of them.
       feed: Training images for `train.fit`.
-      known: Training images in device memory, for recalibration: all, if not streamed.
+      recalibration_images: Training images in device memory: all, if not streamed.
       validation: What selects, in device memory.
       test: What is reported; where images are streamed, `images` is `data.LazyImages`.
-      augment: Keys and `known` images to normalized floats, with augmentation.
+      augment: Keys and training images in device memory to normalized floats, with augmentation.
       preprocess: Images to normalized floats.
     """
 
@@ -39,7 +39,7 @@ class Data(NamedTuple):
     shape: tuple[int, int, int]
     streamed: bool
     feed: train.Feed
-    known: Batch
+    recalibration_images: Batch
     validation: Batch
     test: Batch
     augment: Augment
@@ -67,7 +67,7 @@ def _resident(config: ConfigDict, mesh: Mesh) -> Data:
         shape=(height, width, channels),
         streamed=False,
         feed=train.resident(training, config.train.batch_size, config.train.steps_per_dispatch),
-        known=training,
+        recalibration_images=training,
         validation=train.replicate(dataset.validation, mesh),
         test=train.replicate(dataset.test, mesh),
         augment=data.augmenter(dataset.mean, dataset.std, **config.augment),
@@ -85,7 +85,7 @@ def _streamed(config: ConfigDict, mesh: Mesh) -> Data:
     training, test = data.open_image_splits(config.dataset, config.data_dir)
     rows, held_out = data.divide(config.dataset, training.size, config.validation, config.train_images)
     sample = _evenly_spaced(rows, int(config.pool.recalibrate))
-    known = data.decode(data.ImageLoader(training, crop, (_FIXED_CROP,)), sample)
+    sampled = data.decode(data.ImageLoader(training, crop, (_FIXED_CROP,)), sample)
     mean: Sequence[float]
     std: Sequence[float]
     published = data.PUBLISHED.get(config.dataset.partition(":")[0])
@@ -104,7 +104,7 @@ def _streamed(config: ConfigDict, mesh: Mesh) -> Data:
         feed=stream(
             training, crop, mesh, config.train.batch_size, workers=settings.workers, prefetch=settings.prefetch
         ),
-        known=train.replicate(known, mesh),
+        recalibration_images=train.replicate(sampled, mesh),
         validation=train.replicate(data.decode(data.ImageLoader(training, crop), held_out), mesh),
         test=Batch(on_demand, train.replicate(test_labels, mesh)),
         augment=data.augmenter(mean, std, crop=0, flip=config.augment.flip),

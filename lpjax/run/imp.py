@@ -13,7 +13,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from lpjax import sparsity, store, tickets, train
-from lpjax.run.hosts import broadcast_from_host0
+from lpjax.run.hosts import broadcast_from_process0
 from lpjax.run.settings import SCORES
 from lpjax.run.setup import SeedKeys, Setup, learning_rate, masked_sgd
 from lpjax.run.stage import Output, Outputs, Progress, Stage
@@ -21,7 +21,7 @@ from lpjax.run.training import NO_METRICS, Loop, training_loop
 from lpjax.store import paths
 from lpjax.types import PyTree, Ticket, Variables
 
-_PRETRAINING = 2**32 - 1  # the number of no level: its key draws the batches before the rewind point
+_PRETRAINING = 2**32 - 1  # instead of a level: its key draws the batches before the rewind point
 
 
 class LevelTraining(NamedTuple):
@@ -170,7 +170,7 @@ def _for_next_level(setup: Setup, workdir: Path, seed: int, state: tickets.IMPSt
         paths.successor(paths.level(workdir, seed, state.level - 1)): {"mask": mask}
     }
     start = _start(workdir, seed, state.level, rewinds)
-    if not broadcast_from_host0(lambda: store.exists(start)):
+    if not broadcast_from_process0(lambda: store.exists(start)):
         weights = state.rewind_point if rewinds else state.params
         checkpoints[start] = {"start": weights._asdict()}
     return checkpoints
@@ -195,7 +195,7 @@ def _start(workdir: Path, seed: int, level: int, rewinds: bool) -> Path:
 
 def chosen_epoch(setup: Setup, directory: Path) -> dict[str, Any]:
     """Return the line of `metrics.jsonl` for the epoch whose weights became the ticket of a level."""
-    lines = broadcast_from_host0(lambda: store.read_jsonl(paths.metrics(directory)))
+    lines = broadcast_from_process0(lambda: store.read_jsonl(paths.metrics(directory)))
     if setup.config.imp.ticket == "last":
         return lines[-1]
     candidates = [line for line in lines if line["step"] > _pretraining(setup)]

@@ -16,11 +16,11 @@ from lpjax.cache import expand_home
 from lpjax.errors import UserError
 from lpjax.interop.destination import RECORD
 from lpjax.interop.files import digest
-from lpjax.run.hosts import broadcast_from_host0
+from lpjax.run.hosts import broadcast_from_process0
 from lpjax.run.settings import PRUNABLE
 from lpjax.run.setup import Setup
 from lpjax.run.stage import Output, Outputs, Progress, Stage, is_done
-from lpjax.run.training import evaluate
+from lpjax.run.training import validation_accuracy
 from lpjax.store import paths
 from lpjax.types import PyTree, Ticket
 
@@ -51,7 +51,6 @@ def take_tickets(
         accuracy = f"validation accuracy {summary['validation_accuracy']:.4f}"
         if stated is not None:
             accuracy += f", stated {stated:.4f}"
-        progress.advance()
         yield Output(
             paths.level(workdir, seed, level),
             ticket=ticket,
@@ -61,6 +60,7 @@ def take_tickets(
                 f"taken from {origin}"
             ),
         )
+        progress.advance()
 
 
 def check_source(setup: Setup, stage: Stage, source: Path, workdir: Path, seed: int) -> None:
@@ -72,7 +72,7 @@ def check_source(setup: Setup, stage: Stage, source: Path, workdir: Path, seed: 
       UserError: In one line.
     """
     missing = stage.missing()
-    broadcast_from_host0(lambda: _check_folder(setup, missing, source, workdir, seed))
+    broadcast_from_process0(lambda: _check_folder(setup, missing, source, workdir, seed))
     if missing:
         _read(setup, paths.level(source, seed, missing[0]))
 
@@ -160,7 +160,7 @@ def _summary(setup: Setup, level: int, ticket: Ticket, origin: Path) -> dict[str
         "level": level,
         **setup.counts(ticket.mask),
         "epoch": theirs.get("epoch"),
-        "validation_accuracy": float(evaluate(setup.measures.evaluate, ticket.params)),
+        "validation_accuracy": validation_accuracy(setup, ticket.params),
     }
     if theirs.get("validation_accuracy") is not None:
         summary["imported_validation_accuracy"] = theirs["validation_accuracy"]

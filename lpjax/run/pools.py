@@ -16,7 +16,7 @@ from lpjax.errors import UserError
 from lpjax.run.saved import ticket_reader
 from lpjax.run.setup import SeedKeys, Setup
 from lpjax.run.stage import Output, Outputs, Progress, Stage, is_done
-from lpjax.run.training import evaluate
+from lpjax.run.training import validation_accuracy
 from lpjax.store import paths
 
 _FLOAT32 = 1e-6
@@ -103,7 +103,7 @@ def build_pools(
         counts = setup.counts(ticket.mask)
         record = {"method": name, "seed": seed, "anchor": anchor, "kept": counts["kept"], "total": counts["total"]}
         # Of the pruned ticket: a search that prunes at its end knows only the value of the unpruned mix.
-        value = float(evaluate(setup.measures.evaluate, ticket.params))
+        value = validation_accuracy(setup, ticket.params)
         outcome = {"accepted": int(state.accepted), "value": value}
         directory = paths.pool(workdir, seed, name, anchor)
         yield Output(
@@ -122,12 +122,9 @@ def build_method(setup: Setup, search: Search) -> pools.Pool:
     """Bind a method to validation and recalibration, with the config's settings where the search has none."""
     config = setup.config.pool
     settings: dict[str, Any] = {"chunk": config.chunk, "prunable": setup.network.prunable}
-    if search.method in ("interpolation", "average"):
-        settings["accept"] = config.accept
-        settings["prune"] = config.prune
-        settings["recalibration_batches"] = config.recalibration_batches
-    if search.method in ("interpolation", "reference"):
-        settings["coefficients"] = tuple(config.coefficients)
+    for name in pools.METHODS[search.method].settings:
+        value = config[name]
+        settings[name] = tuple(value) if name == "coefficients" else value
     settings |= search.settings
     mixes = len(settings.get("coefficients", (None,)))
     shards_grid = shard_grid_or_images(config.spread, mixes, setup.mesh.size) == "grid"
@@ -187,7 +184,7 @@ def _recalibrate_in_order(setup: Setup, mesh: Mesh | None) -> train.Recalibrate:
     return train.recalibrator(
         setup.network.apply,
         preprocess,
-        setup.data.known,
+        setup.data.recalibration_images,
         images=setup.data.size,
         batch_size=setup.config.train.batch_size,
         shuffle=False,

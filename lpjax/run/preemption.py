@@ -54,7 +54,7 @@ def handle_preemption() -> Iterator[None]:
 
 @contextmanager
 def defer_preemption() -> Iterator[None]:
-    """Let a signal wait while training saves itself; raise `Preempted` at the end if it was not asked for in time."""
+    """Let a signal wait while training saves itself; raise `Preempted` at the end if nobody asked for it."""
     _state.deferred = True
     try:
         yield

@@ -8,9 +8,9 @@ from ml_collections import ConfigDict
 
 from lpjax import train, transforms
 from lpjax.errors import UserError
-from lpjax.run import setup
 from lpjax.run.config import keeps_its_mask
 from lpjax.run.settings import DENSE
+from lpjax.run.setup import learning_rate
 
 
 class Schedule(NamedTuple):
@@ -73,9 +73,9 @@ def sup_ticket_phases(config: ConfigDict, steps: Callable[[str], int]) -> train.
     return train.phases(steps(config.train.duration), settings.share, steps(settings.cycle))
 
 
-def learning_rate(config: ConfigDict, steps: Callable[[str], int], phases: train.Phases) -> optax.Schedule:
+def cyclical_learning_rate(config: ConfigDict, steps: Callable[[str], int], phases: train.Phases) -> optax.Schedule:
     """Build the learning rate: that of ordinary training with its milestones moved accordingly, then the cycles."""
-    ordinary = setup.learning_rate(config, steps, phases.before)
+    ordinary = learning_rate(config, steps, phases.before)
     if not phases.cycles:
         return ordinary
     cycles = config.superpose

@@ -324,7 +324,9 @@ SETTINGS: dict[str, Setting] = {
         "4096", Kind("a number of images, as a text, or 'full'", is_budget), "training images for BatchNorm statistics"
     ),
     "pool.recalibration_batches": Setting(
-        "shared", name_in(pools.RECALIBRATION_BATCHES), "one draw of images per anchor, or per candidate"
+        "shared",
+        name_in(pools.RECALIBRATION_BATCHES),
+        "of 'interpolation' and 'average': one draw of images per anchor, or per candidate",
     ),
     "pool.chunk": Setting(1, integer(1), "mixes evaluated at once; 1 is a loop", "free"),
     "pool.spread": Setting(

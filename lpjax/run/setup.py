@@ -56,7 +56,7 @@ class Setup(NamedTuple):
       data: The three splits.
       network: The network.
       measures: On validation, every batch sharded over the devices.
-      measures_per_device: The same, whole on whichever device runs them: for candidates that are sharded themselves.
+      measures_per_device: The same, but every call runs on one device: for candidates that are sharded over devices.
       training_step: `(name, optimizer) -> step`, data parallel; one step per name, compiled at its first call.
     """
 
@@ -203,7 +203,7 @@ def _measures(config: ConfigDict, data: Data, network: Network, mesh: Mesh | Non
     sizes = {"images": budget, "batch_size": config.train.batch_size}
     return Measures(
         train.evaluator(network.apply, data.preprocess, data.validation, config.eval_batch_size, mesh),
-        train.recalibrator(network.apply, data.augment, data.known, **sizes, mesh=mesh),
+        train.recalibrator(network.apply, data.augment, data.recalibration_images, **sizes, mesh=mesh),
     )
 
 

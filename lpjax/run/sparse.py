@@ -13,8 +13,8 @@ import optax
 from ml_collections import ConfigDict
 
 from lpjax import metrics, sparsity, store, train, transforms
-from lpjax.run.hosts import broadcast_from_host0
-from lpjax.run.schedule import Schedule, learning_rate
+from lpjax.run.hosts import broadcast_from_process0
+from lpjax.run.schedule import Schedule, cyclical_learning_rate
 from lpjax.run.settings import ALLOCATE, DENSE
 from lpjax.run.setup import SeedKeys, Setup
 from lpjax.run.stage import Output, Outputs, Progress, Stage, is_done
@@ -30,7 +30,7 @@ class SparseTraining(NamedTuple):
       state: Of the optimizer's last step.
       seen: The metrics since the last line.
       lines: Written so far to the metrics of the first missing level.
-      measured: Steps done when the mask was last looked at.
+      measured: Steps done when the cost was last counted.
       share: FLOPs of the mask then, as a share of the dense network's.
       spent: What the steps until then cost, in steps of the dense network.
     """
@@ -70,14 +70,14 @@ def train_sparse(
     """Train from the first weights, or from a checkpoint, and collect the missing tickets."""
     keys = SeedKeys.of(seed)
     layers = setup.layer_flops()
-    rate = learning_rate(setup.config, setup.steps, schedule.phases)
+    rate = cyclical_learning_rate(setup.config, setup.steps, schedule.phases)
     optimizer = optimizer_of(setup, schedule)
     # The key is in the state alone, so that one compiled step serves all seeds.
     step = setup.training_step(schedule.name, optimizer(jax.random.key(0)))
     directories = {level: paths.level(workdir, seed, level) for level in missing}
     for level in missing[1:]:
         store.remove(paths.progress(directories[level]))
-        broadcast_from_host0(partial(store.truncate_metrics, paths.metrics(directories[level]), 0))
+        broadcast_from_process0(partial(store.truncate_metrics, paths.metrics(directories[level]), 0))
     stop = schedule.collect[max(missing)]
     ends = [schedule.phases.before, *schedule.collect.values()]
     start = time.monotonic()
@@ -145,22 +145,22 @@ def optimizer_of(setup: Setup, schedule: Schedule) -> Callable[[jax.Array], opta
     sparse = setup.config.sparse
     settings = setup.config.train
     superpose = setup.config.superpose
-    rate = learning_rate(setup.config, setup.steps, schedule.phases)
+    rate = cyclical_learning_rate(setup.config, setup.steps, schedule.phases)
     if sparse.method == DENSE:
         inner = train.sgd(rate, settings.momentum, settings.weight_decay)
         return lambda key: transforms.fixed_mask(inner, setup.network.mask)
     method = transforms.METHODS[sparse.method]
-    lag = int(method.first_step_selects)  # its first step chooses the mask, and its own step count waits
+    lag = int(method.first_step_selects)  # its first step chooses the mask; its step count begins one step later
     inner = train.sgd(lambda step: rate(step + lag), settings.momentum, settings.weight_decay)
     explore = [step - lag for step in schedule.explore]
-    known = {
+    given = {
         "every": setup.steps(sparse.every),
         "until": schedule.until,
         "end": setup.steps(sparse.prune_until),
         "initial_density": sparse.initial_density,
         "drop_fraction": _drop_fraction(setup, schedule.until, explore),
     }
-    choices: dict[str, Any] = {name: known[name] for name in method.choices}
+    choices: dict[str, Any] = {name: given[name] for name in method.choices}
     if "drop_fraction" in choices:
         choices["allocate"] = ALLOCATE[sparse.allocate]
         choices["extra_updates"] = explore if superpose.explore == "method" else ()

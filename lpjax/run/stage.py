@@ -1,8 +1,8 @@
 """Stages: what a plan consists of, and the one function that runs them.
 
 A builder computes and yields `Output` records. Everything else is written here once: which outputs are missing, the
-agreement of all hosts about that, progress, preemption, what an older evaluation is worth, and the order of writing in
-which a killed run loses nothing.
+agreement of all hosts about that, progress, preemption, the removal of what was measured of a replaced ticket, and
+the order of writing in which a killed run loses nothing.
 """
 
 import logging
@@ -20,7 +20,7 @@ import jax
 from tqdm import tqdm
 
 from lpjax import store
-from lpjax.run.hosts import broadcast_from_host0
+from lpjax.run.hosts import broadcast_from_process0
 from lpjax.run.preemption import check_preemption
 from lpjax.run.setup import Setup
 from lpjax.store import paths
@@ -33,12 +33,12 @@ class Output(NamedTuple):
     """What a builder has computed for one directory of the work directory.
 
     Attributes:
-      directory: A level's or a pool's.
+      directory: Of a level, of a pool, or of the analyses of a seed.
       checkpoints: Further trees of arrays, by their directory; written first.
       ticket: The network, if there is one; what was evaluated of an older one is removed before it is written.
       records: JSON records by file.
       lines: One JSON line each, by the file that it is appended to.
-      summary: Written last: where it is, the directory is complete.
+      summary: Written after everything else.
       message: A line for people.
     """
 
@@ -61,13 +61,13 @@ class Stage(NamedTuple):
     Attributes:
       name: For people, such as `'seed 0 tickets'`.
       unit: What progress counts.
-      outputs: The directories it makes, by what the builder calls them.
-      is_complete: Whether one of them is whole already; called on process 0.
+      outputs: The directory of every output, by the output's name; the names of those that are missing go to `build`.
+      is_complete: `(name, directory) -> bool`: whether an output is whole already; called on process 0.
       build: `(setup, missing, progress) -> outputs`, computed one after another. It calls `progress.advance` after
         every unit.
-      units: Units of progress that some missing outputs take; by default one each.
+      units: `(setup, missing) -> int`, the units of progress that missing outputs take; by default one each.
       trains: Whether an output may have a checkpoint of unfinished training.
-      results_first: Whether what was evaluated until then is gathered first, since the stage takes long.
+      results_first: Whether `results.csv` is written before the stage starts too, since it takes long.
       check: Raises `UserError` before anything runs, for what the config alone does not show.
     """
 
@@ -82,13 +82,13 @@ class Stage(NamedTuple):
     check: Callable[[Setup], None] = lambda setup: None
 
     def missing(self) -> list[Any]:
-        """List the outputs that are not complete; process 0 looks."""
+        """List the outputs that are not complete; process 0 looks at the disk and tells the others."""
         names = list(self.outputs)
 
         def look() -> list[int]:
             return [i for i, name in enumerate(names) if not self.is_complete(name, self.outputs[name])]
 
-        return [names[i] for i in broadcast_from_host0(look)]
+        return [names[i] for i in broadcast_from_process0(look)]
 
 
 def run_stage(setup: Setup, stage: Stage) -> None:
@@ -119,7 +119,7 @@ def commit(setup: Setup, output: Output) -> None:
     for directory, items in output.checkpoints.items():
         store.save(directory, **items)
     if output.ticket is not None:
-        for outdated in (paths.evaluation(output.directory), paths.corruptions(output.directory)):
+        for outdated in paths.measured(output.directory):
             with store.wrap_os_errors(outdated):
                 outdated.unlink(missing_ok=True)
         store.save_ticket(paths.ticket(output.directory), output.ticket, setup.network.prunable)

@@ -13,7 +13,7 @@ from lpjax import metrics, pools, sparsity, store, train
 from lpjax.run.saved import load_ticket
 from lpjax.run.setup import SeedKeys, Setup
 from lpjax.run.stage import Output, Outputs, Progress, Stage, is_done
-from lpjax.run.training import evaluate
+from lpjax.run.training import validation_accuracy
 from lpjax.store import paths
 from lpjax.types import Ticket, Variables
 
@@ -21,7 +21,7 @@ ENSEMBLE = "ensemble"
 
 
 def superpose_stage(
-    config: ConfigDict, workdir: Path, seed: int, tickets: int, name: str, *, kind: str = "", decay: float | None = None
+    config: ConfigDict, workdir: Path, seed: int, count: int, name: str, *, kind: str = "", decay: float | None = None
 ) -> Stage:
     """Plan the averages of one kind: of the first cheap ticket, the first two, and so on to all of them.
 
@@ -29,7 +29,7 @@ def superpose_stage(
       config: The resolved config.
       workdir: Where the tickets lie; the average of the first k goes to `pools/<name>/level_<k>/`.
       seed: Whose tickets.
-      tickets: How many there are.
+      count: Of the tickets.
       name: Of the folder, and by default of the kind.
       kind: One of `pools.KINDS`.
       decay: Instead of the config's.
@@ -37,7 +37,7 @@ def superpose_stage(
     return Stage(
         name=f"seed {seed} {name}",
         unit="ticket",
-        outputs={level: paths.pool(workdir, seed, name, level) for level in range(1, tickets + 1)},
+        outputs={level: paths.pool(workdir, seed, name, level) for level in range(1, count + 1)},
         is_complete=lambda level, directory: is_done(directory),
         build=partial(
             superpose_tickets,
@@ -100,7 +100,7 @@ def superpose_tickets(
             "inference_flops": metrics.inference_flops(layers, superposed.mask.params),
             "overlap": overlap,  # of the last ticket's mask and the one before
             "unpruned_density": sparsity.density(union, prunable),
-            "value": float(evaluate(setup.measures.evaluate, superposed.params)),
+            "value": validation_accuracy(setup, superposed.params),
             "seconds": round(time.monotonic() - start, 3),
         }
         yield Output(

@@ -13,7 +13,7 @@ import optax
 
 from lpjax import store, train
 from lpjax.run import preemption
-from lpjax.run.hosts import ReplicatedError, broadcast_from_host0
+from lpjax.run.hosts import ReplicatedError, broadcast_from_process0
 from lpjax.run.setup import Setup
 from lpjax.run.stage import Progress, logger
 from lpjax.store import paths
@@ -39,7 +39,7 @@ def training_loop(setup: Setup, directory: Path, what: str, progress: Progress) 
     Args:
       setup: How often to save, and the data.
       directory: The level's that is trained.
-      what: Is trained, in errors: `'level 3'`.
+      what: The name of the training in messages, such as `'level 3'`.
       progress: Of the stage.
 
     Raises:
@@ -90,10 +90,10 @@ class Loop:
         self.training = training
         self._last_step = int(training.state.step)
         directory = paths.progress(self.directory)
-        if broadcast_from_host0(lambda: store.exists(directory)):
+        if broadcast_from_process0(lambda: store.exists(directory)):
             self._restore(directory)
         metrics = paths.metrics(self.directory)
-        broadcast_from_host0(lambda: store.truncate_metrics(metrics, self.training.lines))
+        broadcast_from_process0(lambda: store.truncate_metrics(metrics, self.training.lines))
 
     def _restore(self, directory: Path) -> None:
         begun = self.training._asdict()
@@ -166,14 +166,14 @@ class Loop:
         """Evaluate the network on validation, and describe the time since the last line."""
         step = int(self.training.state.step)
         mean = train.mean_metrics(self.training.seen)
-        value = evaluate(self.setup.measures.evaluate, self.training.state.variables)
+        value = validation_accuracy(self.setup, self.training.state.variables)
         return {
             "epoch": step / self.setup.steps_per_epoch,
             "step": step,
             "learning_rate": float(learning_rate(step - 1)),
             "loss": float(mean.loss),
             "accuracy": float(mean.accuracy),
-            "validation_accuracy": float(value),
+            "validation_accuracy": value,
         }
 
     def record(self, line: dict[str, Any]) -> None:
@@ -233,10 +233,15 @@ class Loop:
         )
 
 
+def validation_accuracy(setup: Setup, variables: Variables) -> float:
+    """Measure the accuracy of a network on validation."""
+    return float(_evaluate(setup.measures.evaluate, variables))
+
+
 @jax.jit
-def evaluate(of: train.Evaluate, variables: Variables) -> jax.Array:
+def _evaluate(evaluate: train.Evaluate, variables: Variables) -> jax.Array:
     """Call an evaluator; compiled once for all networks of a shape."""
-    return of(variables)
+    return evaluate(variables)
 
 
 @jax.jit

@@ -143,3 +143,8 @@ def corruptions(directory: Path) -> Path:
 def summary(directory: Path) -> Path:
     """Name the summary of a level or pool. It is written last: where it exists, the work is done."""
     return directory / "summary.json"
+
+
+def measured(directory: Path) -> tuple[Path, ...]:
+    """Name what was measured of a network, which is outdated once the network is another."""
+    return evaluation(directory), corruptions(directory)

@@ -14,8 +14,8 @@ from lpjax.run import hosts
 from lpjax.run.hosts import (
     ReplicatedError,
     ReplicatedStorageError,
-    assert_equal_across_hosts,
-    broadcast_from_host0,
+    assert_equal_across_processes,
+    broadcast_from_process0,
     exclusive_workdir,
     join,
     parse_place,
@@ -29,7 +29,7 @@ import jax, numpy as np
 from jax._src import xla_bridge
 from lpjax import run, store
 from lpjax.errors import StorageError, UserError
-from lpjax.run.hosts import assert_equal_across_hosts, broadcast_from_host0, exclusive_workdir
+from lpjax.run.hosts import assert_equal_across_processes, broadcast_from_process0, exclusive_workdir
 
 address, index, directory = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
 assert not xla_bridge.backends_are_initialized(), "importing lpjax looked for devices"
@@ -45,19 +45,19 @@ def refused(ask, *arguments):
 def fail(kind):
     raise kind(f"seen by {jax.process_index()}")
 
-seen = broadcast_from_host0(lambda: {"process": jax.process_index(), "text": "ä" * 300})
+seen = broadcast_from_process0(lambda: {"process": jax.process_index(), "text": "ä" * 300})
 print("seen", seen == {"process": 0, "text": "ä" * 300})
 for kind in (UserError, StorageError, KeyError):
-    print(*refused(broadcast_from_host0, lambda: fail(kind)))
-print(*refused(assert_equal_across_hosts, {"other": index}, "config") or ("the same", ""), sep="; ")
+    print(*refused(broadcast_from_process0, lambda: fail(kind)))
+print(*refused(assert_equal_across_processes, {"other": index}, "config") or ("the same", ""), sep="; ")
 with exclusive_workdir(directory / "work"):
-    print("held", broadcast_from_host0(lambda: (directory / "work" / ".lock").exists()))
+    print("held", broadcast_from_process0(lambda: (directory / "work" / ".lock").exists()))
     store.save(directory / "tree", numbers={"w": np.arange(5.0)}, step=3)
     print("restored", store.restore(directory / "tree")["numbers"]["w"].tolist())
     store.append_jsonl(directory / "lines.jsonl", {"process": index})
     store.write_json(directory / "environment.json", store.environment())
     store.save_progress(directory / "progress", local={"w": jax.numpy.ones(3)}).result()
-    broadcast_from_host0(lambda: None)
+    broadcast_from_process0(lambda: None)
     print("progress", store.restore_progress(directory / "progress")["local"]["w"].tolist())
 jax.distributed.shutdown()
 """
@@ -191,7 +191,7 @@ def test_an_address_without_the_rest_is_one_line(no_launcher, monkeypatch):
 
 
 def test_one_process_looks_itself_and_raises_its_own_errors():
-    assert broadcast_from_host0(lambda: (1, 2)) == (1, 2)
+    assert broadcast_from_process0(lambda: (1, 2)) == (1, 2)
 
     class OwnError(UserError):
         pass
@@ -200,7 +200,7 @@ def test_one_process_looks_itself_and_raises_its_own_errors():
         raise OwnError("no")
 
     with pytest.raises(OwnError):
-        broadcast_from_host0(refuse)
+        broadcast_from_process0(refuse)
 
 
 @pytest.fixture
@@ -227,9 +227,9 @@ def not_asked():
 
 def test_what_process_0_saw_is_seen_by_all_as_json_brings_it(two_processes):
     two_processes(0)
-    assert broadcast_from_host0(lambda: {"levels": (1, 2)}) == {"levels": [1, 2]}
+    assert broadcast_from_process0(lambda: {"levels": (1, 2)}) == {"levels": [1, 2]}
     two_processes(1)
-    assert broadcast_from_host0(not_asked) == {"levels": [1, 2]}
+    assert broadcast_from_process0(not_asked) == {"levels": [1, 2]}
 
 
 @pytest.mark.parametrize(
@@ -246,7 +246,7 @@ def test_what_a_user_can_mend_on_process_0_is_raised_by_all(raised, everywhere, 
     for process, look in enumerate((refuse, not_asked)):
         two_processes(process)
         with pytest.raises(everywhere) as caught:
-            broadcast_from_host0(look)
+            broadcast_from_process0(look)
         assert str(caught.value) == str(raised)
 
 
@@ -258,22 +258,22 @@ def test_a_bug_on_process_0_keeps_its_traceback_there_and_is_named_elsewhere(two
 
     two_processes(0)
     with pytest.raises(KeyError) as caught:
-        broadcast_from_host0(fail)
+        broadcast_from_process0(fail)
     assert caught.value is bug
     two_processes(1)
     with pytest.raises(RuntimeError, match="KeyError: 'level'") as elsewhere:
-        broadcast_from_host0(not_asked)
+        broadcast_from_process0(not_asked)
     assert not isinstance(elsewhere.value, UserError)
 
 
 def test_values_that_must_be_equal_are_compared_field_by_field(two_processes):
     config = {"train": {"duration": "3ep", "decay": 0.1}, "seeds": (0, 1)}
     two_processes(0)
-    assert_equal_across_hosts(config, "config")
+    assert_equal_across_processes(config, "config")
     two_processes(1)
-    assert_equal_across_hosts({"seeds": [0, 1], "train": {"decay": 0.1, "duration": "3ep"}}, "config")
+    assert_equal_across_processes({"seeds": [0, 1], "train": {"decay": 0.1, "duration": "3ep"}}, "config")
     with pytest.raises(UserError, match=r"process 1 .*train\.duration"):
-        assert_equal_across_hosts({**config, "train": {"duration": "4ep", "decay": 0.1}}, "config")
+        assert_equal_across_processes({**config, "train": {"duration": "4ep", "decay": 0.1}}, "config")
 
 
 def test_a_work_directory_is_held_while_a_run_lives(tmp_path):

@@ -5,7 +5,7 @@ import pytest
 
 from lpjax import run
 from lpjax.errors import UserError
-from lpjax.run.schedule import learning_rate, schedules
+from lpjax.run.schedule import cyclical_learning_rate, schedules
 from tests.run.stand_ins import SPARSE_TIMING
 
 
@@ -50,7 +50,7 @@ def test_fge_collects_in_the_middle_of_its_cycles():
     _, cheap = schedules(config, steps)
     assert cheap.phases == (6, 6, 2)
     assert cheap.collect == {1: 9, 2: 15}
-    rate = learning_rate(config, steps, cheap.phases)
+    rate = cyclical_learning_rate(config, steps, cheap.phases)
     assert float(rate(8)) == float(rate(14)) == np.float32(0.01)
 
 
@@ -60,7 +60,7 @@ def test_milestones_keep_their_share_of_ordinary_training_as_on_cifar():
     base, cheap = schedules(config, steps)
     assert cheap.phases == (226 * 3, 24, 3)
     for schedule, first, second in ((base, 125, 187), (cheap, 113, 169)):
-        rate = learning_rate(config, steps, schedule.phases)
+        rate = cyclical_learning_rate(config, steps, schedule.phases)
         rates = [float(rate(3 * epoch + offset)) for epoch in (first, second) for offset in (-1, 0)]
         np.testing.assert_allclose(rates, [0.1, 0.01, 0.01, 0.001], rtol=1e-5)
 
