@@ -1,6 +1,5 @@
 """Streaming of images that do not fit in memory: reading, decoding and cropping while the device computes."""
 
-import gc
 import os
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +11,7 @@ import numpy as np
 from lpjax.data.crop import Crop, center_crop, random_crop
 from lpjax.data.directory import DataError
 from lpjax.data.stored import ImageSplit, read_image
-from lpjax.data.workers import blocked_signals, end_with_parent
+from lpjax.data.workers import blocked_signals, end_with_parent, finish_deletions
 from lpjax.types import Batch
 
 THREADS = min(32, os.cpu_count() or 1)
@@ -90,8 +89,8 @@ def read_ahead(
             "stream.prefetch; run the same command again"
         ) from error
     finally:
-        if workers:  # Grain's iterators are reference cycles, which keep the last batch in shared memory
-            gc.collect()
+        if workers:
+            finish_deletions()
 
 
 def _regroup(

@@ -1,11 +1,12 @@
 """Worker processes: they ignore SIGINT and SIGTERM, and end with the process that started them."""
 
+import gc
 import multiprocessing
 import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 
 
@@ -35,3 +36,18 @@ def end_with_parent(*_: int) -> None:
 def _wait_and_exit(parent: multiprocessing.process.BaseProcess) -> None:
     parent.join()
     os._exit(1)
+
+
+def finish_deletions() -> None:
+    """Wait until Grain's thread has freed the shared memory of arrays that are gone.
+
+    A program that ends earlier leaves the memory behind, and multiprocessing warns of it. Grain 0.2.18 has no public
+    name for the thread; where a version has another, nothing is waited for.
+    """
+    gc.collect()  # Grain's iterators are reference cycles, which keep the last batch in shared memory
+    with suppress(ImportError, AttributeError):
+        from grain._src.python.ipc.shared_memory_array import SharedMemoryArray
+
+        deletions = SharedMemoryArray._del_thread_pool  # one thread: what is asked for last is done last
+        if deletions:
+            deletions.apply(int)

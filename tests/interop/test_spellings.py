@@ -105,6 +105,7 @@ def test_shortcuts_have_two_names(make_ticket, write, tmp_path):
     assert lines[-1].startswith("resnet18, 3 classes, width 2")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".pth", ".pt", ".th", ".pth.tar"])
 def test_every_suffix_is_found_in_a_folder(pruned, ticket, suffix, write, tmp_path):
     write(tmp_path / "in" / f"net{suffix}", pruned)
@@ -221,6 +222,7 @@ def test_levels_whose_masks_are_not_nested_raise_doubt(make_ticket, write, tmp_p
     assert "level 1 has pruned" in warnings[0]
 
 
+@pytest.mark.slow
 def test_openlth_s_default_network_is_imported_and_exported(make_ticket, write, tmp_path):
     ticket = make_ticket("openlth_resnet20", kept=4000)
     state = to_state_dict(ticket)

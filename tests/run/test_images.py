@@ -190,19 +190,21 @@ def test_images_are_held_out_counted_and_normalized_as_those_in_memory(small_con
     np.testing.assert_array_equal(
         images.test.labels, data.read_labels(data.open_image_splits("pictures", config.data_dir)[1])
     )
-    assert len(images.known.labels) == 32
+    assert len(images.recalibration_images.labels) == 32
     rows = [i * 40 // 32 for i in range(32)]
-    np.testing.assert_array_equal(images.known.labels, data.decode(data.ImageLoader(pictures, crop, (0,)), rows).labels)
+    np.testing.assert_array_equal(
+        images.recalibration_images.labels, data.decode(data.ImageLoader(pictures, crop, (0,)), rows).labels
+    )
     normalized = images.preprocess(jnp.asarray(data.decode(data.ImageLoader(pictures, crop), range(40)).images))
     np.testing.assert_allclose(normalized.mean((0, 1, 2)), 0, atol=1e-5)
     np.testing.assert_allclose(normalized.std((0, 1, 2)), 1, rtol=1e-5)
-    assert_same(*(jax.device_get(load_data(config, on(1)).known) for _ in range(2)))
+    assert_same(*(jax.device_get(load_data(config, on(1)).recalibration_images) for _ in range(2)))
 
 
 def test_recalibration_may_ask_for_more_images_than_there_are(small_config):
     config = small_config()
     config.pool.recalibrate = "500"
-    assert len(load_data(config, on(1)).known.labels) == 56
+    assert len(load_data(config, on(1)).recalibration_images.labels) == 56
 
 
 # Whole runs

@@ -194,17 +194,17 @@ def test_what_is_deleted_is_recomputed_alone_and_the_same(finished, tmp_path, lo
 
 def test_a_run_that_is_resumed_elsewhere_says_what_differs_in_one_line(tiny_config, tmp_path, monkeypatch, capsys):
     there, resolved = store.environment(), as_json(run.resolve(tiny_config()))
-    run._bind(tmp_path, resolved, "")
-    run._bind(tmp_path, resolved, "")
+    run._bind_or_refuse(tmp_path, resolved, "")
+    run._bind_or_refuse(tmp_path, resolved, "")
     assert capsys.readouterr().out == ""
     monkeypatch.setattr(store, "environment", lambda: there | {"devices": {"gpu H200": 2}, "processes": 2})
     for _ in range(2):
-        run._bind(tmp_path, resolved, "")
+        run._bind_or_refuse(tmp_path, resolved, "")
         (line,) = capsys.readouterr().out.splitlines()
         assert "(devices 8 x cpu cpu there, 2 x gpu H200 here; processes 1 there, 2 here): numbers may differ" in line
     assert store.read_json(paths.environment(tmp_path)) == there
     store.write_json(paths.environment(tmp_path), {"lpjax": "of an older version"})
-    run._bind(tmp_path, resolved, "")
+    run._bind_or_refuse(tmp_path, resolved, "")
     assert capsys.readouterr().out == ""
 
 

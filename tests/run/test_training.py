@@ -125,7 +125,7 @@ slow = partial(pytest.param, marks=pytest.mark.slow)
     ("number", "level_0", "at", "how", "saved"),
     [
         slow(0, "whole", 5, "killed", 4),  # after the rewind point
-        (0, "whole", 2, "terminated", 2),  # before it, amid an epoch
+        slow(0, "whole", 2, "terminated", 2),  # before it, amid an epoch
         slow(0, "whole", 1, "killed", 0),  # before anything was saved
         slow(0, "rewound", 3, "terminated", 3),  # amid the pretraining, at the end of an epoch
         slow(0, "rewound", 4, "terminated", 4),  # at the rewind point, where the moments start anew
