@@ -63,9 +63,9 @@ class Trial(NamedTuple):
 
     Attributes:
       coefficients: `[C]`, the candidate's weights that were tried.
-      values: `[C]`, the mixes' values on validation.
+      values: `[C]`, the mixes' values on validation, or by `rank`.
       coefficient: The best of them; the first where several tie.
-      value: Its value.
+      value: Its value on validation.
       accepted: Whether the mix became the anchor.
     """
 
@@ -95,6 +95,7 @@ def pool(
     evaluate: Evaluate,
     recalibrate: Recalibrate | None = None,
     *,
+    rank: Evaluate | None = None,
     coefficients: Coefficients = INTERPOLATION,
     accept: str = ">=",
     prune: str = "during",
@@ -116,6 +117,8 @@ def pool(
       evaluate: `params -> value` on validation, jittable; the higher the better.
       recalibrate: `(params, key) -> params` with fresh batch statistics, jittable; it may change leaves that are not
         prunable. Without it batch statistics are mixed.
+      rank: `params -> value`, cheaper than to recalibrate and evaluate, jittable; the higher the better. It chooses
+        among the mixes of a candidate, and the chosen one alone is recalibrated and evaluated. Without it every mix is.
       coefficients: Weights of the candidate, each in [0, 1], or a function of the number of candidates tried.
       accept: `'>='` (the paper), `'>'` (its code) or `'always'`.
       prune: `'during'` prunes every mix; `'after'` searches unpruned and prunes the outcome once.
@@ -163,6 +166,7 @@ def pool(
     needs_key = recalibrate is not None
     evaluate = as_partial(evaluate)
     recalibrate = as_partial(recalibrate or _keep_statistics)
+    rank = None if rank is None else as_partial(rank)
     options = _Options(prune, recalibration_batches == "fresh", chunk, map_fn)
 
     def init(ticket: Ticket, key: jax.Array | None = None, value: jax.Array | float | None = None) -> PoolState:
@@ -189,7 +193,7 @@ def pool(
             raise TypeError("candidate: got a Ticket, expected parameters; pass ticket.params")
         sparsity.ensure_same_shapes(candidate, state.params, "candidate")
         chosen = tuple(sparsity.prunable_leaves(state.mask, prunable))
-        return _step(evaluate, recalibrate, state, candidate, propose(state.tried), accept_index, options, chosen)
+        return _step(evaluate, recalibrate, rank, state, candidate, propose(state.tried), accept_index, options, chosen)
 
     def ticket(state: PoolState) -> Ticket:
         if prune == "during":
@@ -218,6 +222,7 @@ class _Options(NamedTuple):
 def _step(
     evaluate: Evaluate,
     recalibrate: Recalibrate,
+    rank: Evaluate | None,
     state: PoolState,
     candidate: PyTree,
     coefficients: jax.Array,
@@ -225,33 +230,50 @@ def _step(
     options: _Options,
     chosen: tuple[bool, ...],
 ) -> tuple[PoolState, Trial]:
-    changed = _changed_by(recalibrate, state)
+    batch_size = options.chunk if options.chunk > 1 else None
 
     def mix(state: PoolState, candidate: PyTree, coefficient: jax.Array) -> tuple[PyTree, PyTree]:
         mixed = sparsity.lerp(state.params, candidate, coefficient)
         return _pruned(mixed, state, chosen) if options.prune == "during" else (mixed, state.mask)
 
-    def trial(held: tuple[Evaluate, Recalibrate, PoolState, PyTree], proposal: Any) -> tuple[jax.Array, PyTree]:
-        evaluate, recalibrate, state, candidate = held
-        coefficient, number = proposal
-        key = jax.random.fold_in(state.key, number) if options.fresh else state.key
-        mixed = recalibrate(mix(state, candidate, coefficient)[0], key)
-        return evaluate(mixed), [leaf for leaf, new in zip(jax.tree.leaves(mixed), changed, strict=True) if new]
+    def recalibrate_and_evaluate_all() -> tuple[jax.Array, jax.Array, jax.Array, PyTree, PyTree]:
+        changed = _changed_by(recalibrate, state)
 
-    numbers = state.tried * coefficients.size + jnp.arange(coefficients.size, dtype=jnp.int32)
-    grid = Partial(trial, (evaluate, recalibrate, state, candidate))
-    batch_size = options.chunk if options.chunk > 1 else None
-    values, recalibrated = options.map_fn(grid, (coefficients, numbers), batch_size=batch_size)
-    if values.ndim != 1:
-        raise ValueError(f"evaluate: returned an array of shape {values.shape[1:]}, expected a scalar")
-    best = jnp.argmax(jnp.where(jnp.isnan(values), -jnp.inf, values))
-    old_value = state.value.astype(values.dtype)
-    accepted = jnp.stack([accept(values[best], old_value) for accept in ACCEPT.values()])[accept_index]
-    mixed, mask = mix(state, candidate, coefficients[best])
-    mixed = _with_leaves(mixed, changed, [leaf[best] for leaf in recalibrated])
+        def trial(held: tuple[Evaluate, Recalibrate, PoolState, PyTree], proposal: Any) -> tuple[jax.Array, PyTree]:
+            evaluate, recalibrate, state, candidate = held
+            coefficient, number = proposal
+            key = jax.random.fold_in(state.key, number) if options.fresh else state.key
+            mixed = recalibrate(mix(state, candidate, coefficient)[0], key)
+            return evaluate(mixed), [leaf for leaf, new in zip(jax.tree.leaves(mixed), changed, strict=True) if new]
+
+        numbers = state.tried * coefficients.size + jnp.arange(coefficients.size, dtype=jnp.int32)
+        grid = Partial(trial, (evaluate, recalibrate, state, candidate))
+        values, recalibrated = options.map_fn(grid, (coefficients, numbers), batch_size=batch_size)
+        best = _index_of_best(values, "evaluate")
+        mixed, mask = mix(state, candidate, coefficients[best])
+        return values, best, values[best], _with_leaves(mixed, changed, [leaf[best] for leaf in recalibrated]), mask
+
+    def rank_and_evaluate_the_best(rank: Evaluate) -> tuple[jax.Array, jax.Array, jax.Array, PyTree, PyTree]:
+        def ranked(held: tuple[Evaluate, PoolState, PyTree], coefficient: jax.Array) -> jax.Array:
+            rank, state, candidate = held
+            return rank(mix(state, candidate, coefficient)[0])
+
+        values = options.map_fn(Partial(ranked, (rank, state, candidate)), coefficients, batch_size=batch_size)
+        best = _index_of_best(values, "rank")
+        mixed, mask = mix(state, candidate, coefficients[best])
+        key = jax.random.fold_in(state.key, state.tried) if options.fresh else state.key
+        mixed = recalibrate(mixed, key)
+        return values, best, evaluate(mixed), mixed, mask
+
+    if rank is None:
+        values, best, best_value, mixed, mask = recalibrate_and_evaluate_all()
+    else:
+        values, best, best_value, mixed, mask = rank_and_evaluate_the_best(rank)
+    old_value = state.value.astype(best_value.dtype)
+    accepted = jnp.stack([accept(best_value, old_value) for accept in ACCEPT.values()])[accept_index]
     params, mask, value = jax.tree.map(
         lambda new, old: jnp.where(accepted, new, old),
-        (mixed, mask, values[best]),
+        (mixed, mask, best_value),
         (state.params, state.mask, old_value),
     )
     after = state._replace(
@@ -261,7 +283,13 @@ def _step(
         tried=state.tried + 1,
         accepted=state.accepted + accepted.astype(jnp.int32),
     )
-    return after, Trial(coefficients, values, coefficients[best], values[best], accepted)
+    return after, Trial(coefficients, values, coefficients[best], best_value, accepted)
+
+
+def _index_of_best(values: jax.Array, name: str) -> jax.Array:
+    if values.ndim != 1:
+        raise ValueError(f"{name}: returned an array of shape {values.shape[1:]}, expected a scalar")
+    return jnp.argmax(jnp.where(jnp.isnan(values), -jnp.inf, values))
 
 
 def _with_leaves(tree: PyTree, changed: list[bool], new_leaves: list[jax.Array]) -> PyTree:

@@ -63,7 +63,7 @@ class Method(NamedTuple):
       about: One sentence for people.
       reference: Where it comes from.
       candidates: Whether it takes any.
-      settings: Which settings of the engine a run takes from its config (`pool.accept`, ...); the others are bound.
+      settings: Which of `pool.*` a run takes from its config for it; the others are bound or have no effect.
     """
 
     build: Callable[..., Pool]
@@ -84,7 +84,7 @@ METHODS: dict[str, Method] = {
         build=pool,
         about="Each candidate at the best of several coefficients, if validation does not fall.",
         reference="Lottery Pools",
-        settings=("coefficients", "accept", "prune", "recalibration_batches"),
+        settings=("coefficients", "accept", "prune", "recalibration_batches", "rank_by"),
     ),
     "average": Method(
         build=partial(pool, coefficients=(0.5,)),

@@ -328,6 +328,11 @@ SETTINGS: dict[str, Setting] = {
         name_in(pools.RECALIBRATION_BATCHES),
         "of 'interpolation' and 'average': one draw of images per anchor, or per candidate",
     ),
+    "pool.rank_by": Setting(
+        "recalibrated",
+        name_in(("recalibrated", "batch_statistics")),
+        "of 'interpolation': every mix is recalibrated, or they are ranked by batch statistics and the best alone is",
+    ),
     "pool.chunk": Setting(1, integer(1), "mixes evaluated at once; 1 is a loop", "free"),
     "pool.spread": Setting(
         "auto", name_in(("auto", "grid", "images")), "over devices: the grid of mixes, or the images of each", "free"

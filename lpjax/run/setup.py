@@ -40,10 +40,12 @@ class Measures(NamedTuple):
 
     Attributes:
       evaluate: Variables to accuracy.
+      rank: Variables to accuracy with the statistics of the batches that are evaluated, for which none are needed.
       recalibrate: Variables and key to variables with fresh BatchNorm statistics.
     """
 
     evaluate: train.Evaluate
+    rank: train.Evaluate
     recalibrate: train.Recalibrate
 
 
@@ -201,9 +203,11 @@ def masked_sgd(setup: Setup, mask: PyTree) -> optax.GradientTransformation:
 def _measures(config: ConfigDict, data: Data, network: Network, mesh: Mesh | None) -> Measures:
     budget = data.size if config.pool.recalibrate == "full" else int(config.pool.recalibrate)
     sizes = {"images": budget, "batch_size": config.train.batch_size}
+    split = (network.apply, data.preprocess, data.validation, config.eval_batch_size, mesh)
     return Measures(
-        train.evaluator(network.apply, data.preprocess, data.validation, config.eval_batch_size, mesh),
-        train.recalibrator(network.apply, data.augment, data.recalibration_images, **sizes, mesh=mesh),
+        evaluate=train.evaluator(*split),
+        rank=train.evaluator_of_batch_statistics(*split),
+        recalibrate=train.recalibrator(network.apply, data.augment, data.recalibration_images, **sizes, mesh=mesh),
     )
 
 

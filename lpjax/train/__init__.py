@@ -6,7 +6,13 @@ Read in this order: `step`, `fit` (the loop), `parallel` and `sharding` (many de
 
 from lpjax.train.cyclical import SHAPES, Phases, collection_step, cyclical, phases  # noqa: F401
 from lpjax.train.duration import steps  # noqa: F401
-from lpjax.train.evaluate import Evaluate, evaluator, predict, with_sequential_vmap
+from lpjax.train.evaluate import (
+    Evaluate,
+    evaluator,
+    evaluator_of_batch_statistics,
+    predict,
+    with_sequential_vmap,
+)
 from lpjax.train.fit import Feed, TrainEvent, fit, mean_metrics, resident, steps_per_epoch  # noqa: F401
 from lpjax.train.optimizer import SCHEDULES, learning_rate, sgd
 from lpjax.train.parallel import AXIS, data_parallel, mesh_of, replicate  # noqa: F401
@@ -39,6 +45,7 @@ __all__ = [
     "cyclical",
     "data_parallel",
     "evaluator",
+    "evaluator_of_batch_statistics",
     "fit",
     "initial_state",
     "learning_rate",

@@ -87,6 +87,42 @@ def evaluator(
     return Partial(accuracy, batch)
 
 
+def evaluator_of_batch_statistics(
+    apply: Apply, preprocess: Preprocess, batch: Batch, batch_size: int = 500, mesh: Mesh | None = None
+) -> Evaluate:
+    """Bind a split to an evaluation in which BatchNorm uses the statistics of the very batch that it normalizes.
+
+    It needs no recalibrated statistics, so that networks whose weights have changed are compared in one pass. The
+    accuracy is close to that after recalibration if batches are large and, like the split, drawn at random.
+
+    Args:
+      apply: The network.
+      preprocess: uint8 images to normalized floats.
+      batch: The split.
+      batch_size: Images per batch. The split is divided into equal batches of at least this size; at most so many
+        images as there are batches, less one, are left out at its end.
+      mesh: Shards every batch over these devices; statistics are those of the full batch.
+
+    Returns:
+      `evaluate(variables) -> accuracy`, a fraction as float32 scalar; the statistics of `variables` are ignored.
+    """
+    total = batch.labels.shape[0]
+    batches = max(1, total // batch_size)
+    size = total // batches
+
+    def on_shard(batch: Batch, variables: Variables, rows: jax.Array, axis_name: str | None) -> jax.Array:
+        logits = apply(variables, preprocess(batch.images[rows]), train=True, axis_name=axis_name)[0]
+        correct = jnp.sum(jnp.argmax(logits, -1) == batch.labels[rows], dtype=jnp.int32)
+        return correct if axis_name is None else lax.psum(correct, axis_name)
+
+    def accuracy(batch: Batch, variables: Variables) -> jax.Array:
+        rows = jnp.arange(batches * size).reshape(batches, size)
+        correct = lax.map(shard_batch(Partial(on_shard, batch, variables), mesh), rows)
+        return jnp.sum(correct).astype(jnp.float32) / (batches * size)
+
+    return Partial(accuracy, batch)
+
+
 def with_sequential_vmap(evaluate: Evaluate) -> Evaluate:
     """Make `jax.vmap(evaluate)` run networks one after another, which is fast for convolutional networks.
 

@@ -265,6 +265,39 @@ def test_fresh_numbers_give_every_candidate_images_of_its_own():
     np.testing.assert_array_equal(statistics_of(state)[0], draws[:3].max())  # the winner keeps its own
 
 
+def test_a_rank_that_is_the_evaluation_itself_changes_nothing():
+    ranked = pool(evaluate, rank=evaluate)
+    anchor, candidate = random_ticket(6), random_ticket(8, seed=1).params
+    state, trial = ranked.step(ranked.init(anchor), candidate)
+    expected_state, expected_trial = search.step(search.init(anchor), candidate)
+    assert_equal(trial, expected_trial)
+    assert_equal(state.params, expected_state.params)
+
+
+def test_the_rank_chooses_the_mix_and_its_evaluation_after_recalibration_decides():
+    def statistic(variables):
+        return jnp.sum(variables["batch_stats"]["mean"])
+
+    def nearness_to_the_candidate(variables):
+        return jnp.sum(variables["params"]["w"])
+
+    ranked = pool(statistic, recalibrate, rank=nearness_to_the_candidate, coefficients=(0.25, 0.75, 0.5))
+    state = ranked.init(ticket_of(np.ones(SIZE)), KEY, 0.0)
+    after, trial = ranked.step(state, variables_of(2 * np.ones(SIZE)))
+    np.testing.assert_allclose(trial.values, SIZE * np.float32([1.25, 1.75, 1.5]))
+    assert trial.coefficient == 0.75
+    fresh = recalibrate(variables_of(np.ones(SIZE)), KEY)["batch_stats"]["mean"]
+    np.testing.assert_allclose(trial.value, jnp.sum(fresh), rtol=1e-6)
+    assert trial.accepted
+    np.testing.assert_allclose(statistics_of(after), fresh)
+
+
+def test_a_rank_that_is_no_scalar_is_refused():
+    ranked = pool(evaluate, rank=lambda variables: jnp.zeros(2))
+    with pytest.raises(ValueError, match="rank: returned an array of shape"):
+        ranked.step(ranked.init(random_ticket(6)), random_ticket(6, seed=1).params)
+
+
 def test_coefficients_may_follow_the_number_of_candidates_seen():
     growing = pool(evaluate, coefficients=lambda tried: (tried + jnp.arange(11)) / 16)
     state = growing.init(random_ticket(5))

@@ -88,6 +88,7 @@ pool.accept='>='
 pool.prune='during'
 pool.recalibrate='4096'
 pool.recalibration_batches='shared'
+pool.rank_by='recalibrated'
 pool.chunk=1
 pool.spread='auto'
 pool.start=()

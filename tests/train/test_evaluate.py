@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 from jax import lax
 
-from lpjax.train import evaluator, predict, with_sequential_vmap
+from lpjax.train import (
+    evaluator,
+    evaluator_of_batch_statistics,
+    mesh_of,
+    predict,
+    replicate,
+    with_sequential_vmap,
+)
 from lpjax.types import Batch, Variables
 
 
@@ -47,6 +54,28 @@ def test_an_evaluator_is_a_pytree_of_its_split(tiny):
     assert labels is tiny.data.labels
     program = jax.jit(lambda function, variables: function(variables)).lower(evaluate, tiny.variables).as_text()
     assert "tensor<20x4x4x1xui8>" in re.search(r"@main\((.*)", program).group(1)
+
+
+@pytest.mark.parametrize(("batch_size", "batches", "size"), [(20, 1, 20), (500, 1, 20), (7, 2, 10), (6, 3, 6)])
+def test_with_batch_statistics_every_batch_is_normalized_by_itself(tiny, batch_size, batches, size):
+    right = 0
+    for number in range(batches):
+        rows = slice(number * size, (number + 1) * size)
+        logits = tiny.apply(tiny.variables, tiny.preprocess(tiny.data.images[rows]), train=True)[0]
+        right += int(np.sum(np.argmax(logits, -1) == tiny.data.labels[rows]))
+    ranked = evaluator_of_batch_statistics(tiny.apply, tiny.preprocess, tiny.data, batch_size)
+    assert float(ranked(tiny.variables)) == np.float32(right) / np.float32(batches * size)
+    forgotten = Variables(tiny.variables.params, jax.tree.map(jnp.zeros_like, tiny.variables.stats))
+    assert float(ranked(forgotten)) == float(ranked(tiny.variables))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("batch_size", [16, 7])
+def test_batch_statistics_over_devices_are_those_of_the_whole_batch(tiny, batch_size):
+    mesh = mesh_of()
+    one = evaluator_of_batch_statistics(tiny.apply, tiny.preprocess, tiny.data, batch_size)
+    eight = evaluator_of_batch_statistics(tiny.apply, tiny.preprocess, replicate(tiny.data, mesh), batch_size, mesh)
+    assert float(jax.jit(lambda f, v: f(v))(eight, replicate(tiny.variables, mesh))) == float(one(tiny.variables))
 
 
 def stack_of(variables, members=3):
