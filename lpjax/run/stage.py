@@ -176,6 +176,10 @@ class _File(logging.FileHandler):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (the name of logging)
         pass
 
+    def close(self) -> None:
+        with suppress(OSError):  # of lines that are still in the buffer
+            super().close()
+
 
 class _Console(logging.Handler):
     """Writes lines to standard output without breaking bars."""
