@@ -70,7 +70,6 @@ def test_a_disk_that_refuses_never_stops_the_work(tmp_path, monkeypatch, capsys)
     assert capsys.readouterr().out == "first\nsecond\nthird\n"
 
 
-@pytest.mark.usefixtures("second_of_two")
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full, of Linux")
 def test_a_full_disk_costs_the_lines_of_the_log_and_leaves_the_error_that_matters(tmp_path):
     paths.log(tmp_path, 0).parent.mkdir()
@@ -81,6 +80,7 @@ def test_a_full_disk_costs_the_lines_of_the_log_and_leaves_the_error_that_matter
         raise ValueError("matters")
 
 
+@pytest.mark.usefixtures("second_of_two")
 def test_every_process_has_a_log_of_its_own(tmp_path, capsys):
     with log_to(tmp_path), Progress("seed 0 tickets", 2, "epoch") as progress:
         progress.line("level 0: done")
