@@ -3,12 +3,13 @@
 `python -m experiments.faults.two_hosts` (or `make two-hosts`) tells whether two processes of two devices each come to
 the results of one process of four, write every record once, hold the same numbers on every device, end by themselves
 when one of them is killed, and go on bit for bit when both are started again. `--preset=resnet20` takes a real network
-and minutes.
+and minutes. `--stop` sends SIGTERM to both processes instead, in every stage of iterative pruning and sparse training.
 """
 
 import argparse
 import hashlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -50,6 +51,23 @@ PRESETS = {
     },
     "resnet20": {"model": "resnet20", "width": 16, "train.duration": "10ep", "imp.levels": 5, "save_every": "7it"},
 }
+STOPPED = {
+    "digits_resnet8.py": {
+        **PRESETS["small"],
+        "pool.methods": ("recalibrated", "interpolation"),
+        "corruptions.measure": "all",
+        "corruptions.images": 8,
+    },
+    "suptickets_digits_resnet8.py:rigl,0.9": {
+        "train_images": 300,
+        "validation": 100,
+        "width": 4,
+        "train.duration": "24ep",
+        "superpose.averages": ("cia", "cima"),
+        "save_every": "10it",
+    },
+}
+"""What `--stop` runs: fields by config."""
 _COMMON = {"pool.methods": ("recalibrated", "interpolation")}
 
 
@@ -131,6 +149,35 @@ def kill_one(arguments: Sequence[str], workdir: Path, log: Path) -> Check:
     return Check("the other, after SIGKILL", f"ends with {code} within {seconds:.1f} s", stopped)
 
 
+def stop_in_every_stage(arguments: Sequence[str], workdir: Path, log: Path) -> list[Check]:
+    """Send SIGTERM to both processes as soon as a stage begins, stage after stage, until the run finishes."""
+    checks = []
+    stopped: list[str] = []
+    while not checks or checks[-1].found != "exit codes 0, 0":
+        both = start_both("lpjax.main", arguments, log)
+        stage = _wait_for_stage(paths.log(workdir, 0), stopped, both[0])
+        stopped.append(stage)
+        for process in both:
+            process.send_signal(signal.SIGTERM)
+        codes = [process.wait(_LIMIT) for process in both]
+        right = codes == [143, 143] or (not stage and codes == [0, 0])
+        checks.append(Check(f"SIGTERM in {stage or 'no stage'}", f"exit codes {codes[0]}, {codes[1]}", right))
+        if not right:
+            break
+    return checks
+
+
+def _wait_for_stage(log: Path, seen: Sequence[str], process: subprocess.Popen[bytes]) -> str:
+    """Wait for a stage that has not begun before, and name it; return nothing once the process has ended."""
+    while process.poll() is None:
+        text = log.read_text() if log.exists() else ""
+        for stage in re.findall(r"^\S+ \S+ \S+ \S+ (.+): \d+ of unit", text, re.MULTILINE):
+            if stage not in seen:
+                return stage
+        time.sleep(0.01)
+    return ""
+
+
 def replicas(argv: Sequence[str]) -> None:
     """Finish the run of one of two processes, train a little more, and compare what all devices then hold."""
     from jax.experimental import multihost_utils
@@ -189,6 +236,20 @@ def two_hosts(settings: Mapping[str, Any], tolerance: float, place: Path) -> lis
     return checks
 
 
+def stopped_two_hosts(config: str, fields: Mapping[str, Any], place: Path) -> list[Check]:
+    """Run a config on two processes, undisturbed and stopped in every stage; compare what they leave in `place`."""
+    arguments = [f"--config={ROOT}/configs/{config}"]
+    arguments += [f"--config.{name}={value}" for name, value in fields.items()]
+    calm = place / "calm"
+    stopped = place / "stopped"
+    log = place / "logs"
+    end(start_both("lpjax.main", [*arguments, f"--workdir={calm}"], log / "calm.log"), log / "calm.log")
+    checks = stop_in_every_stage([*arguments, f"--workdir={stopped}"], stopped, log / "stopped.log")
+    apart = differences(calm, stopped)
+    checks.append(Check("stopped in every stage", "; ".join(apart) or "the same bytes", not apart))
+    return checks
+
+
 def _masks_apart(one: Path, two: Path) -> tuple[int, int]:
     bits = total = 0
     for ticket in sorted(one.glob("seed_0/level_*/ticket")):
@@ -207,10 +268,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", choices=PRESETS, default="small", help="what to train")
     parser.add_argument("--tolerance", type=float, default=0.02, help="by how much measurements may differ")
+    parser.add_argument("--stop", action="store_true", help="send SIGTERM to both processes in every stage instead")
     parser.add_argument("--runs", type=Path, help="an empty folder for work directories and logs (default: temporary)")
     given = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as temporary:
-        checks = two_hosts(PRESETS[given.preset], given.tolerance, given.runs or Path(temporary))
+        place = given.runs or Path(temporary)
+        if given.stop:
+            checks = []
+            for number, (config, fields) in enumerate(STOPPED.items()):
+                checks += stopped_two_hosts(config, fields, place / str(number))
+        else:
+            checks = two_hosts(PRESETS[given.preset], given.tolerance, place)
     for check in checks:
         print(f"{'ok ' if check.right else 'BAD'} {check.what}: {check.found}")
     return int(not all(check.right for check in checks))
