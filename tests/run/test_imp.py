@@ -224,7 +224,7 @@ def test_weights_before_the_rewind_point_are_no_ticket_where_the_dense_level_res
     tiny_config, tmp_path, monkeypatch, dense, epoch
 ):
     values = iter((0.9, 0.5, 0.4))
-    monkeypatch.setattr(training, "evaluate", lambda *_: next(values))
+    monkeypatch.setattr(training, "validation_accuracy", lambda *_: next(values))
     setup, result, _ = trained(tiny_config(imp__dense=dense, imp__rewind="1ep"), tmp_path)
     assert imp.chosen_epoch(setup, tmp_path)["epoch"] == epoch
     same = jax.tree.map(lambda a, b: bool((a == b).all()), result.best, result.rewind_point)
