@@ -1,0 +1,103 @@
+"""What cheaper ways to search a pool cost, and what they lose: on the tickets of a run that is there.
+
+Every way searches the pools of all anchors and seeds anew and evaluates them on test. Images are those that a candidate
+sends through the network: for every coefficient, or, where mixes are ranked first, for the one that is chosen.
+Differences are of the mean test accuracy over levels, within seeds; their interval is Student's, over seeds.
+
+Command: python -m experiments.benchmarks.search_cost --workdir=runs/demo
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from experiments.benchmarks.inputs import machine, parser
+from experiments.options import config_of, own
+from experiments.sup_tickets.pairs import interval
+from lpjax import store
+from lpjax.run import run_stages
+from lpjax.run.config import resolve
+from lpjax.run.evaluate import evaluation_stage
+from lpjax.run.pools import Search, pools_stage
+from lpjax.run.setup import Setup, prepare
+from lpjax.store import paths
+
+
+class Way(NamedTuple):
+    """A way to search: how mixes are ranked, and on how many images they are recalibrated (`pool.recalibrate`)."""
+
+    name: str
+    rank_by: str
+    images: str
+
+
+def ways(budgets: Sequence[str]) -> list[Way]:
+    """List both rankings at every budget."""
+    found = []
+    for images in budgets:
+        found.append(Way(f"all_{images}", "recalibrated", images))
+        found.append(Way(f"ranked_{images}", "batch_statistics", images))
+    return found
+
+
+def main(argv: list[str]) -> None:
+    """Print a row per way; the first is what the others are compared with."""
+    arguments = parser(__doc__)
+    arguments.add_argument("--workdir", type=Path, required=True, help="of a run with tickets")
+    arguments.add_argument("--budgets", nargs="+", default=["full", "100"], help="of pool.recalibrate")
+    options = arguments.parse_args(argv)
+    config = config_of(own(options.workdir, None))
+    base: np.ndarray | None = None
+    print(f"{options.workdir.name}, {len(config.seeds)} seeds, {config.imp.levels} levels, {machine()}")
+    print(f"{'search':>14} {'images':>8} {'ms':>7} {'accuracy':>17} {'difference (points)':>26}")
+    for way in ways(options.budgets):
+        config.pool.recalibrate = way.images
+        setup = prepare(resolve(config))
+        milliseconds = search(setup, options.workdir, way)
+        values = 100 * accuracies(options.workdir, config.seeds, config.imp.levels, way.name)
+        base = values if base is None else base
+        low, high = interval(values - base)
+        difference = f"{np.mean(values - base):+.3f} ({low:+.3f} to {high:+.3f})"
+        accuracy = f"{values.mean():.3f} ± {values.std(ddof=1) if len(values) > 1 else 0:.3f}"
+        print(f"{way.name:>14} {images(setup, way):>8} {milliseconds:7.0f} {accuracy:>17} {difference:>26}", flush=True)
+
+
+def images(setup: Setup, way: Way) -> int:
+    """Count the images that a candidate sends through the network."""
+    mixes = len(setup.config.pool.coefficients)
+    budget = setup.data.size if way.images == "full" else min(int(way.images), setup.data.size)
+    validation = len(setup.data.validation.labels)
+    if way.rank_by == "recalibrated":
+        return mixes * (budget + validation)
+    return mixes * validation + budget + validation
+
+
+def search(setup: Setup, workdir: Path, way: Way) -> float:
+    """Search and evaluate what is missing; return the milliseconds that a candidate took, by the pools' records."""
+    searches = {way.name: Search("interpolation", settings={"rank_by": way.rank_by})}
+    levels = range(setup.config.imp.levels)
+    for seed in setup.config.seeds:
+        pools = pools_stage(setup.config, workdir, seed, searches)
+        run_stages(setup, workdir, [pools, evaluation_stage(workdir, seed, levels, (way.name,))])
+    seconds = []
+    for seed in setup.config.seeds:
+        for level in levels:
+            seconds.append(store.read_json(paths.summary(paths.pool(workdir, seed, way.name, level)))["seconds"])
+    candidates = len(levels) - 1
+    return 1000 * float(np.median(seconds)) / candidates
+
+
+def accuracies(workdir: Path, seeds: Sequence[int], levels: int, name: str) -> np.ndarray:
+    """Return the mean test accuracy over levels of every seed."""
+    rows = []
+    for seed in seeds:
+        places = [paths.pool(workdir, seed, name, level) for level in range(levels)]
+        rows.append([store.read_json(paths.evaluation(place))["test"]["accuracy"] for place in places])
+    return np.mean(np.array(rows), axis=1)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
