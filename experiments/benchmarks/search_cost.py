@@ -1,8 +1,9 @@
 """What cheaper ways to search a pool cost, and what they lose: on the tickets of a run that is there.
 
-Every way searches the pools of all anchors and seeds anew and evaluates them on test. Images are those that a candidate
-sends through the network: for every coefficient, or, where mixes are ranked first, for the one that is chosen.
-Differences are of the mean test accuracy over levels, within seeds; their interval is Student's, over seeds.
+The pools of all anchors and seeds are searched again in every way and evaluated on test; the first way is the run's
+own. Images are those that a candidate sends through the network: for every coefficient, or, where mixes are ranked
+first, for the one that is chosen. Differences are of the mean test accuracy over levels, within seeds; their interval
+is Student's, over seeds.
 
 Command: python -m experiments.benchmarks.search_cost --workdir=runs/demo
 """
@@ -34,11 +35,12 @@ class Way(NamedTuple):
     images: str
 
 
-def ways(budgets: Sequence[str]) -> list[Way]:
-    """List both rankings at every budget."""
-    found = []
+def ways(own_budget: str, budgets: Sequence[str]) -> list[Way]:
+    """List the run's own search, then both rankings at every budget."""
+    found = [Way("interpolation", "recalibrated", own_budget)]
     for images in budgets:
-        found.append(Way(f"all_{images}", "recalibrated", images))
+        if images != own_budget:
+            found.append(Way(f"all_{images}", "recalibrated", images))
         found.append(Way(f"ranked_{images}", "batch_statistics", images))
     return found
 
@@ -47,13 +49,15 @@ def main(argv: list[str]) -> None:
     """Print a row per way; the first is what the others are compared with."""
     arguments = parser(__doc__)
     arguments.add_argument("--workdir", type=Path, required=True, help="of a run with tickets")
-    arguments.add_argument("--budgets", nargs="+", default=["full", "100"], help="of pool.recalibrate")
+    arguments.add_argument(
+        "--budgets", nargs="+", default=["full", "100"], help="of pool.recalibrate; 'full' or a number"
+    )
     options = arguments.parse_args(argv)
     config = config_of(own(options.workdir, None))
     base: np.ndarray | None = None
     print(f"{options.workdir.name}, {len(config.seeds)} seeds, {config.imp.levels} levels, {machine()}")
     print(f"{'search':>14} {'images':>8} {'ms':>7} {'accuracy':>17} {'difference (points)':>26}")
-    for way in ways(options.budgets):
+    for way in ways(config.pool.recalibrate, options.budgets):
         config.pool.recalibrate = way.images
         setup = prepare(resolve(config))
         milliseconds = search(setup, options.workdir, way)
