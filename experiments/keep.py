@@ -8,8 +8,16 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+
 from experiments import markdown
+from experiments.options import config_of, own
+from lpjax.metrics import crossed_bootstrap
 from lpjax.report import reading, tables
+from lpjax.run.config import resolve
+from lpjax.run.evaluate import load_right
+from lpjax.run.setup import prepare
 from lpjax.store import paths
 
 FIGURES = ("accuracy", "gains", "baselines", "coefficients")
@@ -17,7 +25,9 @@ HEADINGS = (
     "method",
     "test accuracy",
     "over tickets (points)",
+    "95 % over seeds and images",
     "over recalibrated (points)",
+    "95 % over seeds and images",
     "validation - test (points)",
 )
 
@@ -34,13 +44,35 @@ def main(argv: list[str]) -> None:
     for source in sources:
         if source.exists():
             shutil.copy(source, options.folder / source.name)
-    rows = tables.rows(reading.results(options.workdir))
-    print(markdown.table(HEADINGS, [_cells(row) for row in rows]))
+    results = reading.results(options.workdir)
+    config = config_of(own(options.workdir, None))
+    images = len(prepare(resolve(config)).data.test.labels)
+    lines = []
+    for row in tables.rows(results):
+        cells = [row.method, _cell(row.accuracy, 1, ".4f")]
+        for base, gain in (("ticket", row.gain), ("recalibrated", row.control_gain)):
+            cells.append(_cell(gain, 100, "+.2f"))
+            cells.append("" if gain is None else _interval(options.workdir, results, row.method, base, images))
+        lines.append([*cells, _cell(row.gap, 100, "+.2f")])
+    print(markdown.table(HEADINGS, lines))
 
 
-def _cells(row: tables.Row) -> list[str]:
-    differences = [_cell(spread, 100, "+.2f") for spread in (row.gain, row.control_gain, row.gap)]
-    return [row.method, _cell(row.accuracy, 1, ".4f"), *differences]
+def _interval(workdir: Path, results: pd.DataFrame, method: str, base: str, images: int) -> str:
+    """Write the interval of a difference of test accuracies, over seeds and images, of the mean over levels."""
+    seeds = sorted(set(results["seed"]))
+    levels = sorted(set(results["level"]))
+    sides = []
+    for name in (method, base):
+        directories = [[_directory(workdir, seed, level, name) for level in levels] for seed in seeds]
+        sides.append(np.array([[load_right(place, images) for place in row] for row in directories]))
+    _, low, high = crossed_bootstrap(*sides)
+    return f"{100 * low:+.2f} to {100 * high:+.2f}"
+
+
+def _directory(workdir: Path, seed: int, level: int, method: str) -> Path:
+    if method == "ticket":
+        return paths.level(workdir, seed, level)
+    return paths.pool(workdir, seed, method, level)
 
 
 def _cell(spread: tables.Spread | None, scale: float, form: str) -> str:

@@ -12,7 +12,7 @@ from lpjax.metrics.classification import (
 from lpjax.metrics.diversity import disagreement, kl_divergence, pairwise
 from lpjax.metrics.flops import inference_flops, layer_flops, training_flops
 from lpjax.metrics.masks import exploration_rate, mask_overlap
-from lpjax.metrics.paired import Interval, mcnemar, paired_bootstrap
+from lpjax.metrics.paired import Interval, crossed_bootstrap, mcnemar, paired_bootstrap
 from lpjax.metrics.storage import Storage, storage
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Storage",
     "accuracy",
     "calibration_error",
+    "crossed_bootstrap",
     "disagreement",
     "expected_calibration_error",
     "exploration_rate",

@@ -89,10 +89,7 @@ def paired_bootstrap(
     from scipy import stats  # slow: a second
 
     right, other = _matching(right, other)
-    if resamples < 1:
-        raise ValueError(f"resamples: got {resamples}, expected at least 1")
-    if not 0 < level < 1:
-        raise ValueError(f"level: got {level}, expected a fraction in (0, 1)")
+    _check_resampling(resamples, level)
     differences = np.mean(right.astype(float) - other, axis=tuple(range(right.ndim - 1)))
     difference = float(np.mean(differences))
     if np.ptp(differences) == 0:
@@ -107,6 +104,60 @@ def paired_bootstrap(
         random_state=np.random.default_rng(seed),
     ).confidence_interval
     return Interval(difference, float(low), float(high))
+
+
+def crossed_bootstrap(
+    right: ArrayLike, other: ArrayLike, *, resamples: int = 2000, level: float = 0.95, seed: int = 0
+) -> Interval:
+    """Compute a difference of accuracies with its bootstrap interval over seeds and images together.
+
+    Every seed and image has one difference, `mean(right - other)` over the axes between. Seeds and images are resampled
+    independently of each other, both with replacement, and the mean is taken over all pairs. The interval measures
+    variation over trainings and over test images; it is conservative, and with few seeds too narrow for the former.
+
+    Args:
+      right: `[S, ..., N]`, bool: whether the first classifier is right; the first axis is the seed, the last the image.
+      other: `[S, ..., N]`, bool: whether the other classifier, of the same seed, is right on the same images.
+      resamples: Number of bootstrap resamples, at least 1.
+      level: Confidence level, in (0, 1).
+      seed: Seed of the resampling.
+
+    Returns:
+      The difference and its percentile interval.
+
+    Raises:
+      ValueError: If the arrays are not bool, have different shapes, have no axis of seeds or are empty, or a number is
+        out of range.
+
+    Example:
+      >>> right = np.arange(100) % 10 < np.array([[7], [8], [9]])
+      >>> difference, low, high = crossed_bootstrap(right, np.zeros((3, 100), bool))
+      >>> round(difference, 2), low < difference < high
+      (0.8, True)
+
+    References:
+      Owen, The Pigeonhole Bootstrap, Annals of Applied Statistics 2007.
+    """
+    right, other = _matching(right, other)
+    _check_resampling(resamples, level)
+    if right.ndim < 2:
+        raise ValueError(f"right: got shape {right.shape}, expected an axis of seeds before that of images")
+    between = tuple(range(1, right.ndim - 1))
+    differences = np.mean(right.astype(float) - other, axis=between)
+    seeds, images = differences.shape
+    draw = np.random.default_rng(seed)
+    seed_counts = draw.multinomial(seeds, np.full(seeds, 1 / seeds), resamples)
+    image_counts = draw.multinomial(images, np.full(images, 1 / images), resamples)
+    means = np.sum((seed_counts @ differences) * image_counts, axis=1) / (seeds * images)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(np.mean(differences)), float(low), float(high))
+
+
+def _check_resampling(resamples: int, level: float) -> None:
+    if resamples < 1:
+        raise ValueError(f"resamples: got {resamples}, expected at least 1")
+    if not 0 < level < 1:
+        raise ValueError(f"level: got {level}, expected a fraction in (0, 1)")
 
 
 def _matching(right: ArrayLike, other: ArrayLike) -> tuple[np.ndarray, np.ndarray]:

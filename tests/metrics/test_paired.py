@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from lpjax.metrics import mcnemar, paired_bootstrap
+from lpjax.metrics import crossed_bootstrap, mcnemar, paired_bootstrap
 
 
 def answers(*discordant, both=0):
@@ -121,3 +121,28 @@ def test_answers_that_cannot_be_paired_are_refused(measure, right, other):
 def test_numbers_out_of_range_are_refused(wrong):
     with pytest.raises(ValueError, match=f"{next(iter(wrong))}: got"):
         paired_bootstrap([True, False], [False, False], **wrong)
+
+
+def test_where_seeds_agree_the_crossed_interval_is_that_over_images_and_where_images_agree_that_over_seeds():
+    draw = np.random.default_rng(0)
+    images = draw.random(400) < 0.3
+    nothing = np.zeros((6, 400), bool)
+    crossed = crossed_bootstrap(np.broadcast_to(images, (6, 400)), nothing)
+    np.testing.assert_allclose(crossed, paired_bootstrap(images, nothing[0]), atol=0.005)
+    seeds = np.broadcast_to(np.array([[True], [True], [False], [True], [False], [True]]), (6, 400))
+    deviation = np.sqrt(2 / 3 * 1 / 3 / 6)  # of the mean of six draws
+    assert crossed_bootstrap(seeds, nothing).high - 2 / 3 == pytest.approx(1.96 * deviation, abs=0.1)
+
+
+def test_levels_between_are_averaged_and_swapping_the_sides_turns_the_sign():
+    draw = np.random.default_rng(1)
+    right, other = draw.random((2, 3, 4, 50)) < 0.5
+    difference, low, high = crossed_bootstrap(right, other)
+    assert difference == pytest.approx(right.mean() - other.mean())
+    assert low < difference < high
+    assert crossed_bootstrap(other, right) == pytest.approx((-difference, -high, -low))
+
+
+def test_the_crossed_interval_needs_an_axis_of_seeds():
+    with pytest.raises(ValueError, match="axis of seeds"):
+        crossed_bootstrap([True, False], [True, True])
