@@ -9,14 +9,14 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from experiments import markdown
+from experiments.lottery_pools.runs import Run
 from experiments.options import config_of, own
 from lpjax.metrics import crossed_bootstrap
-from lpjax.report import reading, tables
+from lpjax.report import paired, reading, tables
 from lpjax.run.config import resolve
-from lpjax.run.evaluate import load_right
+from lpjax.run.saved import TICKET
 from lpjax.run.setup import prepare
 from lpjax.store import paths
 
@@ -46,33 +46,25 @@ def main(argv: list[str]) -> None:
             shutil.copy(source, options.folder / source.name)
     results = reading.results(options.workdir)
     config = config_of(own(options.workdir, None))
-    images = len(prepare(resolve(config)).data.test.labels)
+    run = Run("", prepare(resolve(config)), options.workdir, tuple(config.seeds), config.imp.levels)
+    right = run.right(sorted(set(results["method"]) - {TICKET}))
     lines = []
     for row in tables.rows(results):
         cells = [row.method, _cell(row.accuracy, 1, ".4f")]
         for base, gain in (("ticket", row.gain), ("recalibrated", row.control_gain)):
             cells.append(_cell(gain, 100, "+.2f"))
-            cells.append("" if gain is None else _interval(options.workdir, results, row.method, base, images))
+            cells.append("" if gain is None else _interval(run, right, row.method, base))
         lines.append([*cells, _cell(row.gap, 100, "+.2f")])
     print(markdown.table(HEADINGS, lines))
 
 
-def _interval(workdir: Path, results: pd.DataFrame, method: str, base: str, images: int) -> str:
+def _interval(run: Run, right: paired.Right, method: str, base: str) -> str:
     """Write the interval of a difference of test accuracies, over seeds and images, of the mean over levels."""
-    seeds = sorted(set(results["seed"]))
-    levels = sorted(set(results["level"]))
     sides = []
     for name in (method, base):
-        directories = [[_directory(workdir, seed, level, name) for level in levels] for seed in seeds]
-        sides.append(np.array([[load_right(place, images) for place in row] for row in directories]))
+        sides.append(np.array([[right[name, seed, level] for level in range(run.levels)] for seed in run.seeds]))
     _, low, high = crossed_bootstrap(*sides)
     return f"{100 * low:+.2f} to {100 * high:+.2f}"
-
-
-def _directory(workdir: Path, seed: int, level: int, method: str) -> Path:
-    if method == "ticket":
-        return paths.level(workdir, seed, level)
-    return paths.pool(workdir, seed, method, level)
 
 
 def _cell(spread: tables.Spread | None, scale: float, form: str) -> str:

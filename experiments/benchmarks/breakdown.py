@@ -29,32 +29,22 @@ class Clock:
         self.part = "other"
         self.seconds: dict[tuple[str, str], float] = defaultdict(float)
 
-    def timed(self, function: Callable[..., Any], part: Callable[..., str]) -> Callable[..., Any]:
-        """Time a function as the part that `part` names from its arguments."""
+    def timed(
+        self, function: Callable[..., Any], column: str, part: Callable[..., str] | None = None
+    ) -> Callable[..., Any]:
+        """Time a function in a column of the part that `part` names from its arguments, or in which it is called."""
 
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> Any:
             before = self.part
-            self.part = part(*args)
+            if part is not None:
+                self.part = part(*args)
             start = time.perf_counter()
             try:
                 return function(*args, **kwargs)
             finally:
-                self.seconds[self.part, "seconds"] += time.perf_counter() - start
+                self.seconds[self.part, column] += time.perf_counter() - start
                 self.part = before
-
-        return call
-
-    def saving(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Time a function as saving, within the part in which it is called."""
-
-        @functools.wraps(function)
-        def call(*args: Any, **kwargs: Any) -> Any:
-            start = time.perf_counter()
-            try:
-                return function(*args, **kwargs)
-            finally:
-                self.seconds[self.part, "saving"] += time.perf_counter() - start
 
         return call
 
@@ -80,12 +70,14 @@ def main(argv: list[str]) -> None:
     config = config_of(config_panel("", options.config))
 
     jax.monitoring.register_event_duration_secs_listener(clock.on_event)
-    run.prepare = clock.timed(run.prepare, lambda *_: "data and network")  # type: ignore[attr-defined]
-    run.run_stage = clock.timed(run.run_stage, lambda setup, stage: stage.name.split()[-1])  # type: ignore[attr-defined]
-    stage.commit = clock.saving(stage.commit)
-    training.Loop.save = clock.saving(training.Loop.save)  # type: ignore[method-assign]
-    training.Loop.wait = clock.saving(training.Loop.wait)  # type: ignore[method-assign]
-    write = clock.timed(report.write, lambda *_: "report")
+    run.prepare = clock.timed(run.prepare, "seconds", lambda *_: "data and network")  # type: ignore[attr-defined]
+    run.run_stage = clock.timed(  # type: ignore[attr-defined]
+        run.run_stage, "seconds", lambda setup, stage: stage.name.split()[-1]
+    )
+    stage.commit = clock.timed(stage.commit, "saving")
+    training.Loop.save = clock.timed(training.Loop.save, "saving")  # type: ignore[method-assign]
+    training.Loop.wait = clock.timed(training.Loop.wait, "saving")  # type: ignore[method-assign]
+    write = clock.timed(report.write, "seconds", lambda *_: "report")
     with tempfile.TemporaryDirectory() as workdir:
         run.run(config, Path(workdir))
         write(Path(workdir), "")

@@ -16,13 +16,13 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.benchmarks.inputs import machine, parser
+from experiments.lottery_pools.runs import Run
 from experiments.options import config_of, own
 from experiments.sup_tickets.pairs import interval
 from lpjax import store
-from lpjax.run import run_stages
+from lpjax.report import tables
 from lpjax.run.config import resolve
-from lpjax.run.evaluate import evaluation_stage
-from lpjax.run.pools import Search, pools_stage
+from lpjax.run.pools import Search
 from lpjax.run.setup import Setup, prepare
 from lpjax.store import paths
 
@@ -59,14 +59,15 @@ def main(argv: list[str]) -> None:
     print(f"{'search':>14} {'images':>8} {'ms':>7} {'accuracy':>17} {'difference (points)':>26}")
     for way in ways(config.pool.recalibrate, options.budgets):
         config.pool.recalibrate = way.images
-        setup = prepare(resolve(config))
-        milliseconds = search(setup, options.workdir, way)
-        values = 100 * accuracies(options.workdir, config.seeds, config.imp.levels, way.name)
+        run = Run("", prepare(resolve(config)), options.workdir, tuple(config.seeds), config.imp.levels)
+        run.build({way.name: Search("interpolation", settings={"rank_by": way.rank_by})})
+        values = 100 * accuracies(run, way.name)
         base = values if base is None else base
         low, high = interval(values - base)
         difference = f"{np.mean(values - base):+.3f} ({low:+.3f} to {high:+.3f})"
         accuracy = f"{values.mean():.3f} ± {values.std(ddof=1) if len(values) > 1 else 0:.3f}"
-        print(f"{way.name:>14} {images(setup, way):>8} {milliseconds:7.0f} {accuracy:>17} {difference:>26}", flush=True)
+        cost = f"{images(run.setup, way):>8} {milliseconds(run, way.name):7.0f}"
+        print(f"{way.name:>14} {cost} {accuracy:>17} {difference:>26}", flush=True)
 
 
 def images(setup: Setup, way: Way) -> int:
@@ -79,28 +80,19 @@ def images(setup: Setup, way: Way) -> int:
     return mixes * validation + budget + validation
 
 
-def search(setup: Setup, workdir: Path, way: Way) -> float:
-    """Search and evaluate what is missing; return the milliseconds that a candidate took, by the pools' records."""
-    searches = {way.name: Search("interpolation", settings={"rank_by": way.rank_by})}
-    levels = range(setup.config.imp.levels)
-    for seed in setup.config.seeds:
-        pools = pools_stage(setup.config, workdir, seed, searches)
-        run_stages(setup, workdir, [pools, evaluation_stage(workdir, seed, levels, (way.name,))])
+def milliseconds(run: Run, name: str) -> float:
+    """Return how long a candidate took, by the pools' records."""
     seconds = []
-    for seed in setup.config.seeds:
-        for level in levels:
-            seconds.append(store.read_json(paths.summary(paths.pool(workdir, seed, way.name, level)))["seconds"])
-    candidates = len(levels) - 1
-    return 1000 * float(np.median(seconds)) / candidates
+    for seed in run.seeds:
+        for level in range(run.levels):
+            seconds.append(store.read_json(paths.summary(paths.pool(run.workdir, seed, name, level)))["seconds"])
+    return 1000 * float(np.median(seconds)) / (run.levels - 1)
 
 
-def accuracies(workdir: Path, seeds: Sequence[int], levels: int, name: str) -> np.ndarray:
+def accuracies(run: Run, name: str) -> np.ndarray:
     """Return the mean test accuracy over levels of every seed."""
-    rows = []
-    for seed in seeds:
-        places = [paths.pool(workdir, seed, name, level) for level in range(levels)]
-        rows.append([store.read_json(paths.evaluation(place))["test"]["accuracy"] for place in places])
-    return np.mean(np.array(rows), axis=1)
+    values = tables.wide(run.results((name,)), "test", "accuracy")[name]
+    return values.unstack("level").mean(axis="columns").to_numpy()
 
 
 if __name__ == "__main__":

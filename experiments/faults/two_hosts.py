@@ -51,10 +51,11 @@ PRESETS = {
     },
     "resnet20": {"model": "resnet20", "width": 16, "train.duration": "10ep", "imp.levels": 5, "save_every": "7it"},
 }
+_COMMON = {"pool.methods": ("recalibrated", "interpolation")}
 STOPPED = {
     "digits_resnet8.py": {
         **PRESETS["small"],
-        "pool.methods": ("recalibrated", "interpolation"),
+        **_COMMON,
         "corruptions.measure": "all",
         "corruptions.images": 8,
     },
@@ -68,7 +69,6 @@ STOPPED = {
     },
 }
 """What `--stop` runs: fields by config."""
-_COMMON = {"pool.methods": ("recalibrated", "interpolation")}
 
 
 class Check(NamedTuple):
@@ -153,7 +153,7 @@ def stop_in_every_stage(arguments: Sequence[str], workdir: Path, log: Path) -> l
     """Send SIGTERM to both processes as soon as a stage begins, stage after stage, until the run finishes."""
     checks = []
     stopped: list[str] = []
-    while not checks or checks[-1].found != "exit codes 0, 0":
+    while True:
         both = start_both("lpjax.main", arguments, log)
         stage = _wait_for_stage(paths.log(workdir, 0), stopped, both[0])
         stopped.append(stage)
@@ -162,9 +162,8 @@ def stop_in_every_stage(arguments: Sequence[str], workdir: Path, log: Path) -> l
         codes = [process.wait(_LIMIT) for process in both]
         right = codes == [143, 143] or (not stage and codes == [0, 0])
         checks.append(Check(f"SIGTERM in {stage or 'no stage'}", f"exit codes {codes[0]}, {codes[1]}", right))
-        if not right:
-            break
-    return checks
+        if not stage or not right:
+            return checks
 
 
 def _wait_for_stage(log: Path, seen: Sequence[str], process: subprocess.Popen[bytes]) -> str:
@@ -216,8 +215,7 @@ def two_hosts(settings: Mapping[str, Any], tolerance: float, place: Path) -> lis
 
     `settings` are fields of the config, as in `PRESETS`.
     """
-    fields = [f"--config={ROOT}/configs/digits_resnet8.py"]
-    fields += [f"--config.{name}={value}" for name, value in ({**settings} | _COMMON).items()]
+    fields = _arguments("digits_resnet8.py", {**settings, **_COMMON})
     one, two, killed = (place / name for name in ("one", "two", "killed"))
     log = place / "logs"
     began = time.monotonic()
@@ -238,8 +236,7 @@ def two_hosts(settings: Mapping[str, Any], tolerance: float, place: Path) -> lis
 
 def stopped_two_hosts(config: str, fields: Mapping[str, Any], place: Path) -> list[Check]:
     """Run a config on two processes, undisturbed and stopped in every stage; compare what they leave in `place`."""
-    arguments = [f"--config={ROOT}/configs/{config}"]
-    arguments += [f"--config.{name}={value}" for name, value in fields.items()]
+    arguments = _arguments(config, fields)
     calm = place / "calm"
     stopped = place / "stopped"
     log = place / "logs"
@@ -248,6 +245,11 @@ def stopped_two_hosts(config: str, fields: Mapping[str, Any], place: Path) -> li
     apart = differences(calm, stopped)
     checks.append(Check("stopped in every stage", "; ".join(apart) or "the same bytes", not apart))
     return checks
+
+
+def _arguments(config: str, fields: Mapping[str, Any]) -> list[str]:
+    """Write a config of configs/ and changed fields as arguments of the command."""
+    return [f"--config={ROOT}/configs/{config}", *(f"--config.{name}={value}" for name, value in fields.items())]
 
 
 def _masks_apart(one: Path, two: Path) -> tuple[int, int]:

@@ -129,7 +129,7 @@ def build_method(setup: Setup, search: Search) -> pools.Pool:
     mixes = len(settings.get("coefficients", (None,)))
     shards_grid = shard_grid_or_images(config.spread, mixes, setup.mesh.size) == "grid"
     measures = setup.measures_per_device if shards_grid else setup.measures
-    if "rank_by" in settings and settings.pop("rank_by") == "batch_statistics" and mixes > 1:
+    if settings.pop("rank_by", "recalibrated") == "batch_statistics" and mixes > 1:
         settings["rank"] = measures.rank
         measures = setup.measures  # of one mix alone
     recalibrate = measures.recalibrate
