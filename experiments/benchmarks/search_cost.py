@@ -8,40 +8,43 @@ is Student's, over seeds.
 Command: python -m experiments.benchmarks.search_cost --workdir=runs/demo
 """
 
+import itertools
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from experiments.benchmarks.inputs import machine, parser
-from experiments.lottery_pools.runs import Run
+from experiments.lottery_pools.runs import Run, search_images
 from experiments.options import config_of, own
 from experiments.sup_tickets.pairs import interval
 from lpjax import store
 from lpjax.report import tables
 from lpjax.run.config import resolve
 from lpjax.run.pools import Search
-from lpjax.run.setup import Setup, prepare
+from lpjax.run.setup import prepare
 from lpjax.store import paths
 
 
 class Way(NamedTuple):
-    """A way to search: how mixes are ranked, and on how many images they are recalibrated (`pool.recalibrate`)."""
+    """A way to search: the settings `pool.*` in which it differs from the run's own."""
 
     name: str
-    rank_by: str
-    images: str
+    settings: dict[str, Any]
 
 
-def ways(own_budget: str, budgets: Sequence[str]) -> list[Way]:
-    """List the run's own search, then both rankings at every budget."""
-    found = [Way("interpolation", "recalibrated", own_budget)]
-    for images in budgets:
-        if images != own_budget:
-            found.append(Way(f"all_{images}", "recalibrated", images))
-        found.append(Way(f"ranked_{images}", "batch_statistics", images))
+def ways(own_budget: str, budgets: Sequence[str], strides: Sequence[int], rank_images: Sequence[int]) -> list[Way]:
+    """List the run's own search, then the exact one at other budgets, then mixes ranked in every given way."""
+    exact = {"rank_by": "recalibrated", "coarse_stride": 1, "rank_images": 0}
+    found = [Way("interpolation", {**exact, "recalibrate": own_budget})]
+    for budget in budgets:
+        if budget != own_budget:
+            found.append(Way(f"exact_{budget}", {**exact, "recalibrate": budget}))
+    for budget, stride, images in itertools.product(budgets, strides, rank_images):
+        settings = {"rank_by": "batch_statistics", "coarse_stride": stride, "rank_images": images}
+        found.append(Way(f"ranked_{budget}_stride{stride}_on{images or 'all'}", {**settings, "recalibrate": budget}))
     return found
 
 
@@ -52,32 +55,24 @@ def main(argv: list[str]) -> None:
     arguments.add_argument(
         "--budgets", nargs="+", default=["full", "100"], help="of pool.recalibrate; 'full' or a number"
     )
+    arguments.add_argument("--strides", nargs="+", type=int, default=[1, 3], help="of pool.coarse_stride")
+    arguments.add_argument("--rank_images", nargs="+", type=int, default=[0], help="of pool.rank_images; 0 for all")
     options = arguments.parse_args(argv)
     config = config_of(own(options.workdir, None))
     base: np.ndarray | None = None
     print(f"{options.workdir.name}, {len(config.seeds)} seeds, {config.imp.levels} levels, {machine()}")
-    print(f"{'search':>14} {'images':>8} {'ms':>7} {'accuracy':>17} {'difference (points)':>26}")
-    for way in ways(config.pool.recalibrate, options.budgets):
-        config.pool.recalibrate = way.images
+    print(f"{'search':>32} {'images':>8} {'ms':>7} {'accuracy':>17} {'difference (points)':>26}")
+    for way in ways(config.pool.recalibrate, options.budgets, options.strides, options.rank_images):
+        config.pool.update(way.settings)
         run = Run("", prepare(resolve(config)), options.workdir, tuple(config.seeds), config.imp.levels)
-        run.build({way.name: Search("interpolation", settings={"rank_by": way.rank_by})})
+        run.build({way.name: Search("interpolation")})
         values = 100 * accuracies(run, way.name)
         base = values if base is None else base
         low, high = interval(values - base)
         difference = f"{np.mean(values - base):+.3f} ({low:+.3f} to {high:+.3f})"
         accuracy = f"{values.mean():.3f} ± {values.std(ddof=1) if len(values) > 1 else 0:.3f}"
-        cost = f"{images(run.setup, way):>8} {milliseconds(run, way.name):7.0f}"
-        print(f"{way.name:>14} {cost} {accuracy:>17} {difference:>26}", flush=True)
-
-
-def images(setup: Setup, way: Way) -> int:
-    """Count the images that a candidate sends through the network."""
-    mixes = len(setup.config.pool.coefficients)
-    budget = setup.data.size if way.images == "full" else min(int(way.images), setup.data.size)
-    validation = len(setup.data.validation.labels)
-    if way.rank_by == "recalibrated":
-        return mixes * (budget + validation)
-    return mixes * validation + budget + validation
+        cost = f"{search_images(run.setup):>8} {milliseconds(run, way.name):7.0f}"
+        print(f"{way.name:>32} {cost} {accuracy:>17} {difference:>26}", flush=True)
 
 
 def milliseconds(run: Run, name: str) -> float:

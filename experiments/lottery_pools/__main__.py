@@ -14,6 +14,7 @@ EXPERIMENTS = (
     comparisons.figure5,
     comparisons.figure6,
     comparisons.figure7,
+    comparisons.controls,
     connectivity.figure1,
     connectivity.figure2,
     tables.table1,

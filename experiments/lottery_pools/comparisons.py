@@ -1,14 +1,22 @@
 """The figures that show accuracy against density: methods compared image by image."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
 from experiments.keeping import write
-from experiments.lottery_pools.runs import Run, all_tickets, published_name, published_search
+from experiments.lottery_pools.runs import (
+    Run,
+    all_tickets,
+    beside,
+    published_name,
+    published_search,
+    search_images,
+)
 from experiments.options import Options
 from lpjax.report import paired, panels
-from lpjax.run import run_stages
+from lpjax.run import Setup, run_stages
 from lpjax.run.connectivity import ensembles_stage, nearest_members
 from lpjax.run.pools import Search
 
@@ -90,6 +98,55 @@ def figure7(options: Options) -> None:
     comparison(options, "figure7", runs, searches, others=tuple(ENSEMBLES), questions=questions)
 
 
+def controls(options: Options) -> None:
+    """Controls: what else the computation of a pool buys, and what needs more of it."""
+    runs = all_tickets(options)
+    elsewhere = []
+    for run, panel in zip(runs, options.panels, strict=True):
+        duration = run.setup.steps(run.setup.config.train.duration) + steps_worth_a_search(run.setup)
+        longer = {"train.duration": f"{duration}it"}
+        found = {
+            "longer": beside(options, panel, "longer", longer),
+            "lrr": beside(options, panel, "final", {"imp.rewind": "final"}),
+        }
+        elsewhere.append({name: other for name, other in found.items() if other})
+        members = nearest_members(range(run.levels), MEMBERS)
+        ensembles = {"ensemble_logits": ENSEMBLES["ensemble_logits"]}
+        run_stages(
+            run.setup, run.workdir, [ensembles_stage(run.workdir, seed, ensembles, members) for seed in run.seeds]
+        )
+    searches = {"interpolation": Search("interpolation")}
+    if all(len(run.seeds) > 1 for run in runs):
+        searches["other_seeds"] = Search("interpolation", seeds=runs[0].seeds)
+    others = ("ensemble_logits",)
+    rivals = [*list(searches)[1:], *elsewhere[0], *others]
+    labels = {
+        "longer": "ticket, trained longer",
+        "lrr": "learning-rate rewinding",
+        "other_seeds": "pool of other seeds",
+    }
+    comparison(
+        options,
+        "controls",
+        runs,
+        searches,
+        others=others,
+        elsewhere=elsewhere,
+        questions=[("interpolation", rival) for rival in rivals],
+        labels=labels,
+    )
+
+
+def steps_worth_a_search(setup: Setup) -> int:
+    """Count the training steps, in whole epochs, that cost as much as the search around one ticket.
+
+    A step sends its images through the network three times: the backward pass costs two forward passes.
+    """
+    candidates = setup.config.pool.candidates or setup.config.imp.levels - 1
+    epochs = candidates * search_images(setup) / (3 * setup.data.size)
+    return math.ceil(epochs) * setup.steps_per_epoch
+
+
 def comparison(
     options: Options,
     name: str,
@@ -97,6 +154,7 @@ def comparison(
     searches: Mapping[str, Search],
     *,
     others: Sequence[str] = (),
+    elsewhere: Sequence[Mapping[str, Run]] = (),
     questions: Sequence[tuple[str, str]] = (),
     labels: Mapping[str, str] | None = None,
 ) -> None:
@@ -111,20 +169,26 @@ def comparison(
       runs: One per panel.
       searches: Pools to build and to draw, by name.
       others: Further methods to draw, which are evaluated already.
+      elsewhere: Further runs, per panel, whose tickets are drawn under the names that are given here.
       questions: Further pairs to compare, the first less the second.
       labels: Names in the legend, by method, instead of their own.
     """
-    merged = (*searches, *others)
+    merged = (*searches, *others, *dict.fromkeys(name for found in elsewhere for name in found))
     pairs = [(CONTROL, "ticket")]
     for base in ("ticket", CONTROL):
         pairs += [(method, base) for method in merged]
     pairs += questions
     statistics, measured, parts, curves = [], [], [], []
-    for run in runs:
+    for run, found in zip(runs, elsewhere or [{}] * len(runs), strict=True):
         run.build({CONTROL: Search(CONTROL), **searches})
-        results = run.results((CONTROL, *merged))
+        measured_here = (CONTROL, *searches, *others)
+        results = run.results(measured_here)
+        right = run.right([method for method in measured_here if method in set(results["method"])])
+        for method, other in found.items():
+            results = pd.concat([results, other.results(()).assign(method=method)])
+            for (_, seed, level), answers in other.right(()).items():
+                right[method, seed, level] = answers
         there = set(results["method"])
-        right = run.right([method for method in (CONTROL, *merged) if method in there])
         compared = [paired.compare(results, right, *pair) for pair in pairs if there >= set(pair)]
         for pair in compared:
             statistics.append(paired.frame(pair).assign(panel=run.title))

@@ -6,20 +6,21 @@ import pandas as pd
 from experiments import markdown
 from experiments.keeping import write
 from experiments.lottery_pools.paper import one
-from experiments.lottery_pools.runs import tickets, twin
+from experiments.lottery_pools.runs import beside, tickets
 from experiments.options import Options
 from lpjax import pools
 from lpjax.report import heatmap
 from lpjax.report import paths as drawing
 from lpjax.run.connectivity import averaged_pairs_stage, linear_paths_stage
 
+NO_REWINDING = {"imp.rewind": "0it"}
 WORDS = {"rewinding": "with rewinding", "no rewinding": "without rewinding"}
 
 
 def figure1(options: Options) -> None:
     """Figure 1: test accuracy of averaged pairs of tickets, with rewinding and without."""
     panel = one(options)
-    runs = {"with rewinding": tickets(options, panel), "without rewinding": twin(options, panel)}
+    runs = {"with rewinding": tickets(options, panel), "without rewinding": beside(options, panel, "0it", NO_REWINDING)}
     tables = {setting: run.analyze(averaged_pairs_stage, "averaged_pairs") for setting, run in runs.items() if run}
     gains = pd.concat([_gains(table).assign(setting=setting) for setting, table in tables.items()])
     pairs = pd.concat([table.assign(setting=setting) for setting, table in tables.items()])
@@ -53,7 +54,7 @@ def figure2(options: Options) -> None:
     panel = one(options)
     rewound = tickets(options, panel)
     tables = []
-    for setting, run in {"rewinding": rewound, "no rewinding": twin(options, panel)}.items():
+    for setting, run in {"rewinding": rewound, "no rewinding": beside(options, panel, "0it", NO_REWINDING)}.items():
         if run:
             tables.append(run.analyze(linear_paths_stage, "linear_paths").assign(setting=setting))
     measured = pd.concat(tables)

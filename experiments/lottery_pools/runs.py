@@ -9,14 +9,15 @@ import numpy as np
 import pandas as pd
 
 from experiments.options import OWN, Options, Panel, config_of, own
+from lpjax import pools
 from lpjax.errors import UserError
 from lpjax.run import Setup, Stage, default_config, run, run_stages
+from lpjax.run.config import get
 from lpjax.run.evaluate import evaluation_stage, gather, load_right
 from lpjax.run.pools import Search, pools_stage
 from lpjax.run.saved import networks
 from lpjax.store import Result, paths, read_json
 
-NO_REWINDING = "0it"
 PUBLISHED = ("coefficients", "accept", "prune", "recalibration_batches")
 """The settings of a search, whose defaults are the paper's."""
 
@@ -65,7 +66,7 @@ class Run(NamedTuple):
 def tickets(options: Options, panel: Panel) -> Run:
     """Find a panel's tickets; what is done already is left alone."""
     workdir = panel.source if panel.source.is_dir() else options.runs / panel.source.stem
-    return _tickets(panel, workdir, "", options.seeds, options.overrides)
+    return _tickets(panel, workdir, options.seeds, options.overrides)
 
 
 def all_tickets(options: Options) -> list[Run]:
@@ -73,32 +74,34 @@ def all_tickets(options: Options) -> list[Run]:
     return [tickets(options, panel) for panel in options.panels]
 
 
-def twin(options: Options, panel: Panel) -> Run | None:
-    """Find the tickets of a panel's twin, which starts again from its initial weights.
+def beside(options: Options, panel: Panel, suffix: str, changes: Mapping[str, Any]) -> Run | None:
+    """Find the tickets of a panel's config with some fields changed, in a work directory named alike with a suffix.
 
-    The twin of a given work directory lies beside it, named alike with `_0it`; None if there is none.
+    Beside a given work directory they are looked for, and not made; None if there are none.
+
+    Raises:
+      UserError: If the work directory that is there has other values in these fields.
     """
+    fixed = tuple(sorted(changes.items()))
     if options.preset != OWN:
-        workdir = options.runs / f"{panel.source.stem}_{NO_REWINDING}"
-        return _tickets(panel, workdir, NO_REWINDING, options.seeds, options.overrides)
-    beside = panel.source.with_name(f"{panel.source.name}_{NO_REWINDING}")
-    if not paths.config(beside).exists():
+        workdir = options.runs / f"{panel.source.stem}_{suffix}"
+        return _tickets(panel, workdir, options.seeds, options.overrides + fixed)
+    workdir = panel.source.with_name(f"{panel.source.name}_{suffix}")
+    if not paths.config(workdir).exists():
         return None
-    rewind = config_of(Panel("", beside)).imp.rewind
-    if rewind != NO_REWINDING:
-        raise UserError(f"{beside} rewinds to {rewind}; its tickets were to start again at {NO_REWINDING}")
-    return _tickets(own(beside, options.seeds), beside, "", options.seeds, options.overrides)
+    config = config_of(Panel("", workdir))
+    for field, value in fixed:
+        if get(config, field) != value:
+            raise UserError(f"{workdir}: got {field} = {get(config, field)!r}, expected {value!r}; train it again")
+    return _tickets(own(workdir, options.seeds), workdir, options.seeds, options.overrides)
 
 
 @cache
-def _tickets(
-    panel: Panel, workdir: Path, rewind: str, seeds: tuple[int, ...] | None, overrides: tuple[tuple[str, Any], ...]
-) -> Run:
+def _tickets(panel: Panel, workdir: Path, seeds: tuple[int, ...] | None, overrides: tuple[tuple[str, Any], ...]) -> Run:
     config = config_of(panel)
     config.seeds = seeds or tuple(config.seeds)
     config.pool.methods = ()
     config.update_from_flattened_dict(dict(overrides))
-    config.imp.rewind = rewind or config.imp.rewind
     return Run(panel.title, run(config, workdir), workdir, tuple(config.seeds), config.imp.levels)
 
 
@@ -117,3 +120,15 @@ def published_search(*, candidates: int | None = None, **changes: Any) -> Search
     published = default_config().pool
     settings = {field: published[field] for field in PUBLISHED}
     return Search("interpolation", published.candidates if candidates is None else candidates, settings | changes)
+
+
+def search_images(setup: Setup) -> int:
+    """Count the images that a candidate sends through the network, at most."""
+    pool = setup.config.pool
+    budget = setup.data.size if pool.recalibrate == "full" else min(int(pool.recalibrate), setup.data.size)
+    validation = len(setup.data.validation.labels)
+    mixes = len(pool.coefficients)
+    tried = pools.coefficients_tried(mixes, pool.coarse_stride)
+    if pool.rank_by == "recalibrated":
+        return tried * (budget + validation)
+    return tried * (pool.rank_images or validation) + budget + validation

@@ -1,9 +1,9 @@
 """Image-classification data sets: preparation, loading, streaming, augmentation, normalization and corruption.
 
 Read `directory` (what is prepared, and how a data set is written) and `png` first. Preparation: `archives` (with
-`pickles`), `folders`, and the command `prepare`. Reading: `stored` (a TFDS directory), `sources` (a name), `resident`
-(in memory), `crop`, `stream` and `workers` (read while training). Arithmetic on images: `augment`, `corrupt` with the
-table of `effects`, and `corrupted` (test sets).
+`pickles`), `folders`, `downsample`, and the command `prepare`. Reading: `stored` (a TFDS directory), `sources` (a name),
+`resident` (in memory), `crop`, `stream` and `workers` (read while training). Arithmetic on images: `augment`, `corrupt`
+with the table of `effects`, and `corrupted` (test sets).
 """
 
 from lpjax.command import extra
@@ -15,6 +15,7 @@ with extra("run"):
     from lpjax.data.corrupted import Corruptions, corruptions
     from lpjax.data.crop import Crop
     from lpjax.data.directory import DataError, data_home, write_directory
+    from lpjax.data.downsample import downsample, prepare_downsampled
     from lpjax.data.effects.table import BENCHMARK, EXTRA, SEVERITIES
     from lpjax.data.folders import prepare_folder
     from lpjax.data.png import encode_png
@@ -44,10 +45,12 @@ __all__ = [
     "data_home",
     "decode",
     "divide",
+    "downsample",
     "encode_png",
     "load",
     "open_image_splits",
     "prepare_archive",
+    "prepare_downsampled",
     "prepare_folder",
     "preprocessor",
     "read_ahead",

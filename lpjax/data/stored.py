@@ -54,6 +54,13 @@ def open_split(directory: Path, name: str) -> ImageSplit:
     return ImageSplit(directory, name, builder.info.splits[name].num_examples, channels, features[label].num_classes)
 
 
+def class_names(split: ImageSplit) -> list[str]:
+    """List the names of the classes of a split, by label; where it stores none, they are `'0'`, `'1'`, ..."""
+    builder = _builder(split.directory)
+    _, label = _keys(split.directory, builder)
+    return list(builder.info.features[label].names)
+
+
 def read_image(split: ImageSplit, row: int) -> tuple[Image.Image, int]:
     """Read one image, of mode `'L'` or `'RGB'`, and its label; raise DataError if it is corrupt or cannot be read."""
     try:

@@ -6,7 +6,17 @@ to compare with, `connectivity` and `ensemble`.
 
 from lpjax.pools.connectivity import TENTHS, barrier, linear_path
 from lpjax.pools.ensemble import VOTES, ensemble
-from lpjax.pools.lottery import ACCEPT, INTERPOLATION, PRUNE, RECALIBRATION_BATCHES, Pool, PoolState, Trial, pool
+from lpjax.pools.lottery import (  # noqa: F401
+    ACCEPT,
+    INTERPOLATION,
+    PRUNE,
+    RECALIBRATION_BATCHES,
+    Pool,
+    PoolState,
+    Trial,
+    coefficients_tried,
+    pool,
+)
 from lpjax.pools.methods import METHODS, STANDARD, Method, recalibrated, running_mean  # noqa: F401
 from lpjax.pools.neighbors import neighbors
 from lpjax.pools.reference import float_count, reference  # noqa: F401

@@ -63,8 +63,8 @@ class Trial(NamedTuple):
 
     Attributes:
       coefficients: `[C]`, the candidate's weights that were tried.
-      values: `[C]`, the mixes' values on validation, or by `rank`.
-      coefficient: The best of them; the first where several tie.
+      values: `[C]`, the mixes' values on validation, or by `rank`; NaN where `coarse_stride` left one out.
+      coefficient: The best of them; the first tried where several tie.
       value: Its value on validation.
       accepted: Whether the mix became the anchor.
     """
@@ -97,6 +97,7 @@ def pool(
     *,
     rank: Evaluate | None = None,
     coefficients: Coefficients = INTERPOLATION,
+    coarse_stride: int = 1,
     accept: str = ">=",
     prune: str = "during",
     recalibration_batches: str = "shared",
@@ -120,6 +121,9 @@ def pool(
       rank: `params -> value`, cheaper than to recalibrate and evaluate, jittable; the higher the better. It chooses
         among the mixes of a candidate, and the chosen one alone is recalibrated and evaluated. Without it every mix is.
       coefficients: Weights of the candidate, each in [0, 1], or a function of the number of candidates tried.
+      coarse_stride: 1 tries all coefficients. `k` tries every `k`-th first, and then those within `k // 2` places of
+        the best: of 11 coefficients in ascending order, 2 tries 7 and 3 tries 6. What is best among all may be missed
+        where the value has several maxima.
       accept: `'>='` (the paper), `'>'` (its code) or `'always'`.
       prune: `'during'` prunes every mix; `'after'` searches unpruned and prunes the outcome once.
       recalibration_batches: `'shared'`: all candidates of an anchor are recalibrated on the same images, so that they
@@ -159,6 +163,8 @@ def pool(
     one_of("accept", accept, ACCEPT)
     one_of("prune", prune, PRUNE)
     one_of("recalibration_batches", recalibration_batches, RECALIBRATION_BATCHES)
+    if coarse_stride < 1:
+        raise ValueError(f"coarse_stride: got {coarse_stride}, expected 1 (all coefficients) or more")
     if chunk < 1:
         raise ValueError(f"chunk: got {chunk}, expected the number of candidates held at once, 1 or more")
     propose = coefficients if callable(coefficients) else _constant(coefficients)
@@ -167,7 +173,7 @@ def pool(
     evaluate = as_partial(evaluate)
     recalibrate = as_partial(recalibrate or _keep_statistics)
     rank = None if rank is None else as_partial(rank)
-    options = _Options(prune, recalibration_batches == "fresh", chunk, map_fn)
+    options = _Options(prune, recalibration_batches == "fresh", coarse_stride, chunk, map_fn)
 
     def init(ticket: Ticket, key: jax.Array | None = None, value: jax.Array | float | None = None) -> PoolState:
         if not isinstance(ticket, Ticket):
@@ -214,6 +220,7 @@ class _Options(NamedTuple):
 
     prune: str
     fresh: bool
+    coarse_stride: int
     chunk: int
     map_fn: MapFn
 
@@ -231,44 +238,49 @@ def _step(
     chosen: tuple[bool, ...],
 ) -> tuple[PoolState, Trial]:
     batch_size = options.chunk if options.chunk > 1 else None
+    measured_name = "evaluate" if rank is None else "rank"
+    changed = _changed_by(recalibrate, state)
 
     def mix(state: PoolState, candidate: PyTree, coefficient: jax.Array) -> tuple[PyTree, PyTree]:
         mixed = sparsity.lerp(state.params, candidate, coefficient)
         return _pruned(mixed, state, chosen) if options.prune == "during" else (mixed, state.mask)
 
-    def recalibrate_and_evaluate_all() -> tuple[jax.Array, jax.Array, jax.Array, PyTree, PyTree]:
-        changed = _changed_by(recalibrate, state)
+    def draw_key(state: PoolState, number: jax.Array) -> jax.Array:
+        return jax.random.fold_in(state.key, number) if options.fresh else state.key
 
-        def trial(held: tuple[Evaluate, Recalibrate, PoolState, PyTree], proposal: Any) -> tuple[jax.Array, PyTree]:
-            evaluate, recalibrate, state, candidate = held
-            coefficient, number = proposal
-            key = jax.random.fold_in(state.key, number) if options.fresh else state.key
-            mixed = recalibrate(mix(state, candidate, coefficient)[0], key)
-            return evaluate(mixed), [leaf for leaf, new in zip(jax.tree.leaves(mixed), changed, strict=True) if new]
+    def trial(held: tuple[Evaluate, Recalibrate, PoolState, PyTree], proposal: Any) -> tuple[jax.Array, PyTree]:
+        measure, recalibrate, state, candidate = held
+        coefficient, number = proposal
+        mixed, _ = mix(state, candidate, coefficient)
+        if rank is not None:
+            return measure(mixed), []
+        mixed = recalibrate(mixed, draw_key(state, number))
+        return measure(mixed), [leaf for leaf, new in zip(jax.tree.leaves(mixed), changed, strict=True) if new]
 
-        numbers = state.tried * coefficients.size + jnp.arange(coefficients.size, dtype=jnp.int32)
-        grid = Partial(trial, (evaluate, recalibrate, state, candidate))
-        values, recalibrated = options.map_fn(grid, (coefficients, numbers), batch_size=batch_size)
-        best = _index_of_best(values, "evaluate")
-        mixed, mask = mix(state, candidate, coefficients[best])
-        return values, best, values[best], _with_leaves(mixed, changed, [leaf[best] for leaf in recalibrated]), mask
+    grid = Partial(trial, (evaluate if rank is None else rank, recalibrate, state, candidate))
 
-    def rank_and_evaluate_the_best(rank: Evaluate) -> tuple[jax.Array, jax.Array, jax.Array, PyTree, PyTree]:
-        def ranked(held: tuple[Evaluate, PoolState, PyTree], coefficient: jax.Array) -> jax.Array:
-            rank, state, candidate = held
-            return rank(mix(state, candidate, coefficient)[0])
+    def measure(indices: jax.Array) -> tuple[jax.Array, PyTree]:
+        numbers = state.tried * coefficients.size + indices
+        return options.map_fn(grid, (coefficients[indices], numbers), batch_size=batch_size)
 
-        values = options.map_fn(Partial(ranked, (rank, state, candidate)), coefficients, batch_size=batch_size)
-        best = _index_of_best(values, "rank")
-        mixed, mask = mix(state, candidate, coefficients[best])
-        key = jax.random.fold_in(state.key, state.tried) if options.fresh else state.key
-        mixed = recalibrate(mixed, key)
-        return values, best, evaluate(mixed), mixed, mask
-
+    indices = _coarse_indices(coefficients.size, options.coarse_stride)
+    measured, recalibrated = measure(indices)
+    first = _index_of_best(measured, measured_name)
+    if indices.size < coefficients.size:
+        nearby = _nearby_indices(indices[first], coefficients.size, options.coarse_stride)
+        more = measure(nearby)
+        measured, recalibrated = jax.tree.map(lambda *two: jnp.concatenate(two), (measured, recalibrated), more)
+        indices = jnp.concatenate([indices, nearby])
+        first = _index_of_best(measured, measured_name)
+    coefficient = coefficients[indices[first]]
+    mixed, mask = mix(state, candidate, coefficient)
     if rank is None:
-        values, best, best_value, mixed, mask = recalibrate_and_evaluate_all()
+        best_value = measured[first]
+        mixed = _with_leaves(mixed, changed, [leaf[first] for leaf in recalibrated])
     else:
-        values, best, best_value, mixed, mask = rank_and_evaluate_the_best(rank)
+        mixed = recalibrate(mixed, draw_key(state, state.tried))
+        best_value = evaluate(mixed)
+    values = jnp.full(coefficients.size, jnp.nan, measured.dtype).at[indices].set(measured)
     old_value = state.value.astype(best_value.dtype)
     accepted = jnp.stack([accept(best_value, old_value) for accept in ACCEPT.values()])[accept_index]
     params, mask, value = jax.tree.map(
@@ -283,7 +295,37 @@ def _step(
         tried=state.tried + 1,
         accepted=state.accepted + accepted.astype(jnp.int32),
     )
-    return after, Trial(coefficients, values, coefficients[best], best_value, accepted)
+    return after, Trial(coefficients, values, coefficient, best_value, accepted)
+
+
+def coefficients_tried(count: int, coarse_stride: int) -> int:
+    """Count the coefficients that `pool` tries of so many per candidate, repeated ones included.
+
+    Example:
+      >>> [coefficients_tried(11, stride) for stride in (1, 2, 3)]
+      [11, 7, 6]
+    """
+    coarse = _coarse_indices(count, coarse_stride).size
+    return count if coarse == count else coarse + 2 * (coarse_stride // 2)
+
+
+def _coarse_indices(size: int, stride: int) -> jax.Array:
+    """List every `stride`-th index, such that none lies further than `stride // 2` from one of these.
+
+    Where they and those near the best would be as many as all, all are listed.
+    """
+    reach = stride // 2
+    coarse = list(range(reach, size, stride))
+    if not coarse or size - 1 - coarse[-1] > reach:
+        coarse.append(size - 1)
+    return jnp.arange(size) if len(coarse) + 2 * reach >= size else jnp.asarray(coarse, jnp.int32)
+
+
+def _nearby_indices(best: jax.Array, size: int, stride: int) -> jax.Array:
+    """List the indices within `stride // 2` of the best, without it; at an end of the range some are repeated."""
+    reach = stride // 2
+    offsets = [offset for offset in range(-reach, reach + 1) if offset]
+    return jnp.clip(best + jnp.asarray(offsets, jnp.int32), 0, size - 1)
 
 
 def _index_of_best(values: jax.Array, name: str) -> jax.Array:

@@ -84,7 +84,7 @@ METHODS: dict[str, Method] = {
         build=pool,
         about="Each candidate at the best of several coefficients, if validation does not fall.",
         reference="Lottery Pools",
-        settings=("coefficients", "accept", "prune", "recalibration_batches", "rank_by"),
+        settings=("coefficients", "accept", "prune", "recalibration_batches", "coarse_stride", "rank_by"),
     ),
     "average": Method(
         build=partial(pool, coefficients=(0.5,)),

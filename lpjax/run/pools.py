@@ -29,11 +29,14 @@ class Search(NamedTuple):
       method: A name of `pools.METHODS`.
       candidates: The nearest so many tickets are tried; 0 for all; None for as many as the config says.
       settings: Of the engine (`coefficients`, `prune`, ...), instead of the config's.
+      seeds: If there are any, the candidates are the tickets of these seeds at the anchor's own level, and not its
+        neighbors.
     """
 
     method: str
     candidates: int | None = None
     settings: Mapping[str, Any] = {}
+    seeds: Sequence[int] = ()
 
 
 def config_searches(config: ConfigDict) -> dict[str, Search]:
@@ -55,7 +58,7 @@ def pools_stage(config: ConfigDict, workdir: Path, seed: int, searches: Mapping[
         return is_done(directory)
 
     def units(setup: Setup, missing: Sequence[tuple[str, int]]) -> int:
-        return sum(len(_candidates(setup, searches[name], anchor)) for name, anchor in missing)
+        return sum(len(_candidates(setup, searches[name], seed, anchor)) for name, anchor in missing)
 
     return Stage(
         name=f"seed {seed} pools",
@@ -95,9 +98,10 @@ def build_pools(
         state = train.replicate(state, setup.mesh)  # as steps return it: one program serves the first step too
         first_value = float(state.value)
         trials = []
-        for candidate in _candidates(setup, search, anchor):
-            state, trial = method.step(state, read_ticket(paths.level(workdir, seed, candidate)).params)
-            trials.append({"candidate": candidate, **_plain(trial)})
+        for of_seed, level in _candidates(setup, search, seed, anchor):
+            state, trial = method.step(state, read_ticket(paths.level(workdir, of_seed, level)).params)
+            other = {} if of_seed == seed else {"candidate_seed": of_seed}
+            trials.append({"candidate": level, **other, **_plain(trial)})
             progress.advance(note=f"{name}, anchor {anchor}")
         ticket = method.ticket(state)
         counts = setup.counts(ticket.mask)
@@ -195,11 +199,14 @@ def _recalibrate_in_order(setup: Setup, mesh: Mesh | None) -> train.Recalibrate:
     )
 
 
-def _candidates(setup: Setup, search: Search, anchor: int) -> list[int]:
+def _candidates(setup: Setup, search: Search, seed: int, anchor: int) -> list[tuple[int, int]]:
+    """List seed and level of every candidate, in the order in which they are tried."""
     if not pools.METHODS[search.method].candidates:
         return []
+    if search.seeds:
+        return [(other, anchor) for other in search.seeds if other != seed]
     count = setup.config.pool.candidates if search.candidates is None else search.candidates
-    return pools.neighbors(anchor, range(setup.config.imp.levels), count)
+    return [(seed, level) for level in pools.neighbors(anchor, range(setup.config.imp.levels), count)]
 
 
 def _plain(trial: pools.Trial) -> dict[str, Any]:
@@ -208,5 +215,5 @@ def _plain(trial: pools.Trial) -> dict[str, Any]:
         "value": float(trial.value),
         "accepted": bool(trial.accepted),
         "coefficients": [round(c, 6) for c in np.asarray(trial.coefficients).tolist()],
-        "values": np.asarray(trial.values).tolist(),
+        "values": [None if np.isnan(value) else value for value in np.asarray(trial.values).tolist()],
     }

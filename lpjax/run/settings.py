@@ -315,6 +315,9 @@ SETTINGS: dict[str, Setting] = {
         "grows",
     ),
     "pool.coefficients": Setting(pools.INTERPOLATION, COEFFICIENTS, "weights of the candidate, for 'interpolation'"),
+    "pool.coarse_stride": Setting(
+        1, integer(1), "of 'interpolation': first try every n-th coefficient, then those near the best; 1 tries all"
+    ),
     "pool.candidates": Setting(0, integer(0), "the nearest so many tickets; 0 for all"),
     "pool.accept": Setting(
         ">=", name_in(pools.ACCEPT), "of 'interpolation' and 'average': the paper has '>=', its code '>'"
@@ -333,6 +336,7 @@ SETTINGS: dict[str, Setting] = {
         name_in(("recalibrated", "batch_statistics")),
         "of 'interpolation': every mix is recalibrated, or they are ranked by batch statistics and the best alone is",
     ),
+    "pool.rank_images": Setting(0, integer(0), "rank mixes on the first so many validation images; 0 for all"),
     "pool.chunk": Setting(1, integer(1), "mixes evaluated at once; 1 is a loop", "free"),
     "pool.spread": Setting(
         "auto", name_in(("auto", "grid", "images")), "over devices: the grid of mixes, or the images of each", "free"

@@ -40,7 +40,8 @@ class Measures(NamedTuple):
 
     Attributes:
       evaluate: Variables to accuracy.
-      rank: Variables to accuracy with the statistics of the batches that are evaluated, for which none are needed.
+      rank: Variables to accuracy on `pool.rank_images` of validation with the statistics of the batches that are
+        evaluated, for which none are needed.
       recalibrate: Variables and key to variables with fresh BatchNorm statistics.
     """
 
@@ -203,10 +204,10 @@ def masked_sgd(setup: Setup, mask: PyTree) -> optax.GradientTransformation:
 def _measures(config: ConfigDict, data: Data, network: Network, mesh: Mesh | None) -> Measures:
     budget = data.size if config.pool.recalibrate == "full" else int(config.pool.recalibrate)
     sizes = {"images": budget, "batch_size": config.train.batch_size}
-    split = (network.apply, data.preprocess, data.validation, config.eval_batch_size, mesh)
+    first = jax.tree.map(lambda rows: rows[: config.pool.rank_images or None], data.validation)
     return Measures(
-        evaluate=train.evaluator(*split),
-        rank=train.evaluator_of_batch_statistics(*split),
+        evaluate=train.evaluator(network.apply, data.preprocess, data.validation, config.eval_batch_size, mesh),
+        rank=train.evaluator_of_batch_statistics(network.apply, data.preprocess, first, config.eval_batch_size, mesh),
         recalibrate=train.recalibrator(network.apply, data.augment, data.recalibration_images, **sizes, mesh=mesh),
     )
 

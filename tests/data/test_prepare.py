@@ -48,12 +48,21 @@ def test_the_command_prepares_an_archive(archive, tmp_path, capsys, monkeypatch)
     assert capsys.readouterr().out == f"{tmp_path}/cifar10/3.0.2\n"
 
 
+def test_the_command_prepares_a_smaller_copy(images_folder, tmp_path, capsys):
+    data.prepare_folder("pets", images_folder, tmp_path / "whole")
+    where = [f"--source_dir={tmp_path / 'whole'}", f"--data_dir={tmp_path}"]
+    main(["downsampled", "--source=pets", "--factor=1", *where])
+    assert capsys.readouterr().out == f"{tmp_path}/pets_4x5/1.0.0\n"
+
+
 def test_mistakes_end_with_one_line_and_code_two(archive, tmp_path, capsys):
     made = archive("cifar10")
     assert "MD5" in refused(capsys, "cifar10", f"--archive={made.path}", f"--data_dir={tmp_path}")
     assert "'cifar1000'" in refused(capsys, "cifar1000")
     assert "--source=DIR" in refused(capsys, "folder", "--name=pets")
     assert "--sauce=x" in refused(capsys, "folder", "--sauce=x")
+    assert "--source=DATASET" in refused(capsys, "downsampled")
+    assert "'digits'" in refused(capsys, "downsampled", "--source=digits")
     assert "what" in refused(capsys)
 
 

@@ -292,6 +292,37 @@ def test_the_rank_chooses_the_mix_and_its_evaluation_after_recalibration_decides
     np.testing.assert_allclose(statistics_of(after), fresh)
 
 
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=25)
+def test_every_second_coefficient_leads_to_the_best_of_all_where_the_value_has_one_maximum(seed):
+    exact, coarse = (pool(evaluate, prune="after", coarse_stride=stride) for stride in (1, 2))  # unpruned: a parabola
+    anchor, candidate = random_ticket(SIZE, seed), random_ticket(SIZE, seed + 1).params
+    expected_state, expected = exact.step(exact.init(anchor), candidate)
+    state, trial = coarse.step(coarse.init(anchor), candidate)
+    assert trial.coefficient == expected.coefficient
+    assert_equal(state.params, expected_state.params)
+    tried = ~np.isnan(trial.values)
+    assert tried.sum() in (6, 7)  # five, and one or two beside the best of these
+    np.testing.assert_array_equal(trial.values[tried], expected.values[tried])
+
+
+def test_a_coarse_search_keeps_the_statistics_that_were_recalibrated_for_the_best():
+    def drawn(variables):
+        return variables["batch_stats"]["mean"][0]
+
+    telling = pool(drawn, recalibrate, coarse_stride=3, recalibration_batches="fresh", accept="always")
+    state, trial = telling.step(telling.init(random_ticket(5), KEY), random_ticket(4, 1).params)
+    assert np.isnan(trial.values).sum() == 5
+    assert statistics_of(state)[0] == trial.value == np.nanmax(trial.values)
+
+
+def test_a_stride_that_saves_nothing_tries_all():
+    for stride in (2, 3, 20):
+        few = pool(evaluate, coefficients=(0.25, 0.5, 0.75), coarse_stride=stride)
+        _, trial = few.step(few.init(random_ticket(6)), random_ticket(8, seed=1).params)
+        assert not np.isnan(trial.values).any()
+
+
 def test_a_rank_that_is_no_scalar_is_refused():
     ranked = pool(evaluate, rank=lambda variables: jnp.zeros(2))
     with pytest.raises(ValueError, match="rank: returned an array of shape"):

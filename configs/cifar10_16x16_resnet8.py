@@ -1,0 +1,29 @@
+"""ResNet-8 on CIFAR-10 averaged down to 16x16: converged tickets and pools on natural images without an accelerator.
+
+Command: python -m lpjax.data.prepare downsampled --source=cifar10
+  then: python -m lpjax.main --config=configs/cifar10_16x16_resnet8.py --workdir=runs/cifar10_16x16_resnet8
+Paper: none, the images have a quarter of the pixels; the method is that of Lottery Pools, AAAI 2023, Algorithm 2.
+Ours: not yet measured.
+"""
+
+from ml_collections import ConfigDict
+
+from lpjax.run import default_config
+
+
+def get_config() -> ConfigDict:
+    config = default_config()
+    config.dataset = "cifar10_16x16"
+    config.augment.crop = 0  # a network this small learns more in so few epochs from whole images
+    config.model = "resnet8"
+    config.width = 16
+    config.train.duration = "8ep"
+    config.train.batch_size = 64
+    config.train.schedule = "cosine"
+    config.train.warmup = "1ep"
+    config.train.weight_decay = 5e-4
+    config.imp.levels = 7
+    config.imp.prune_fraction = 0.32  # down to a density of 0.1
+    config.imp.rewind = "1ep"
+    config.pool.recalibrate = "1024"
+    return config
