@@ -14,16 +14,17 @@ from lpjax.run import default_config
 def get_config() -> ConfigDict:
     config = default_config()
     config.dataset = "cifar10_16x16"
-    config.augment.crop = 0  # a network this small learns more in so few epochs from whole images
+    config.train_images = 25000  # with all 45,000 a network this small is far from converged after as many steps
+    config.augment.crop = 0
     config.model = "resnet8"
     config.width = 16
-    config.train.duration = "8ep"
+    config.train.duration = "16ep"
     config.train.batch_size = 64
     config.train.schedule = "cosine"
     config.train.warmup = "1ep"
     config.train.weight_decay = 5e-4
     config.imp.levels = 7
     config.imp.prune_fraction = 0.32  # down to a density of 0.1
-    config.imp.rewind = "1ep"
+    config.imp.rewind = "2ep"
     config.pool.recalibrate = "1024"
     return config

@@ -1,9 +1,9 @@
 """Image-classification data sets: preparation, loading, streaming, augmentation, normalization and corruption.
 
 Read `directory` (what is prepared, and how a data set is written) and `png` first. Preparation: `archives` (with
-`pickles`), `folders`, `downsample`, and the command `prepare`. Reading: `stored` (a TFDS directory), `sources` (a name),
-`resident` (in memory), `crop`, `stream` and `workers` (read while training). Arithmetic on images: `augment`, `corrupt`
-with the table of `effects`, and `corrupted` (test sets).
+`pickles`), `folders`, `downsample`, and the command `prepare`. Reading: `stored` (a TFDS directory), `sources` (a
+name), `resident` (in memory), `crop`, `stream` and `workers` (read while training). Arithmetic on images: `augment`,
+`corrupt` with the table of `effects`, and `corrupted` (test sets).
 """
 
 from lpjax.command import extra
