@@ -9,8 +9,11 @@ takes 50,000 images at the measured time of a plain step.
 Command: python -m experiments.benchmarks.transforms --model=resnet20 --batch=128
 """
 
+import argparse
 import sys
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +24,7 @@ from experiments.benchmarks.timing import medians
 from lpjax import models, sparsity, train
 from lpjax.transforms import METHODS, DynamicSparseState
 
+Calls = dict[str, Callable[[], Any]]
 IMAGES = 50_000
 COLUMNS = (
     "method",
@@ -46,30 +50,10 @@ def main(argv: list[str]) -> None:
     arguments.add_argument("--rounds", type=int, default=7)
     options = arguments.parse_args(argv)
 
-    module = models.build(options.model, classes=10, dtype=options.dtype)
-    keys = jax.random.split(jax.random.key(0))
-    variables = models.initialize(module, keys[0], (32, 32, 3))
-    data = random_batch(options.batch, 32)
-    rows, apply = jnp.arange(options.batch), models.bind(module)
-    plain = train.sgd(optax.constant_schedule(0.1), weight_decay=5e-4)
-    steps = {}
-    updates = {}
-
-    def prepare(name: str, tx: optax.GradientTransformation, step_counts: dict[str, int]) -> None:
-        step, update = jax.jit(train.train_step(apply, tx, to_unit)), jax.jit(tx.update)
-        for when, count in step_counts.items():
-            start = at(train.initial_state(variables, tx), count)
-            steps[name + when] = partial(step, start, data, rows, keys[1])
-            updates[name + when] = partial(update, variables.params, start.opt_state, variables.params)
-
-    prepare("plain", plain, {"": 0})
-    for name in options.methods:
-        # The mask changes after the step that makes the count a multiple of `every`; SNIP's count starts at -1.
-        prepare(name, method(name, plain, options.every), {"": 0, "!": -1 if name == "snip" else options.every - 1})
-
+    steps, updates, weights = calls(options)
     step, update = medians(steps, options.rounds), medians(updates, options.rounds)
-    weights = f"{sparsity.total(variables.params):,} weights"
-    print(f"{options.model} {options.dtype}, {weights}, batches of {options.batch}, every {options.every}, {machine()}")
+    what = f"{options.model} {options.dtype}, {weights:,} weights"
+    print(f"{what}, batches of {options.batch}, every {options.every}, {machine()}")
     print(" ".join(f"{column:>11}" for column in COLUMNS))
     print(f"the plain optimizer's update takes {1e3 * update['plain']:.2f} ms")
 
@@ -82,6 +66,38 @@ def main(argv: list[str]) -> None:
         cells = [f"{seconds:11.4f}" for seconds in (step["plain"], step[name], step[name + "!"])]
         cells += [f"{whole:11.3f}", f"{1e3 * update[name]:11.2f}", f"{by_updates:11.4f}", f"{1e3 * change:11.1f}"]
         print(f"{name:>11}", *cells, f"{change / (step['plain'] * IMAGES / options.batch):11.3%}")
+
+
+def calls(options: argparse.Namespace) -> tuple[Calls, Calls, int]:
+    """Prepare whole steps, and the optimizer's `update` alone, by method; a `!` behind its name: with a change.
+
+    Args:
+      options: `model`, `dtype`, `batch` size, steps between changes, `every`, and `methods`.
+
+    Returns:
+      Steps and updates to call, of the plain optimizer too, and the number of weights.
+    """
+    module = models.build(options.model, classes=10, dtype=options.dtype)
+    keys = jax.random.split(jax.random.key(0))
+    variables = models.initialize(module, keys[0], (32, 32, 3))
+    data = random_batch(options.batch, 32)
+    rows, apply = jnp.arange(options.batch), models.bind(module)
+    plain = train.sgd(optax.constant_schedule(0.1), weight_decay=5e-4)
+    steps: Calls = {}
+    updates: Calls = {}
+
+    def prepare(name: str, tx: optax.GradientTransformation, step_counts: dict[str, int]) -> None:
+        step, update = jax.jit(train.train_step(apply, tx, to_unit)), jax.jit(tx.update)
+        for when, count in step_counts.items():
+            start = at(train.initial_state(variables, tx), count)
+            steps[name + when] = partial(step, start, data, rows, keys[1])
+            updates[name + when] = partial(update, variables.params, start.opt_state, variables.params)
+
+    prepare("plain", plain, {"": 0})
+    for name in options.methods:
+        # The mask changes after the step that makes the count a multiple of `every`; SNIP's count starts at -1.
+        prepare(name, method(name, plain, options.every), {"": 0, "!": -1 if name == "snip" else options.every - 1})
+    return steps, updates, sparsity.total(variables.params)
 
 
 def method(name: str, plain: optax.GradientTransformation, every: int) -> optax.GradientTransformation:
