@@ -1,4 +1,4 @@
-"""Keeps what a finished run shows: its numbers, its figures, where it ran; and prints its table for a README.
+"""Keeps what a finished run shows: its numbers, its figures, where it ran; and writes its table into the README.
 
 Command: python -m experiments.keep runs/demo experiments/digits_resnet8
 """
@@ -6,20 +6,22 @@ Command: python -m experiments.keep runs/demo experiments/digits_resnet8
 import argparse
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
+import pandas as pd
 
 from experiments import markdown
+from experiments.keeping import read, replace_between
 from experiments.lottery_pools.runs import Run
 from experiments.options import config_of, own
-from lpjax.metrics import crossed_bootstrap
 from lpjax.report import paired, reading, tables
 from lpjax.run.config import resolve
 from lpjax.run.saved import TICKET
 from lpjax.run.setup import prepare
 from lpjax.store import paths
 
+CONTROL = "recalibrated"
 FIGURES = ("accuracy", "gains", "baselines", "coefficients")
 HEADINGS = (
     "method",
@@ -33,10 +35,10 @@ HEADINGS = (
 
 
 def main(argv: list[str]) -> None:
-    """Copy results, environment and figures, and print a Markdown table."""
+    """Copy results, environment and figures, compare methods, and write a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("workdir", type=Path)
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=Path, help="where they go")
     options = parser.parse_args(argv)
     options.folder.mkdir(parents=True, exist_ok=True)
     sources = [paths.results(options.workdir), paths.environment(options.workdir)]
@@ -44,34 +46,52 @@ def main(argv: list[str]) -> None:
     for source in sources:
         if source.exists():
             shutil.copy(source, options.folder / source.name)
-    results = reading.results(options.workdir)
-    config = config_of(own(options.workdir, None))
-    run = Run("", prepare(resolve(config)), options.workdir, tuple(config.seeds), config.imp.levels)
-    right = run.right(sorted(set(results["method"]) - {TICKET}))
+    statistics(options.workdir).to_csv(options.folder / "statistics.csv", index=False, lineterminator="\n")
+    text = describe(read(options.folder))
+    replace_between(options.folder / "README.md", "results", text)
+    print(text)
+
+
+def statistics(workdir: Path) -> pd.DataFrame:
+    """Compare every pool of a run with the tickets, and with the recalibrated tickets where there are any."""
+    results = reading.results(workdir)
+    config = config_of(own(workdir, None))
+    run = Run("", prepare(resolve(config)), workdir, tuple(config.seeds), config.imp.levels)
+    methods = [row.method for row in tables.rows(results) if row.method != TICKET]
+    right = run.right(methods)
+    compared = []
+    for base in (TICKET, CONTROL):
+        for method in methods:
+            if base in (TICKET, *methods) and method != base:
+                compared.append(paired.frame(paired.compare(results, right, method, base)))
+    return pd.concat(compared)
+
+
+def describe(kept: Mapping[str, pd.DataFrame], preset: str = "") -> str:
+    """Write a row per method, means over levels and seeds."""
+    del preset
+    overall = kept["statistics"][kept["statistics"]["level"].isna()]
+    compared = {(row.method, row.base): row for row in paired.from_frame(overall)}
     lines = []
-    for row in tables.rows(results):
-        cells = [row.method, _cell(row.accuracy, 1, ".4f")]
-        for base, gain in (("ticket", row.gain), ("recalibrated", row.control_gain)):
-            cells.append(_cell(gain, 100, "+.2f"))
-            cells.append("" if gain is None else _interval(run, right, row.method, base))
-        lines.append([*cells, _cell(row.gap, 100, "+.2f")])
-    print(markdown.table(HEADINGS, lines))
+    for row in tables.rows(kept["results"]):
+        accuracy = row.accuracy
+        cells = [row.method, "" if accuracy is None else markdown.spread(accuracy.mean, accuracy.std, ".4f")]
+        for base in (TICKET, CONTROL):
+            cells += _difference(compared.get((row.method, base)))
+        gap = row.gap
+        cells.append("" if gap is None else _points(gap.mean, gap.std))
+        lines.append(cells)
+    return markdown.table(HEADINGS, lines)
 
 
-def _interval(run: Run, right: paired.Right, method: str, base: str) -> str:
-    """Write the interval of a difference of test accuracies, over seeds and images, of the mean over levels."""
-    sides = []
-    for name in (method, base):
-        sides.append(np.array([[right[name, seed, level] for level in range(run.levels)] for seed in run.seeds]))
-    _, low, high = crossed_bootstrap(*sides)
-    return f"{100 * low:+.2f} to {100 * high:+.2f}"
+def _difference(pair: paired.Comparison | None) -> list[str]:
+    if pair is None:
+        return ["", ""]
+    return [_points(pair.difference, pair.std), f"{100 * pair.low:+.2f} to {100 * pair.high:+.2f}"]
 
 
-def _cell(spread: tables.Spread | None, scale: float, form: str) -> str:
-    if spread is None:
-        return ""
-    std = None if spread.std is None else scale * spread.std
-    return markdown.spread(scale * spread.mean, std, form)
+def _points(mean: float, std: float | None) -> str:
+    return markdown.spread(100 * mean, None if std is None else 100 * std, "+.2f")
 
 
 if __name__ == "__main__":

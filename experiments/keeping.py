@@ -19,6 +19,9 @@ from lpjax.store import environment
 
 INTERRUPTED = 130
 
+Describe = Callable[[Mapping[str, pd.DataFrame], str], str]
+"""Tables by name and the preset to Markdown: what a page says follows from the tables that are kept beside it."""
+
 
 def main(make: Callable[[Options], None], paper: Paper) -> None:
     """Run one experiment of a paper, or all, from the command line."""
@@ -43,9 +46,9 @@ def make_all(options: Options, experiments: Sequence[Callable[[Options], None]])
 
 
 def write(
-    options: Options, name: str, figures: Mapping[str, Figure], tables: Mapping[str, pd.DataFrame], text: str
+    options: Options, name: str, figures: Mapping[str, Figure], tables: Mapping[str, pd.DataFrame], describe: Describe
 ) -> None:
-    """Write what an experiment found: figures and CSV files by name, and Markdown for its README."""
+    """Write what an experiment found: figures and CSV files by name, and for its README what these files say."""
     home = options.paper.folder / name
     folder = home / options.preset if options.keep else options.out / name
     folder.mkdir(parents=True, exist_ok=True)
@@ -53,6 +56,7 @@ def write(
         save(figure, folder, title)
     for title, table in tables.items():
         table.to_csv(folder / f"{title}.csv", index=False, lineterminator="\n")
+    text = describe(read(folder), options.preset)
     if options.keep:
         pictures = "\n".join(f"![{title}]({options.preset}/{title}.png)" for title in figures)
         result = "\n\n".join(part for part in (text, pictures, _circumstances(options)) if part)
@@ -60,16 +64,25 @@ def write(
     print(f"\n{name} ({options.preset}): {folder}\n\n{text}", flush=True)
 
 
+def read(folder: Path) -> dict[str, pd.DataFrame]:
+    """Read the tables of an experiment, by name."""
+    return {path.stem: pd.read_csv(path) for path in sorted(folder.glob("*.csv"))}
+
+
 def replace_between(readme: Path, name: str, content: str) -> None:
     """Replace what lies between the marks `<!-- name -->` and `<!-- end of name -->` of a file."""
+    text = readme.read_text(encoding="utf-8")
+    readme.write_text(between(text, name, content, readme), encoding="utf-8")
+
+
+def between(text: str, name: str, content: str, readme: Path) -> str:
+    """Return the text of a file with other content between the marks of a name."""
     begin = f"<!-- {name} -->"
     end = f"<!-- end of {name} -->"
-    text = readme.read_text(encoding="utf-8")
     if begin not in text or end not in text:
         raise UserError(f"{readme} has no place for the preset {name!r}; add the lines {begin} and {end}")
     pattern = f"{re.escape(begin)}.*?{re.escape(end)}"
-    text = re.sub(pattern, lambda _: f"{begin}\n{content}\n{end}", text, flags=re.DOTALL)
-    readme.write_text(text, encoding="utf-8")
+    return re.sub(pattern, lambda _: f"{begin}\n{content}\n{end}", text, flags=re.DOTALL)
 
 
 def _circumstances(options: Options) -> str:

@@ -15,7 +15,7 @@ from experiments.lottery_pools.runs import (
     search_images,
 )
 from experiments.options import Options
-from lpjax.report import paired, panels
+from lpjax.report import paired, panels, style
 from lpjax.run import Setup, run_stages
 from lpjax.run.connectivity import ensembles_stage, nearest_members
 from lpjax.run.pools import Search
@@ -178,7 +178,7 @@ def comparison(
     for base in ("ticket", CONTROL):
         pairs += [(method, base) for method in merged]
     pairs += questions
-    statistics, measured, parts, curves = [], [], [], []
+    statistics, measured, curves = [], [], []
     for run, found in zip(runs, elsewhere or [{}] * len(runs), strict=True):
         run.build({CONTROL: Search(CONTROL), **searches})
         measured_here = (CONTROL, *searches, *others)
@@ -191,10 +191,31 @@ def comparison(
         there = set(results["method"])
         compared = [paired.compare(results, right, *pair) for pair in pairs if there >= set(pair)]
         for pair in compared:
-            statistics.append(paired.frame(pair).assign(panel=run.title))
+            statistics.append(_named(paired.frame(pair), labels or {}).assign(panel=run.title))
         measured.append(results.assign(panel=run.title))
-        parts.append(f"**{run.title}**\n\n{paired.markdown(compared, labels)}")
         curves.append((run.title, results))
     figure = panels.panels(curves, ("ticket", *merged), dense=True, labels=labels)
     tables = {"results": pd.concat(measured), "statistics": pd.concat(statistics)}
-    write(options, name, {"accuracy": figure}, tables, "\n\n".join(parts))
+    write(options, name, {"accuracy": figure}, tables, describe)
+
+
+def _named(statistics: pd.DataFrame, labels: Mapping[str, str]) -> pd.DataFrame:
+    """Add how the method and its base are called in tables for people."""
+    names = {}
+    for column in ("method", "base"):
+        names[f"{column}_name"] = [labels.get(method, style.look(method).name) for method in statistics[column]]
+    return statistics.assign(**names)
+
+
+def describe(tables: Mapping[str, pd.DataFrame], preset: str = "") -> str:
+    """Write the comparisons of every panel, means over levels."""
+    del preset
+    parts = []
+    for title, rows in tables["statistics"].groupby("panel", sort=False):
+        names = dict(zip(rows["method"], rows["method_name"], strict=True))
+        names |= dict(zip(rows["base"], rows["base_name"], strict=True))
+        compared = []
+        for _, pair in rows.groupby(["method", "base"], sort=False):
+            compared.append(paired.from_frame(pair))
+        parts.append(f"**{title}**\n\n{paired.markdown(compared, names)}")
+    return "\n\n".join(parts)

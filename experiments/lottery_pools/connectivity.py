@@ -1,5 +1,7 @@
 """What lies between tickets, found with rewinding and without: averaged pairs and linear paths."""
 
+from collections.abc import Mapping
+
 import jax.numpy as jnp
 import pandas as pd
 
@@ -23,9 +25,10 @@ def figure1(options: Options) -> None:
     runs = {"with rewinding": tickets(options, panel), "without rewinding": beside(options, panel, "0it", NO_REWINDING)}
     tables = {setting: run.analyze(averaged_pairs_stage, "averaged_pairs") for setting, run in runs.items() if run}
     gains = pd.concat([_gains(table).assign(setting=setting) for setting, table in tables.items()])
+    gains = gains.assign(panel=panel.title)
     pairs = pd.concat([table.assign(setting=setting) for setting, table in tables.items()])
     figure = heatmap.pairs(list(tables.items()))
-    write(options, "figure1", {"pairs": figure}, {"pairs": pairs, "gains": gains}, _gains_text(panel.title, gains))
+    write(options, "figure1", {"pairs": figure}, {"pairs": pairs, "gains": gains}, describe_gains)
 
 
 def _gains(pairs: pd.DataFrame) -> pd.DataFrame:
@@ -36,8 +39,10 @@ def _gains(pairs: pd.DataFrame) -> pd.DataFrame:
     return mixed.assign(distance=mixed["second"] - mixed["first"], gain=mixed["accuracy"] - parent)
 
 
-def _gains_text(title: str, gains: pd.DataFrame) -> str:
-    """Average within a seed, then over seeds."""
+def describe_gains(tables: Mapping[str, pd.DataFrame], preset: str = "") -> str:
+    """Write the gain over the sparser parent, averaged within a seed, then over seeds."""
+    del preset
+    gains = tables["gains"]
     headings = ("setting", "levels apart", "pairs", "gain over the sparser parent (points)", "seeds")
     rows = []
     for setting in gains["setting"].unique():
@@ -46,7 +51,7 @@ def _gains_text(title: str, gains: pd.DataFrame) -> str:
             means = those.groupby("seed").mean()
             gain = markdown.spread(means.mean(), means.std(), "+.2f")
             rows.append((setting, distance, str(len(those) // len(means)), gain, str(len(means))))
-    return f"**{title}**\n\n{markdown.table(headings, rows)}"
+    return f"**{gains['panel'].iloc[0]}**\n\n{markdown.table(headings, rows)}"
 
 
 def figure2(options: Options) -> None:
@@ -60,7 +65,7 @@ def figure2(options: Options) -> None:
     measured = pd.concat(tables)
     columns = ["seed", "setting", "recalibrated", "pair", "coefficient"]
     long = measured.melt(columns, ["loss", "error"], var_name="metric")
-    heights = _barriers(measured)
+    heights = _barriers(measured).assign(panel=panel.title)
     levels = rewound.results(()).groupby("level")["density"].mean().tolist()
     shown = [
         ("recalibrated statistics", long[long["recalibrated"]]),
@@ -70,7 +75,7 @@ def figure2(options: Options) -> None:
         "paths": drawing.paths(shown, densities=levels),
         "barriers": drawing.barriers(heights, densities=levels),
     }
-    write(options, "figure2", figures, {"paths": measured, "barriers": heights}, _barriers_text(panel.title, heights))
+    write(options, "figure2", figures, {"paths": measured, "barriers": heights}, describe_barriers)
 
 
 def _barriers(measured: pd.DataFrame) -> pd.DataFrame:
@@ -84,8 +89,10 @@ def _barriers(measured: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*by, "barrier", "rise"])
 
 
-def _barriers_text(title: str, heights: pd.DataFrame) -> str:
-    """Average over pairs within a seed, then over seeds."""
+def describe_barriers(tables: Mapping[str, pd.DataFrame], preset: str = "") -> str:
+    """Write the barriers, averaged over pairs within a seed, then over seeds."""
+    del preset
+    heights = tables["barriers"]
     headings = (
         "statistics",
         "setting",
@@ -100,7 +107,8 @@ def _barriers_text(title: str, heights: pd.DataFrame) -> str:
         highest = 100 * group.groupby("pair")["barrier"].mean().max()
         rise = _points(group.groupby("seed")["rise"].mean())
         rows.append((statistics, WORDS[setting], barrier, f"{highest:.2f}", rise))
-    return f"**{title}**\n\n{markdown.table(headings, rows)}\n\n{_difference(heights)}"
+    table = markdown.table(headings, rows)
+    return f"**{heights['panel'].iloc[0]}**\n\n{table}\n\n{_difference(heights)}"
 
 
 def _points(seeds: pd.Series) -> str:

@@ -1,6 +1,6 @@
 """Tickets and pools on corrupted test images."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -38,8 +38,7 @@ def figure3c(options: Options) -> None:
         panel = means[which].items()
         figures[name] = panels.panels(list(panel), ("ticket", *POOLS), split="corrupted test")
         written[name] = pd.concat([table.assign(panel=title) for title, table in panel])
-    text = "\n\n".join(_text(title, rows, means) for title, rows in cells.items())
-    write(options, "figure3c", figures, written, text)
+    write(options, "figure3c", figures, written, describe)
 
 
 def _measured(run: Run) -> tuple[str, list[Result]]:
@@ -64,10 +63,19 @@ def _means(cells: Sequence[Result], names: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _text(title: str, cells: Sequence[Result], means: dict[str, dict[str, pd.DataFrame]]) -> str:
-    rows = []
-    for which, by_title in means.items():
-        table = by_title[title]
+def describe(kept: Mapping[str, pd.DataFrame], preset: str = "") -> str:
+    """Write the gains on corrupted images of every panel, for both sets of corruptions."""
+    del preset
+    parts = []
+    for title, cells in kept["cells"].groupby("panel", sort=False):
+        means = {which: kept[name][kept[name]["panel"] == title] for name, which in FILES.items()}
+        parts.append(f"**{title}**\n\n{markdown.table(HEADINGS, _rows(cells, means))}")
+    return "\n\n".join(parts)
+
+
+def _rows(cells: pd.DataFrame, means: Mapping[str, pd.DataFrame]) -> list[Sequence[str]]:
+    rows: list[Sequence[str]] = []
+    for which, table in means.items():
         wide = tables.wide(table, "corrupted test", "accuracy")
         for method in POOLS:
             gain = wide[method] - wide["ticket"]
@@ -83,13 +91,12 @@ def _text(title: str, cells: Sequence[Result], means: dict[str, dict[str, pd.Dat
                     f"{100 * gain.groupby('level').mean().max():+.2f}",
                 )
             )
-    return f"**{title}**\n\n{markdown.table(HEADINGS, rows)}"
+    return rows
 
 
-def _paired(cells: Sequence[Result], names: Sequence[str], method: str) -> tuple[str, str]:
+def _paired(cells: pd.DataFrame, names: Sequence[str], method: str) -> tuple[str, str]:
     """Compare pool and ticket corruption by corruption: a bootstrap over them, and Wilcoxon's signed-rank test."""
-    table = pd.DataFrame(cells)
-    table["corruption"] = table["split"].str.extract(r"([^/]+)-\d+$")
+    table = cells.assign(corruption=cells["split"].str.extract(r"([^/]+)-\d+$"))
     means = table[table["corruption"].isin(names)].groupby(["corruption", "method"])["value"].mean().unstack()
     gains = (100 * (means[method] - means["ticket"])).to_numpy()
     interval = stats.bootstrap((gains,), np.mean, method="percentile", rng=np.random.default_rng(0)).confidence_interval

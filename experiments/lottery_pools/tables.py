@@ -1,5 +1,6 @@
 """Costs and settings."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -25,12 +26,18 @@ IMAGENET = tuple(config_panel(f"ResNet-{n}, ImageNet", f"imagenet_resnet{n}") fo
 def table1(options: Options) -> None:
     """Table 1: what tickets, output ensembles and pools cost at inference, measured."""
     table = pd.DataFrame([row for run in all_tickets(options) for row in _costs(run)])
+    write(options, "table1", {}, {"costs": table}, describe_costs)
+
+
+def describe_costs(tables: Mapping[str, pd.DataFrame], preset: str = "") -> str:
+    """Write what each way to infer costs, a row a network."""
+    del preset
     cells = []
-    for row in table.itertuples():
+    for row in tables["costs"].itertuples():
         cells.append(
             (row.panel, row.method, str(row.networks), f"{row.seconds:.4f}", f"{row.ratio:.2f}", f"{row.kept:,}")
         )
-    write(options, "table1", {}, {"costs": table}, markdown.table(HEADINGS, cells))
+    return markdown.table(HEADINGS, cells)
 
 
 def _costs(run: Run) -> list[dict[str, Any]]:
@@ -69,8 +76,14 @@ def table2(options: Options) -> None:
     """Table 2: networks, data and training, as the configs have them; those of the paper with ImageNet."""
     panels = options.panels + (IMAGENET if options.preset == "paper" else ())
     rows = [_row(panel) for panel in panels]
-    text = markdown.table(list(rows[0]), [list(map(str, row.values())) for row in rows])
-    write(options, "table2", {}, {"settings": pd.DataFrame(rows)}, text)
+    write(options, "table2", {}, {"settings": pd.DataFrame(rows)}, describe_settings)
+
+
+def describe_settings(tables: Mapping[str, pd.DataFrame], preset: str = "") -> str:
+    """Write the settings, a row a network."""
+    del preset
+    settings = tables["settings"].fillna("")
+    return markdown.table(list(settings), [list(map(str, row)) for row in settings.itertuples(index=False)])
 
 
 def _row(panel: Panel) -> dict:

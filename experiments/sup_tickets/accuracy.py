@@ -1,6 +1,6 @@
 """Accuracy with Sup-tickets, against each method alone, the dense network and masks that settled."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -44,16 +44,23 @@ def with_and_without(options: Options, name: str, of: Panels, published: Sequenc
             against.append(run.labels | {"arm": "alone"} | pairs.compare(run.answers(BASE), base))
         against.append(run.labels | {"arm": "with Sup-tickets"} | pairs.compare(run.answers(SUP), base))
     tables = {"pairs": pd.DataFrame(rows)}
+    if against:
+        tables["dense"] = pd.DataFrame(against)
+    write(options, name, {}, tables, describe_with_and_without)
+
+
+def describe_with_and_without(tables: Mapping[str, pd.DataFrame], preset: str = "") -> str:
+    """Write every method alone and with Sup-tickets, and against the dense network where there is one."""
+    del preset
     column = {"mean cheap ticket": words.spread("cheap")}
     parts = [
         words.comparisons(tables["pairs"], words.LABELS, "with Sup-tickets", "method alone", column),
         words.count(tables["pairs"]),
     ]
-    if against:
-        tables["dense"] = pd.DataFrame(against)
+    if "dense" in tables:
         parts.append("Against the dense network:")
         parts.append(words.comparisons(tables["dense"], (*words.LABELS, "arm"), "sparse", "dense"))
-    write(options, name, {}, tables, "\n\n".join(parts))
+    return "\n\n".join(parts)
 
 
 def _runs(options: Options, shown: Sequence[Panel], methods: Sequence[str]) -> list[tuple[Run, Run]]:
@@ -84,9 +91,14 @@ def table4(options: Options) -> None:
             rows.append(run.labels | pairs.compare(run.answers(SUP), base))
     if not rows:
         raise UserError("there is no dense network to compare with; give its --workdir too")
-    table = pd.DataFrame(rows)
-    text = words.comparisons(table, words.LABELS, "with Sup-tickets", "dense")
-    write(options, "table4", {}, {"pairs": table}, f"{text}\n\n{words.count(table)}")
+    write(options, "table4", {}, {"pairs": pd.DataFrame(rows)}, describe_against_dense)
+
+
+def describe_against_dense(tables: Mapping[str, pd.DataFrame], preset: str = "") -> str:
+    """Write the comparisons with the dense network."""
+    del preset
+    text = words.comparisons(tables["pairs"], words.LABELS, "with Sup-tickets", "dense")
+    return f"{text}\n\n{words.count(tables['pairs'])}"
 
 
 def settled(options: Options) -> None:
@@ -106,10 +118,16 @@ def settled(options: Options) -> None:
         masks.append(run.labels | pairs.compare(control.answers(BASE), run.answers(BASE)))
         tickets.append(run.labels | pairs.compare(run.answers(SUP), control.answers(BASE)))
     tables = {"masks": pd.DataFrame(masks), "tickets": pd.DataFrame(tickets)}
+    write(options, "settled", {}, tables, describe_settled)
+
+
+def describe_settled(tables: Mapping[str, pd.DataFrame], preset: str = "") -> str:
+    """Write what settled masks gain, and Sup-tickets beyond them."""
+    del preset
     parts = [
         words.comparisons(tables["masks"], words.LABELS, "settled", "method alone"),
         words.count(tables["masks"]),
         words.comparisons(tables["tickets"], words.LABELS, "with Sup-tickets", "settled"),
         words.count(tables["tickets"]),
     ]
-    write(options, "settled", {}, tables, "\n\n".join(parts))
+    return "\n\n".join(parts)

@@ -1,6 +1,7 @@
 """Accuracy and FLOPs, of trained networks and of masks before training."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -34,16 +35,19 @@ def table3(options: Options) -> None:
     for run in runs:
         rows.append(_row(run, BASE, "alone"))
         rows.append(_row(run, SUP, "with Sup-tickets"))
-    table = pd.DataFrame(rows)
+    write(options, "table3", {}, {"costs": pd.DataFrame(rows), "drawn": drawn()}, describe)
+
+
+def describe(tables: Mapping[str, pd.DataFrame], preset: str = "") -> str:
+    """Write accuracy and FLOPs of trained networks, and the FLOPs of masks before training."""
+    del preset
     columns = words.named((*words.LABELS, "arm")) | {
         "accuracy": words.spread("accuracy"),
         "FLOPs (train)": words.times("training_flops"),
         "FLOPs (test)": words.times("inference_flops"),
         "density": lambda row: f"{row['density']:.4f}",
     }
-    masks = drawn()
-    text = f"{words.table(table, columns)}\n\n{_words(masks)}"
-    write(options, "table3", {}, {"costs": table, "drawn": masks}, text)
+    return f"{words.table(tables['costs'], columns)}\n\n{_words(tables['drawn'])}"
 
 
 def _words(masks: pd.DataFrame) -> str:

@@ -1,6 +1,6 @@
 """How much cheap tickets disagree, and how well calibrated networks are."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +41,13 @@ def table6(options: Options) -> None:
         members = [run.tickets for run in runs if run.network == network]
         if members and len(reference.seeds) > 1:
             rows += _dense(reference, max(members))
-    table = pd.DataFrame(rows)
-    write(options, "table6", {}, {"seeds": table}, text(table))
+    write(options, "table6", {}, {"seeds": pd.DataFrame(rows)}, describe_ensembles)
 
 
-def text(table: pd.DataFrame) -> str:
+def describe_ensembles(tables: Mapping[str, pd.DataFrame], preset: str = "") -> str:
     """Write means and spread over seeds of a table with one row per ensemble and seed."""
-    over_seeds = table.groupby([*words.LABELS, "members"], sort=False)[list(MEASURES)]
+    del preset
+    over_seeds = tables["seeds"].groupby([*words.LABELS, "members"], sort=False)[list(MEASURES)]
     std = over_seeds.std().add_suffix("_std")
     shown = over_seeds.mean().join(std).reset_index()
     # Dense ensembles share members, so that their spread would look too small.
@@ -122,4 +122,10 @@ def figure5(options: Options) -> None:
     panel = [(str(key), part) for key, part in points.groupby("panel", sort=False)]
     figure = drawing.curves(panel, LOOKS, "sparsity", "the lower the better")
     tables = {"pairs": table, "measures": points}
-    write(options, "figure5", {"uncertainty": figure}, tables, words.table(table, COLUMNS))
+    write(options, "figure5", {"uncertainty": figure}, tables, describe_uncertainty)
+
+
+def describe_uncertainty(tables: Mapping[str, pd.DataFrame], preset: str = "") -> str:
+    """Write calibration error and likelihood, alone and with Sup-tickets."""
+    del preset
+    return words.table(tables["pairs"], COLUMNS)

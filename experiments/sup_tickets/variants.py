@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.keeping import write
+from experiments.keeping import Describe, write
 from experiments.options import OWN, Options, Panel, config_of
 from experiments.sup_tickets import drawing, pairs, words
 from experiments.sup_tickets.paper import CIFAR100, SMALL, WIDE, panels, sparsities
@@ -37,24 +37,34 @@ COUNT_LOOKS = {
 
 def table5(options: Options) -> None:
     """Table 5: long cycles and short ones."""
-    cycles = CYCLES.get(options.preset, PUBLISHED_CYCLES)
-    heading = "the first" if options.preset == OWN else f"cycle of {cycles[0]}"
-    vary(options, "table5", "cycle", cycles, heading)
+    vary(options, "table5", "cycle", CYCLES.get(options.preset, PUBLISHED_CYCLES), describe_cycles)
+
+
+def describe_cycles(tables: Mapping[str, pd.DataFrame], preset: str) -> str:
+    """Write the comparison of cycles of several lengths."""
+    first = CYCLES.get(preset, PUBLISHED_CYCLES)[0]
+    return describe_variants(tables["pairs"], "cycle", "the first" if preset == OWN else f"cycle of {first}")
 
 
 def table7(options: Options) -> None:
     """Table 7: shapes of the cyclical learning rate."""
-    vary(options, "table7", "shape", SHAPES, SHAPES[0])
+    vary(options, "table7", "shape", SHAPES, describe_shapes)
 
 
-def vary(options: Options, name: str, setting: str, values: Sequence[str], heading: str) -> None:
+def describe_shapes(tables: Mapping[str, pd.DataFrame], preset: str = "") -> str:
+    """Write the comparison of shapes of the learning rate."""
+    del preset
+    return describe_variants(tables["pairs"], "shape", SHAPES[0])
+
+
+def vary(options: Options, name: str, setting: str, values: Sequence[str], describe: Describe) -> None:
     """Compare values of a setting of the section `superpose`; the first is the configs' own."""
     own, *others = values
     changes: list[tuple[str, Mapping]] = [("", {})]
     changes += [(f"{setting}_{other}", {f"superpose.{setting}": other}) for other in others]
     runs = find_variants(options, panels(options, CIFAR100), sparsities(options), changes)
     table = compare(runs, setting, lambda run: run.setup.config.superpose[setting], own)
-    write(options, name, {}, {"pairs": table}, text(table, setting, heading))
+    write(options, name, {}, {"pairs": table}, describe)
 
 
 def find_variants(
@@ -92,7 +102,7 @@ def compare(runs: Sequence[Run], what: str, of: Callable[[Run], Any], reference:
     return pd.DataFrame(rows).sort_values(list(words.LABELS), ascending=[True, True, False], kind="stable")
 
 
-def text(table: pd.DataFrame, what: str, reference: str) -> str:
+def describe_variants(table: pd.DataFrame, what: str, reference: str) -> str:
     """Write the comparison of variants, with their reference for the heading, and the orders found."""
     shown = words.comparisons(table, (*words.LABELS, what, "tickets"), "with Sup-tickets", reference)
     return f"{shown}\n\nBest first, by mean:\n\n{words.orders(table, words.LABELS, what)}"
@@ -114,9 +124,14 @@ def figure3(options: Options) -> None:
         panel = [(f"sparsity {words.plain(sparsity)}", part) for sparsity, part in of.groupby("sparsity", sort=False)]
         name = re.sub(r"\W+", "_", f"averages {network}".lower())
         figures[name] = drawing.curves(panel, AVERAGE_LOOKS, "decay of CIMA", "test accuracy (%)")
-    shown = words.comparisons(table, (*words.LABELS, "average"), "accuracy", "CIA")
-    text = f"{shown}\n\nBest first, by mean:\n\n{words.orders(table, words.LABELS, 'average')}"
-    write(options, "figure3", figures, {"pairs": table, "accuracies": points}, text)
+    write(options, "figure3", figures, {"pairs": table, "accuracies": points}, describe_averages)
+
+
+def describe_averages(tables: Mapping[str, pd.DataFrame], preset: str = "") -> str:
+    """Write the comparison of ways to average."""
+    del preset
+    shown = words.comparisons(tables["pairs"], (*words.LABELS, "average"), "accuracy", "CIA")
+    return f"{shown}\n\nBest first, by mean:\n\n{words.orders(tables['pairs'], words.LABELS, 'average')}"
 
 
 def _superpose(run: Run) -> None:
@@ -160,13 +175,18 @@ def figure4(options: Options) -> None:
     points = _points_by_count(runs)
     panel = [(str(key), part.assign(value=100 * part["value"])) for key, part in points.groupby("panel", sort=False)]
     figure = drawing.curves(panel, COUNT_LOOKS, "cheap tickets", "test accuracy (%)")
-    parts = [
-        words.comparisons(each, (*words.LABELS, "tickets"), "superposed", "mean cheap ticket"),
-        "Superpositions of so many against one another:",
-        text(counts, "tickets", "the first" if options.preset == OWN else f"of {COUNTS[1]}"),
-    ]
     tables = {"pairs": each, "counts": counts, "accuracies": points}
-    write(options, "figure4", {"counts": figure}, tables, "\n\n".join(parts))
+    write(options, "figure4", {"counts": figure}, tables, describe_counts)
+
+
+def describe_counts(tables: Mapping[str, pd.DataFrame], preset: str) -> str:
+    """Write what superpositions of few and many tickets gain over these, and over one another."""
+    parts = [
+        words.comparisons(tables["pairs"], (*words.LABELS, "tickets"), "superposed", "mean cheap ticket"),
+        "Superpositions of so many against one another:",
+        describe_variants(tables["counts"], "tickets", "the first" if preset == OWN else f"of {COUNTS[1]}"),
+    ]
+    return "\n\n".join(parts)
 
 
 def _change(panel: Panel, count: int) -> tuple[str, Mapping]:

@@ -1,5 +1,6 @@
 """Paired statistics of two classifiers on the same images."""
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -145,12 +146,19 @@ def crossed_bootstrap(
     between = tuple(range(1, right.ndim - 1))
     differences = np.mean(right.astype(float) - other, axis=between)
     seeds, images = differences.shape
-    draw = np.random.default_rng(seed)
-    seed_counts = draw.multinomial(seeds, np.full(seeds, 1 / seeds), resamples)
-    image_counts = draw.multinomial(images, np.full(images, 1 / images), resamples)
+    seed_counts, image_counts = _resampled_counts(seeds, images, resamples, seed)
     means = np.sum((seed_counts @ differences) * image_counts, axis=1) / (seeds * images)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(np.mean(differences)), float(low), float(high))
+
+
+@lru_cache(maxsize=2)  # a report compares many pairs of networks on the same images
+def _resampled_counts(seeds: int, images: int, resamples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw how often every resample has every seed, `[resamples, seeds]`, and every image, `[resamples, images]`."""
+    draw = np.random.default_rng(seed)
+    seed_counts = draw.multinomial(seeds, np.full(seeds, 1 / seeds), resamples)
+    image_counts = draw.multinomial(images, np.full(images, 1 / images), resamples)
+    return seed_counts, image_counts.astype(np.int32)
 
 
 def _check_resampling(resamples: int, level: float) -> None:

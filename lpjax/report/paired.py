@@ -7,14 +7,11 @@ import numpy as np
 import pandas as pd
 
 from lpjax.errors import UserError
-from lpjax.metrics import mcnemar, paired_bootstrap
+from lpjax.metrics import crossed_bootstrap, mcnemar
 from lpjax.report import style, tables
 
 _SEEN = 0.05
 _HALF_AN_IMAGE = 0.5
-_HEAD = (
-    "method", "less", "n", "difference (points)", "95 % interval", "p < 0.05 above, below", "val - test (points)",
-)  # fmt: skip
 
 Right = Mapping[tuple[str, int, int], np.ndarray]
 
@@ -29,7 +26,7 @@ class Comparison(NamedTuple):
     seeds: int
     difference: float  # accuracy on test less the base's, within a seed; mean over seeds
     std: float | None  # of the difference, over seeds (n - 1 in the denominator)
-    low: float  # lower end of the 95 % interval of the difference, from a bootstrap over test images
+    low: float  # lower end of the 95 % interval of the difference, over seeds and test images
     high: float
     p: float | None  # McNemar's p-value, the seeds' answers pooled as if independent; None for all levels
     gap: float | None  # the method's accuracy on validation less that on test, within a seed; mean over seeds
@@ -39,9 +36,9 @@ class Comparison(NamedTuple):
 def compare(results: pd.DataFrame, right: Right, method: str, base: str = "ticket") -> list[Comparison]:
     """Compare a method with the tickets, level by level and over all.
 
-    The spread over seeds tells how the difference varies from training to training; the interval and the p-value tell
-    how surely it is there on other test images, for the networks at hand. Over all levels, only seeds that have them
-    all count.
+    The interval is that of a bootstrap which resamples seeds and test images together: it speaks of other trainings and
+    other images. The p-value speaks of other images alone, for the networks at hand. Over all levels, only seeds that
+    have them all count.
 
     Args:
       results: Measurements, as `reading.results` gives them.
@@ -64,7 +61,7 @@ def compare(results: pd.DataFrame, right: Right, method: str, base: str = "ticke
       (0.5, 0.5)
 
     References:
-      Dietterich, Approximate Statistical Tests, Neural Computation 1998; Efron and Tibshirani, 1993.
+      Dietterich, Approximate Statistical Tests, Neural Computation 1998; Owen, The Pigeonhole Bootstrap, 2007.
     """
     test = tables.wide(results, "test", "accuracy")
     validation = tables.wide(results, "validation", "accuracy")
@@ -84,7 +81,7 @@ def compare(results: pd.DataFrame, right: Right, method: str, base: str = "ticke
         compared = tables.finished(chosen)
         mine = _answers(right, test, method, compared)
         others = _answers(right, test, base, compared)
-        _, low, high = paired_bootstrap(mine, others)
+        _, low, high = crossed_bootstrap(mine, others)
         return Comparison(
             method=method,
             base=base,
@@ -109,6 +106,15 @@ def frame(comparisons: Sequence[Comparison]) -> pd.DataFrame:
     table = pd.DataFrame(comparisons, columns=list(Comparison._fields))
     numbers = dict.fromkeys(Comparison._fields[3:], "float64")
     return table.astype(numbers | {"level": "Int64", "seeds": "int64"})
+
+
+def from_frame(table: pd.DataFrame) -> list[Comparison]:
+    """Read back what `frame` wrote; other columns are ignored."""
+    compared = []
+    for record in table[list(Comparison._fields)].to_dict("records"):
+        fields = {name: None if pd.isna(value) else value for name, value in record.items()}
+        compared.append(Comparison(**fields))
+    return compared
 
 
 def markdown(compared: Sequence[Sequence[Comparison]], labels: Mapping[str, str] | None = None) -> str:

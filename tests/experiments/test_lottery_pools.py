@@ -71,13 +71,14 @@ def test_what_is_kept_goes_between_the_marks_of_the_readme_and_nowhere_else(tmp_
     readme.parent.mkdir()
     readme.write_text("before\n<!-- demo -->\nold\n<!-- end of demo -->\nafter\n")
     given = options.options(["--keep", "--seeds=3,4"], "", PAPER._replace(folder=tmp_path))
-    keeping.write(given, "figure0", {}, {"table": pd.DataFrame({"a": [1]})}, "new")
+    table = pd.DataFrame({"a": [1]})
+    keeping.write(given, "figure0", {}, {"table": table}, lambda kept, preset: f"{preset}: {kept['table']['a'].sum()}")
     text = readme.read_text()
-    assert text.startswith("before\n<!-- demo -->\nnew\n\nSeeds 3, 4; ")
+    assert text.startswith("before\n<!-- demo -->\ndemo: 1\n\nSeeds 3, 4; ")
     assert text.endswith("\n<!-- end of demo -->\nafter\n")
     assert (tmp_path / "figure0" / "demo" / "table.csv").read_text() == "a\n1\n"
     with pytest.raises(ValueError, match="has no place for the preset 'paper'"):
-        keeping.write(given._replace(preset="paper"), "figure0", {}, {}, "new")
+        keeping.write(given._replace(preset="paper"), "figure0", {}, {}, lambda kept, preset: "new")
 
 
 def test_nothing_is_built_or_analyzed_where_another_run_is(tmp_path):

@@ -157,9 +157,8 @@ def test_a_table_of_diversity_averages_over_seeds_and_leaves_gaps():
     }
     row |= {"superposed": np.nan, "superposed_cost": np.nan}
     rows = [row | {"seed": 0}, row | {"seed": 1, "disagreement": 0.25}]
-    *_, sparse, dense = uncertainty.text(
-        pd.DataFrame([r | {"method": m} for m in ("rigl", "dense") for r in rows])
-    ).splitlines()
+    measured = pd.DataFrame([r | {"method": m} for m in ("rigl", "dense") for r in rows])
+    *_, sparse, dense = uncertainty.describe_ensembles({"seeds": measured}).splitlines()
     assert sparse.startswith("| tiny | rigl | 0 | 3 | 0.3750 ± 0.1768 | 0.5000 ± 0.0000 |")
     assert dense.startswith("| tiny | dense | 0 | 3 | 0.3750 | 0.5000 |"), "dense ensembles share members"
     assert dense.endswith("| 0.500× |  |  |")

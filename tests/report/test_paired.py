@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lpjax.metrics import mcnemar, paired_bootstrap
+from lpjax.metrics import crossed_bootstrap, mcnemar
 from lpjax.report import paired
 
 IMAGES = 40
@@ -50,16 +50,16 @@ def test_a_level_is_compared_within_seeds(results):
 @pytest.mark.parametrize("level", [0, 1])
 def test_the_interval_and_the_p_value_are_those_of_the_answers(results, level):
     row = paired.compare(results, RIGHT, "swa")[level]
-    interval = paired_bootstrap(stacked("swa", level), stacked("ticket", level))
+    interval = crossed_bootstrap(stacked("swa", level), stacked("ticket", level))
     assert (row.difference, row.low, row.high) == pytest.approx(interval)
     assert row.p == mcnemar(stacked("swa", level), stacked("ticket", level))
 
 
 def test_all_levels_together_are_a_mean_with_an_interval_and_without_a_p_value(results):
     *_, total = paired.compare(results, RIGHT, "swa")
-    both = (np.stack([stacked(method, 0), stacked(method, 1)]) for method in ("swa", "ticket"))
+    both = (np.stack([stacked(method, 0), stacked(method, 1)], axis=1) for method in ("swa", "ticket"))
     assert (total.level, total.density, total.p, total.seeds) == (None, None, None, 2)
-    assert (total.difference, total.low, total.high) == pytest.approx(paired_bootstrap(*both))
+    assert (total.difference, total.low, total.high) == pytest.approx(crossed_bootstrap(*both))
     assert total.std == pytest.approx(0.025 / np.sqrt(2))  # 0.1 and 0.125
 
 

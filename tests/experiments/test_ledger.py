@@ -1,0 +1,108 @@
+"""What the files say follows from the tables that are kept beside the experiments."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from experiments import claims, ledger, pages
+from experiments.options import ROOT
+
+SEEDS = (0, 1, 2)
+
+
+@pytest.mark.parametrize(("page", "preset"), pages.kept())
+def test_a_page_says_what_its_tables_say(page, preset):
+    said, _ = pages.shown(page, preset)
+    assert said == pages.described(page, preset)
+
+
+def test_readme_configs_and_the_ledger_say_what_the_tables_say():
+    different = []
+    for path, text in ledger.written().items():
+        if path.read_text(encoding="utf-8") != text:
+            different.append(str(path.relative_to(ROOT)))
+    assert not different, "run python -m experiments.ledger"
+
+
+def test_every_page_of_a_paper_with_tables_is_described():
+    folders = set()
+    for table in (ROOT / "experiments").glob("*/*/*/*.csv"):
+        folders.add(table.parent.parent.relative_to(ROOT / "experiments").as_posix())
+    assert folders <= set(pages.PAGES)
+
+
+def test_every_claim_is_of_a_page_that_is_described():
+    assert {claim.page for claim in claims.CLAIMS} <= set(pages.PAGES)
+    assert len({claim.text for claim in claims.CLAIMS}) == len(claims.CLAIMS)
+
+
+def statistics(low, high, *, method="interpolation", base="ticket"):
+    row = {"method": method, "base": base, "level": np.nan, "seeds": 3, "difference": (low + high) / 2, "std": 0.001}
+    return pd.DataFrame([row | {"low": low, "high": high, "panel": "digits"}, row | {"level": 0}])
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "better", "alike"),
+    [(0.001, 0.003, True, True), (-0.001, 0.003, False, True), (-0.003, -0.001, False, False)],
+)
+def test_a_claim_holds_if_its_interval_is_on_its_side_of_zero(low, high, better, alike):
+    kept = {"statistics": statistics(low, high)}
+    (above,) = claims.difference("ticket", "interpolation")(kept)
+    (matches,) = claims.difference("ticket", "interpolation", matches=True)(kept)
+    assert (above.held, matches.held) == (better, alike)
+    assert above.interval == f"{100 * low:+.2f} to {100 * high:+.2f}"
+    assert (above.on, above.seeds) == ("digits", 3)
+
+
+def test_many_candidates_are_compared_with_the_fewest():
+    few = [statistics(0.1 / n, 0.2 / n, base=f"candidates_{n}") for n in (10, 2, 4)]
+    (finding,) = claims.difference("candidates_")({"statistics": pd.concat(few)})
+    assert finding.interval == "+5.00 to +10.00"
+
+
+def gains(setting, near, far):
+    rows = []
+    for seed in SEEDS:
+        for distance, gain in ((1, near), (2, far), (3, far)):
+            rows.append({"panel": "digits", "setting": setting, "seed": seed, "distance": distance, "gain": gain})
+    return pd.DataFrame(rows)
+
+
+def test_pairs_are_averaged_within_a_seed_and_settings_are_compared():
+    both = [gains("with rewinding", 0.01, -0.02), gains("without rewinding", 0.004, -0.02)]
+    kept = {"gains": pd.concat(both)}
+    assert [finding.measured for finding in claims.neighbors_gain(kept)] == ["+1.00 ± 0.00 points"]
+    assert [finding.measured for finding in claims.distance_costs(kept)] == ["+3.00 ± 0.00 points"]
+    assert [finding.measured for finding in claims.rewinding_helps_averages(kept)] == ["+0.60 ± 0.00 points"]
+    assert claims.rewinding_helps_averages({"gains": both[0]}) == []
+
+
+def test_comparisons_of_a_network_are_counted_and_averaged():
+    rows = pd.DataFrame({"network": "tiny", "difference": [0.01, 0.02, -0.006], "seeds": [5, 5, 4]})
+    (finding,) = claims.comparisons("pairs")({"pairs": rows})
+    assert finding[:3] == ("tiny", 4, "above in 2 of 3, mean +0.80 points")
+    assert not finding.held
+    (lower,) = claims.comparisons("pairs", -1)({"pairs": rows.assign(difference=[-0.01, -0.02, -0.015])})
+    assert lower.held
+
+
+def test_a_choice_that_is_once_not_the_best_does_not_hold():
+    rows = pd.DataFrame(
+        {
+            "network": "tiny",
+            "method": "rigl",
+            "sparsity": [0.9, 0.9, 0.8, 0.8],
+            "shape": ["triangle", "swa"] * 2,
+            "value": [0.5, 0.4, 0.5, 0.6],
+            "seeds": 5,
+        }
+    )
+    (finding,) = claims.first("shape", "triangle")({"pairs": rows})
+    assert (finding.measured, finding.held) == ("best in 1 of 2", False)
+
+
+def test_the_paragraph_of_a_config_is_replaced_and_nothing_else():
+    text = '"""A network.\n\nPaper: none.\nOurs: not\n  yet.\n\nMore.\n"""\nOurs = 1\n'
+    assert ledger.with_ours(text, "Ours: 0.9.") == '"""A network.\n\nPaper: none.\nOurs: 0.9.\n\nMore.\n"""\nOurs = 1\n'
+    with pytest.raises(ValueError, match="no paragraph"):
+        ledger.with_ours('"""A network."""', "Ours: 0.9.")
