@@ -112,7 +112,7 @@ def from_frame(table: pd.DataFrame) -> list[Comparison]:
     """Read back what `frame` wrote; other columns are ignored."""
     compared = []
     for record in table[list(Comparison._fields)].to_dict("records"):
-        fields = {name: None if pd.isna(value) else value for name, value in record.items()}
+        fields: dict[str, Any] = {str(name): None if pd.isna(value) else value for name, value in record.items()}
         compared.append(Comparison(**fields))
     return compared
 
