@@ -25,21 +25,21 @@ SHARES = {"steps": 3, "torch": 1, "pool": 2, "transforms": 1, "tickets": 2, "sup
 TOTAL, MOST = 25.0, 8.0
 RESERVE = 30.0
 """Seconds of a piece in which a run saves, or a measurement imports what it needs."""
-STOPPED = (143, -15)
+STOPPED = (runs.STOPPED, -15)  # -15: before the process handled the signal
 
 
 def main(argv: list[str]) -> None:
     """Measure every piece in a process of its own, since one alone can hold the memory of a GPU; print tables."""
     options = parse(argv)
     out = options.out or Path("runs") / ("gpu_smallest" if options.smallest else "gpu")
-    out.mkdir(parents=True, exist_ok=True)
     limits = minutes(options.pieces, options.budget)
+    if not (options.smallest or options.in_process):
+        refuse_cpu()
+    out.mkdir(parents=True, exist_ok=True)
     if options.in_process:
         for piece in options.pieces:
             measure(piece, options, out, 60 * limits[piece] - RESERVE)
         return
-    if not options.smallest:
-        refuse_cpu()
     failures = []
     for piece, limit in limits.items():
         print(f"{piece}: at most {limit:.1f} minutes", flush=True)

@@ -12,6 +12,8 @@ from experiments.options import ROOT
 
 RUNS = {"tickets": "iterative pruning", "suptickets": "sparse training"}
 """The pieces that are runs, and their names at the smallest size."""
+STOPPED = 143
+"""The exit code after SIGTERM."""
 
 
 def command(piece: str, options: Namespace, out: Path) -> list[str]:
@@ -48,7 +50,7 @@ def finish(command: Sequence[str], limit: float, grace: float) -> int:
       grace: Seconds from then until SIGKILL.
 
     Returns:
-      Its exit code.
+      Its exit code; `STOPPED` after SIGKILL.
     """
     first_device = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
     process = subprocess.Popen(command, env={**os.environ, "CUDA_VISIBLE_DEVICES": first_device})
@@ -60,7 +62,8 @@ def finish(command: Sequence[str], limit: float, grace: float) -> int:
             return process.wait(grace)
         except subprocess.TimeoutExpired:
             process.kill()
-            return process.wait()
+            process.wait()
+            return STOPPED
     except BaseException:  # this process was stopped
         process.terminate()
         process.wait()

@@ -50,8 +50,10 @@ def steps(rows: pd.DataFrame, step_rows: pd.DataFrame) -> str:
             ]
         )
     columns = ("framework", *SETTING, "steps per dispatch", "step, ms (IQR)", "images/s", "of peak", "by PyTorch")
-    missing = "" if importlib.util.find_spec("torch") else "\n\nPyTorch is not installed."
-    return markdown.table(columns, lines) + missing
+    table = markdown.table(columns, lines)
+    if "PyTorch" in set(rows["framework"]) or importlib.util.find_spec("torch"):
+        return table
+    return f"{table}\n\nPyTorch is not installed."
 
 
 def pool(rows: pd.DataFrame, step_rows: pd.DataFrame) -> str:

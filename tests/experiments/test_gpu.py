@@ -11,7 +11,7 @@ from ml_collections import config_flags
 
 from experiments.gpu import __main__ as command
 from experiments.gpu import pool, rows, runs, sparse, steps, tables
-from experiments.gpu.sizes import SMALLEST, share_of_peak
+from experiments.gpu.sizes import FULL, SMALLEST, share_of_peak
 from lpjax import run
 from lpjax.errors import UserError
 
@@ -95,6 +95,14 @@ def test_shares_by_hand():
     assert pool.share_of_training(500.0, 45_000.0) == pytest.approx(19 * 18 * 0.5 / 3296)
 
 
+@pytest.mark.parametrize("size", [FULL, SMALLEST], ids=["full", "smallest"])
+def test_all_windows_of_steps_are_alike(size):
+    for batch in size.batches:
+        assert size.training % (size.window * batch) == 0
+    for steps_per_dispatch in size.dispatches:
+        assert size.window % steps_per_dispatch == 0
+
+
 def test_all_pieces_share_25_minutes_and_none_takes_more_than_8():
     limits = command.minutes(tuple(command.SHARES))
     assert sum(limits.values()) == pytest.approx(25)
@@ -131,8 +139,10 @@ def test_the_configs_of_runs_are_accepted(piece, tmp_path, monkeypatch):
 
 
 def test_a_process_is_ended_in_time_and_its_code_is_returned():
-    wait = "import time; print('up', flush=True); time.sleep(60)"
+    wait = "import time; time.sleep(60)"
+    deaf = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {wait}"
     assert runs.finish([sys.executable, "-S", "-c", wait], 0.2, 5.0) == -signal.SIGTERM
+    assert runs.finish([sys.executable, "-S", "-c", deaf], 0.4, 0.1) in command.STOPPED
     assert runs.finish([sys.executable, "-S", "-c", "raise SystemExit(2)"], 60.0, 5.0) == 2
 
 
