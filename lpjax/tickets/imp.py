@@ -59,7 +59,7 @@ def by_magnitude(params: PyTree, level: int) -> PyTree:
       Scores `|w|`.
     """
     del level
-    return sparsity.magnitude(params)
+    return _magnitude(params)
 
 
 def random_score(key: jax.Array) -> Score:
@@ -142,19 +142,18 @@ def imp(
 
     def prune(mask: PyTree, scores: PyTree) -> PyTree:
         chosen = tuple(sparsity.prunable_leaves(mask, prunable))
-        before = sparsity.kept_per_leaf(mask, prunable, stacked)
+        axes = tuple(sparsity.stacked_axes(mask, stacked))
+        before = _kept_per_leaf(mask, chosen, axes)
         if scope == "layerwise":
             return _select_per_leaf(scores, mask, jax.tree.map(count_after, before), chosen)
-        count = count_rule(int(sparsity.kept(mask, prunable)), prune_fraction, never_pruned)
+        count = count_rule(_total(before), prune_fraction, never_pruned)
         floors = sum(int(np.minimum(counts, min_kept).sum()) for counts in jax.tree.leaves(before))
-        axes = tuple(sparsity.stacked_axes(mask, stacked))
         return _select(scores, mask, max(count, floors), chosen, axes, min_kept)
 
     def init(params: PyTree, mask: PyTree | None = None) -> IMPState:
         first_mask = sparsity.full_mask(params) if mask is None else sparsity.expand_mask(mask, params)
         sparsity.prunable_leaves(params, prunable)  # refuses parameters of which none is prunable
-        masked = _copy(sparsity.apply_mask(params, first_mask))
-        return IMPState(level=0, params=masked, mask=first_mask, rewind_point=_copy(params) if rewind else ())
+        return IMPState(level=0, params=_masked(params, first_mask), mask=first_mask, rewind_point=_copy(params) if rewind else ())
 
     def step(state: IMPState, trained: PyTree, rewind_point: PyTree | None = None) -> IMPState:
         if isinstance(trained, Ticket):
@@ -164,14 +163,15 @@ def imp(
             _check_rewind_point(state, rewind, rewind_point)
         pruned = prune(state.mask, score(trained, state.level))
         mask = jax.tree.map(sparsity.like_parameter, pruned, state.mask)
-        if not int(sparsity.kept(mask, prunable)):
+        chosen = tuple(sparsity.prunable_leaves(mask, prunable))
+        if not _total(_kept_per_leaf(mask, chosen, (0,) * len(chosen))):
             raise ValueError(f"prune_fraction: pruning leaves level {state.level + 1} without weights; stop before")
         sparsity.warn_empty_leaves(mask, prunable, stacked)
         point = state.rewind_point if rewind_point is None else _copy(rewind_point)
         if rewind and not jax.tree.leaves(point):
             raise ValueError("rewind: got True, but the state has no rewind point: it was made with rewind=False")
         start = point if rewind else trained
-        return IMPState(state.level + 1, _copy(sparsity.apply_mask(start, mask)), mask, point)
+        return IMPState(state.level + 1, _masked(start, mask), mask, point)
 
     return IMP(init, step)
 
@@ -182,6 +182,23 @@ def _check_rewind_point(state: IMPState, rewind: bool, rewind_point: PyTree) -> 
     if state.level:
         raise ValueError(f"rewind_point: given at level {state.level}; it is captured while level 0 trains")
     sparsity.ensure_same_shapes(rewind_point, state.mask, "rewind_point")
+
+
+_magnitude = jax.jit(sparsity.magnitude)  # as below, one program instead of one per shape
+
+
+@jax.jit  # into buffers of its own
+def _masked(params: PyTree, mask: PyTree) -> PyTree:
+    return sparsity.apply_mask(params, mask)
+
+
+@partial(jax.jit, static_argnames=("chosen", "axes"))
+def _kept_per_leaf(mask: PyTree, chosen: tuple[bool, ...], axes: tuple[int, ...]) -> PyTree:
+    return sparsity.kept_per_leaf(mask, sparsity.as_tree(list(chosen), mask), sparsity.as_tree(list(axes), mask))
+
+
+def _total(counts: PyTree) -> int:
+    return sum(int(np.sum(count, dtype=np.int64)) for count in jax.tree.leaves(jax.device_get(counts)))
 
 
 def _copy(tree: PyTree) -> PyTree:
