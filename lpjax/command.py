@@ -19,7 +19,7 @@ def remember_compilations() -> None:
     """Keep compiled programs on disk, so that the next run starts at once; a cache of the user's own is left alone."""
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         jax.config.update("jax_compilation_cache_dir", str(cache_directory() / "xla"))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
 @contextmanager

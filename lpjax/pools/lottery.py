@@ -199,7 +199,9 @@ def pool(
             raise TypeError("candidate: got a Ticket, expected parameters; pass ticket.params")
         sparsity.ensure_same_shapes(candidate, state.params, "candidate")
         chosen = tuple(sparsity.prunable_leaves(state.mask, prunable))
-        return _step(evaluate, recalibrate, rank, state, candidate, propose(state.tried), accept_index, options, chosen)
+        # Fixed coefficients and computed ones lie on the same devices, so that they share one compiled program.
+        tried = sparsity.like_parameter(propose(state.tried), state.tried)
+        return _step(evaluate, recalibrate, rank, state, candidate, tried, accept_index, options, chosen)
 
     def ticket(state: PoolState) -> Ticket:
         if prune == "during":
@@ -318,7 +320,7 @@ def _coarse_indices(size: int, stride: int) -> jax.Array:
     coarse = list(range(reach, size, stride))
     if not coarse or size - 1 - coarse[-1] > reach:
         coarse.append(size - 1)
-    return jnp.arange(size) if len(coarse) + 2 * reach >= size else jnp.asarray(coarse, jnp.int32)
+    return jnp.arange(size, dtype=jnp.int32) if len(coarse) + 2 * reach >= size else jnp.asarray(coarse, jnp.int32)
 
 
 def _nearby_indices(best: jax.Array, size: int, stride: int) -> jax.Array:
