@@ -320,7 +320,9 @@ def _coarse_indices(size: int, stride: int) -> jax.Array:
     coarse = list(range(reach, size, stride))
     if not coarse or size - 1 - coarse[-1] > reach:
         coarse.append(size - 1)
-    return jnp.arange(size, dtype=jnp.int32) if len(coarse) + 2 * reach >= size else jnp.asarray(coarse, jnp.int32)
+    if len(coarse) + 2 * reach >= size:
+        return jnp.arange(size, dtype=jnp.int32)
+    return jnp.asarray(coarse, jnp.int32)
 
 
 def _nearby_indices(best: jax.Array, size: int, stride: int) -> jax.Array:

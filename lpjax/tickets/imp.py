@@ -153,7 +153,8 @@ def imp(
     def init(params: PyTree, mask: PyTree | None = None) -> IMPState:
         first_mask = sparsity.full_mask(params) if mask is None else sparsity.expand_mask(mask, params)
         sparsity.prunable_leaves(params, prunable)  # refuses parameters of which none is prunable
-        return IMPState(level=0, params=_masked(params, first_mask), mask=first_mask, rewind_point=_copy(params) if rewind else ())
+        rewind_point = _copy(params) if rewind else ()
+        return IMPState(level=0, params=_masked(params, first_mask), mask=first_mask, rewind_point=rewind_point)
 
     def step(state: IMPState, trained: PyTree, rewind_point: PyTree | None = None) -> IMPState:
         if isinstance(trained, Ticket):
