@@ -36,15 +36,16 @@ class Way(NamedTuple):
 
 
 def ways(own_budget: str, budgets: Sequence[str], strides: Sequence[int], rank_images: Sequence[int]) -> list[Way]:
-    """List the run's own search, then the exact one at other budgets, then mixes ranked in every given way."""
-    exact = {"rank_by": "recalibrated", "coarse_stride": 1, "rank_images": 0}
-    found = [Way("interpolation", {**exact, "recalibrate": own_budget})]
-    for budget in budgets:
-        if budget != own_budget:
-            found.append(Way(f"exact_{budget}", {**exact, "recalibrate": budget}))
+    """List the run's own search, then mixes recalibrated in every given way, then mixes ranked."""
+    found = []
+    for budget, stride in itertools.product(dict.fromkeys((own_budget, *budgets)), dict.fromkeys((1, *strides))):
+        name = f"exact_{budget}_stride{stride}" if found else "interpolation"
+        settings = {"rank_by": "recalibrated", "coarse_stride": stride, "rank_images": 0, "recalibrate": budget}
+        found.append(Way(name, settings))
     for budget, stride, images in itertools.product(budgets, strides, rank_images):
+        name = f"ranked_{budget}_stride{stride}_on{images or 'all'}"
         settings = {"rank_by": "batch_statistics", "coarse_stride": stride, "rank_images": images}
-        found.append(Way(f"ranked_{budget}_stride{stride}_on{images or 'all'}", {**settings, "recalibrate": budget}))
+        found.append(Way(name, {**settings, "recalibrate": budget}))
     return found
 
 

@@ -9,7 +9,7 @@ from lpjax.errors import UserError
 
 PRESETS = {
     "demo": (config_panel("ResNet-8, digits", "digits_resnet8"),),
-    "laptop": (config_panel("ResNet-20, 2,000 images of CIFAR-10", "cifar10_resnet20_cpu"),),
+    "laptop": (config_panel("ResNet-8, CIFAR-10 (JPEG) at 16x16", "cifar10_16x16_resnet8"),),
     "cifar": (config_panel("ResNet-18, CIFAR-10, 20 epochs", "cifar10_resnet18_short"),),
     "paper": (
         config_panel("VGG-16, CIFAR-100", "cifar100_vgg16"),
@@ -24,7 +24,7 @@ ONE_NETWORK = {"paper": 1}
 PAPER = Paper(
     folder=Path(__file__).parent,
     presets=PRESETS,
-    seeds=dict.fromkeys(PRESETS, (0, 1, 2)),
+    seeds={"demo": (0, 1, 2, 3, 4, 5, 6, 8, 9, 12), "laptop": (0, 1, 2, 3, 4), "cifar": (0, 1, 2), "paper": (0, 1, 2)},
     fields={"corruptions_dir": ("corruptions.dir", "where published corrupted images lie, as .npy files")},
 )
 main = partial(keeping.main, paper=PAPER)

@@ -16,9 +16,13 @@ WIDE = tuple(config_panel(f"WRN-28-10, CIFAR-{n}", f"suptickets_cifar{n}_wide_re
 IMAGENET = (config_panel("ResNet-50, ImageNet", "suptickets_imagenet_resnet50"),)
 SMALL: Panels = {
     "demo": (config_panel("ResNet-8, digits", "suptickets_digits_resnet8"),),
+    "laptop": (config_panel("ResNet-8, CIFAR-10 (JPEG) at 16x16", "suptickets_cifar10_16x16_resnet8"),),
     "cifar": (config_panel("VGG-16, CIFAR-10, 40 epochs", "suptickets_cifar10_vgg16_short"),),
 }
 """One network each, which stands for all of the paper's."""
+
+METHODS = {"demo": ("set", "rigl", "granet", "erk", "snip"), "laptop": ("set", "rigl", "granet", "erk")}
+"""Where a preset has other methods than the paper's table."""
 
 CIFAR100: Panels = {**SMALL, "paper": (VGG16[1], RESNET50[1])}
 """The networks of the tables and figures that vary one choice."""
@@ -26,7 +30,7 @@ CIFAR100: Panels = {**SMALL, "paper": (VGG16[1], RESNET50[1])}
 PAPER = Paper(
     folder=Path(__file__).parent,
     presets={**SMALL, "paper": (*VGG16, *RESNET50, *WIDE, *IMAGENET)},
-    seeds={"demo": (2, 3, 4, 5, 6), "cifar": (0, 1, 2), "paper": (0, 1, 2)},
+    seeds={"demo": (2, 3, 4, 5, 6), "laptop": (0, 1, 2, 3, 4), "cifar": (0, 1, 2), "paper": (0, 1, 2)},
     fields={},
 )
 main = partial(keeping.main, paper=PAPER)
@@ -43,9 +47,9 @@ def panels(options: Options, of: Panels) -> tuple[Panel, ...]:
 
 def methods(options: Options, published: Sequence[str]) -> Sequence[str]:
     """Return the methods that the preset runs of the paper's."""
-    return ("set", "rigl", "granet", "erk", "snip") if options.preset == "demo" else published
+    return METHODS.get(options.preset, published)
 
 
 def sparsities(options: Options, published: Sequence[float] = (0.95, 0.9, 0.8)) -> Sequence[float]:
     """Return the sparsities that the preset runs of the paper's."""
-    return (0.95, 0.9) if options.preset == "demo" else published
+    return (0.95, 0.9) if options.preset in METHODS else published

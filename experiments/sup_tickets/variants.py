@@ -19,7 +19,7 @@ from lpjax.run.superpose import superpose_stage
 from lpjax.train.cyclical import SHAPES
 
 METHODS = ("rigl",)
-CYCLES = {"demo": ("3ep", "1ep", "2ep", "5ep"), "cifar": ("2ep", "1ep", "4ep")}
+CYCLES = {"demo": ("3ep", "1ep", "2ep", "5ep"), "laptop": ("2ep", "1ep", "3ep"), "cifar": ("2ep", "1ep", "4ep")}
 PUBLISHED_CYCLES = ("8ep", "2ep", "4ep", "12ep")
 """The first is the config's own."""
 
