@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Puts seeds that ran side by side (WORKDIR-seeds/SEED, by slurm.sh or gpus.sh) together into one work directory.
+# Puts seeds that ran side by side (WORKDIR-seeds/SEED, by slurm.sh or seeds.sh) together into one work directory.
 #
 #   CONFIG=configs/cifar10_resnet18.py WORKDIR=runs/cifar10 experiments/launch/gather.sh [--config.field=value ...]
 #
@@ -25,7 +25,7 @@ refuse() {
 
 numbers=()
 for folder in "$WORKDIR"-seeds/*/seed_*; do
-  [[ -d $folder ]] || refuse "no seeds lie in $WORKDIR-seeds; start slurm.sh or gpus.sh first"
+  [[ -d $folder ]] || refuse "no seeds lie in $WORKDIR-seeds; start slurm.sh or seeds.sh first"
   [[ -f $(dirname "$folder")/results.csv ]] || refuse "$folder is not finished; start its command again"
   numbers+=("${folder##*_}")
 done

@@ -18,6 +18,7 @@ import json, os, sys
 from pathlib import Path
 name, arguments = Path(sys.argv[0]).name, sys.argv[1:]
 noted = {{n: os.environ.get(n) for n in ("CUDA_VISIBLE_DEVICES", "WORKDIR")}}
+noted["cores"] = sorted(os.sched_getaffinity(0))
 with open(os.environ["CALLS"], "a") as calls:
     calls.write(json.dumps([name, arguments, noted]) + "\\n")
 answers = json.loads(Path(os.environ["ANSWERS"]).read_text())
@@ -237,7 +238,7 @@ def test_an_array_has_a_work_directory_a_seed(machine):
 def test_every_seed_has_a_gpu_of_its_own(machine):
     machine.answers = {"nvidia-smi": [("0\n1", 0)]}
     workdir = str(machine.folder / "runs" / "x")
-    done = machine.start("gpus.sh", "--config.pool.start=(0.9, 0.8)", SEEDS="0 1 2 5", CONFIG=DIGITS, WORKDIR=workdir)
+    done = machine.start("seeds.sh", "--config.pool.start=(0.9, 0.8)", SEEDS="0 1 2 5", CONFIG=DIGITS, WORKDIR=workdir)
     assert (done.returncode, done.stderr) == (0, "")
     runs = [(arguments, noted) for name, arguments, noted in machine.calls if name == "python"]
     assert {f"--workdir={workdir}-seeds/{seed}" for seed in (0, 1, 2, 5)} == {arguments[3] for arguments, _ in runs}
@@ -249,10 +250,21 @@ def test_every_seed_has_a_gpu_of_its_own(machine):
 def test_gpus_can_be_chosen_and_a_seed_that_fails_does_not_stop_the_others(machine):
     machine.answers = {"seeds=(0,)": [("", 1)]}
     workdir = str(machine.folder / "x")
-    done = machine.start("gpus.sh", SEEDS="0 1", GPUS="5", WORKDIR=workdir)
+    done = machine.start("seeds.sh", SEEDS="0 1", GPUS="5", WORKDIR=workdir)
     assert done.returncode != 0
     assert f"seed 0 failed; see {workdir}-seeds/0.log" in done.stderr
     assert [noted["CUDA_VISIBLE_DEVICES"] for _, _, noted in machine.calls] == ["5", "5"]
+
+
+def test_without_gpus_every_seed_has_a_core_of_its_own(machine):
+    cores = sorted(os.sched_getaffinity(0))[:2]
+    given = " ".join(map(str, cores))
+    done = machine.start("seeds.sh", SEEDS="0 1", CORES=given, CONFIG=DIGITS, WORKDIR=str(machine.folder / "x"))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not [name for name, _, _ in machine.calls if name == "nvidia-smi"]
+    pinned = [noted["cores"] for _, _, noted in machine.calls]
+    assert len(pinned) == 2
+    assert all(len(of_seed) == 1 and set(of_seed) <= set(cores) for of_seed in pinned)
 
 
 def test_seeds_are_gathered_only_when_all_are_finished(machine):
@@ -280,7 +292,7 @@ def test_seeds_run_side_by_side_are_gathered_into_one_run(tmp_path):
     small += ["--config.train.milestones=()", "--config.pool.methods=()"]
     small += ["--config.model=tests.networks:one_convolution", "--config.width=8"]
     told = {"CONFIG": DIGITS, "WORKDIR": str(tmp_path / "run"), "PYTHON": sys.executable, "SEEDS": "0 1", "GPUS": "0 1"}
-    for script in ("gpus.sh", "gather.sh"):
+    for script in ("seeds.sh", "gather.sh"):
         done = machine.start(script, *small, **told)
         assert done.returncode == 0, done.stderr
     alone = [(tmp_path / "run-seeds" / str(seed) / "results.csv").read_text().splitlines() for seed in (0, 1)]
