@@ -56,21 +56,28 @@ def written() -> dict[Path, str]:
         put(ROOT / "experiments" / page / "README.md", preset, pages.content(page, preset))
     put(ROOT / "experiments" / "README.md", "claims", claims())
     put(ROOT / "README.md", "results", runs())
+    put(ROOT / "README.md", "sup_tickets", claims("sup_tickets/table1", folder="experiments/"))
     for name in RUNS:
         path = ROOT / "configs" / f"{name}.py"
         files[path] = with_ours(path.read_text(encoding="utf-8"), ours(name))
     return files
 
 
-def claims() -> str:
-    """Make a table with a row per claim and network that it was measured on."""
+def claims(page: str = "", *, folder: str = "") -> str:
+    """Make a table with a row per claim and network that it was measured on.
+
+    Args:
+      page: The page whose claims are listed; empty for all.
+      folder: Of the experiments, as seen from the file that shows the table.
+    """
     rows = []
     for claim in CLAIMS:
-        rows += _rows(claim)
+        if page in ("", claim.page):
+            rows += _rows(claim, f"[{claim.text}]({folder}{claim.page}/README.md)")
     return markdown.table(CLAIM_HEADINGS, rows)
 
 
-def _rows(claim: Claim) -> list[list[str]]:
+def _rows(claim: Claim, link: str) -> list[list[str]]:
     rows = []
     for page, preset in pages.kept():
         if page != claim.page:
@@ -79,14 +86,10 @@ def _rows(claim: Claim) -> list[list[str]]:
         for finding in claim.measure(read(pages.FOLDER / page / preset)):
             verdict = "held" if finding.held else "not held"
             measured = [finding.on, str(finding.seeds), finding.measured, finding.interval, verdict]
-            rows.append([_link(claim), claim.reported, *measured, command])
+            rows.append([link, claim.reported, *measured, command])
     if not rows:
-        rows.append([_link(claim), claim.reported, "", "", "", "", NOT_YET, ""])
+        rows.append([link, claim.reported, "", "", "", "", NOT_YET, ""])
     return rows
-
-
-def _link(claim: Claim) -> str:
-    return f"[{claim.text}]({claim.page}/README.md)"
 
 
 def runs() -> str:
