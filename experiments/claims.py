@@ -226,7 +226,7 @@ CLAIMS: Sequence[Claim] = (
         difference("ticket", "interpolation"),
     ),
     Claim(
-        "(ours) They are above recalibrated tickets",
+        "(not in the paper) Interpolation pools are above recalibrated tickets",
         "not reported",
         "lottery_pools/figure3a",
         difference("recalibrated", "interpolation"),
@@ -316,13 +316,13 @@ CLAIMS: Sequence[Claim] = (
         comparisons("pairs"),
     ),
     Claim(
-        "They are above the mean of their cheap tickets",
+        "Superposed tickets are above the mean of their cheap tickets",
         '"a large margin"',
         "sup_tickets/table1",
         above_cheap_tickets,
     ),
     Claim(
-        "They cost no more to train",
+        "Sup-tickets cost no more to train",
         "no more",
         "sup_tickets/table3",
         same_training_flops,
