@@ -134,6 +134,30 @@ def test_a_search_may_have_settings_of_its_own(setup, with_tickets):
 
 
 @pytest.mark.slow
+def test_candidates_may_be_the_tickets_of_other_seeds_at_the_anchors_level(setup, with_tickets):
+    shutil.copytree(with_tickets / "seed_0", with_tickets / "seed_4")
+    build_pools(setup, with_tickets, {"other_seeds": Search("uniform", seeds=(0, 4, 0))})
+    for anchor in range(3):
+        trials = store.read_json(paths.trace(paths.pool(with_tickets, 0, "other_seeds", anchor)))["trials"]
+        assert [(trial["candidate"], trial["candidate_seed"]) for trial in trials] == [(anchor, 4)]
+
+
+@pytest.mark.slow
+def test_mixes_may_be_ranked_on_few_images_and_from_coarse_to_fine(tiny_config, with_tickets):
+    changes = {"rank_by": "batch_statistics", "rank_images": 30, "coarse_stride": 3}
+    setup = prepare(run.resolve(tiny_config(**{f"pool__{name}": value for name, value in changes.items()})))
+    images = setup.measures.rank.args[0].labels
+    np.testing.assert_array_equal(images, setup.data.validation.labels[:30])
+    coefficients = {"coefficients": (0.1, 0.3, 0.5, 0.7, 0.9)}
+    build_pools(setup, with_tickets, {"cheap": Search("interpolation", settings=coefficients)})
+    for trial in store.read_json(paths.trace(paths.pool(with_tickets, 0, "cheap", 0)))["trials"]:
+        values = trial["values"]
+        assert len(values) == 5
+        assert values.count(None) in (1, 2)
+        assert trial["coefficient"] == trial["coefficients"][values.index(max(v for v in values if v is not None))]
+
+
+@pytest.mark.slow
 def test_a_replayed_search_starts_from_given_values_and_refuses_others_later(finished, tiny_config, tmp_path):
     config = tiny_config(imp__tickets_from=str(finished), pool__methods=("reference",), pool__start=(0.0, 1.0, 0.5))
     workdir = tmp_path / "replayed"
