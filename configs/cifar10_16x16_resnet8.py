@@ -1,7 +1,7 @@
-"""ResNet-8 on CIFAR-10 averaged down to 16x16: converged tickets and pools on natural images without an accelerator.
+"""ResNet-8 on CIFAR-10 averaged down to 16x16: tickets and pools on natural images without an accelerator.
 
-Command: python -m lpjax.data.prepare downsampled --source=cifar10
-  then: python -m lpjax.main --config=configs/cifar10_16x16_resnet8.py --workdir=runs/cifar10_16x16_resnet8
+Command: python -m lpjax.main --config=configs/cifar10_16x16_resnet8.py --workdir=runs/cifar10_16x16_resnet8
+  after, once: python -m lpjax.data.prepare downsampled --source=cifar10
 Paper: none, the images have a quarter of the pixels; the method is that of Lottery Pools, AAAI 2023, Algorithm 2.
 Ours: not yet measured.
 """
@@ -14,8 +14,8 @@ from lpjax.run import default_config
 def get_config() -> ConfigDict:
     config = default_config()
     config.dataset = "cifar10_16x16"
-    config.train_images = 25000  # with all 45,000 a network this small is far from converged after as many steps
-    config.augment.crop = 0
+    config.train_images = 25000  # with 45,000 images and as many steps, training does not converge
+    config.augment.crop = 0  # with crops, neither
     config.model = "resnet8"
     config.width = 16
     config.train.duration = "16ep"

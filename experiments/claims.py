@@ -11,6 +11,8 @@ from experiments.sup_tickets import pairs
 
 Tables = Mapping[str, pd.DataFrame]
 
+HELD, NOT_HELD, UNDECIDED = "held", "not held", "undecided"
+_FEW = 2
 _SAME = 0.1
 """Times or costs whose ratio differs from 1 by less are alike."""
 
@@ -22,7 +24,7 @@ class Finding(NamedTuple):
     seeds: int
     measured: str
     interval: str  # 95 %, of the difference; empty where there is none
-    held: bool
+    verdict: str
 
 
 class Claim(NamedTuple):
@@ -35,12 +37,12 @@ class Claim(NamedTuple):
 
 
 def difference(base: str, method: str = "", *, matches: bool = False) -> Callable[[Tables], list[Finding]]:
-    """Measure a method less its base, the mean over levels; it holds if the interval lies above zero.
+    """Measure a method less its base, the mean over levels; see `verdict`.
 
     Args:
       base: As the table of statistics has it; `'candidates_'` stands for the fewest candidates there.
       method: Likewise; any that is compared with the base if empty.
-      matches: The claim is that both are alike: it holds unless the interval lies below zero.
+      matches: The claim is that both are alike: it is decided only where the interval lies on one side of zero.
     """
 
     def measure(tables: Tables) -> list[Finding]:
@@ -50,13 +52,26 @@ def difference(base: str, method: str = "", *, matches: bool = False) -> Callabl
             chosen = chosen[chosen["method"] == method]
         findings = []
         for row in chosen.itertuples():
-            held = row.high >= 0 if matches else row.low > 0
-            std = None if pd.isna(row.std) else 100 * row.std
-            measured = f"{markdown.spread(100 * row.difference, std, '+.2f')} points"
-            findings.append(Finding(row.panel, int(row.seeds), measured, _ends(row.low, row.high), bool(held)))
+            measured = f"{markdown.points(row.difference, row.std)} points"
+            decided = verdict(row.low, row.high)
+            if matches:
+                decided = HELD if row.high >= 0 else NOT_HELD
+            findings.append(Finding(row.panel, int(row.seeds), measured, markdown.interval(row.low, row.high), decided))
         return findings
 
     return measure
+
+
+def verdict(low: float, high: float) -> str:
+    """Judge a claim that a difference is above zero by its interval; NaN is an interval that is not known.
+
+    Example:
+      >>> verdict(0.1, 0.2), verdict(-0.1, 0.2), verdict(-0.2, -0.1)
+      ('held', 'undecided', 'not held')
+    """
+    if low > 0:
+        return HELD
+    return NOT_HELD if high < 0 else UNDECIDED
 
 
 def _fewest(statistics: pd.DataFrame, base: str) -> str:
@@ -120,15 +135,15 @@ def inference_costs(tables: Tables) -> list[Finding]:
     findings = []
     for row in tables["costs"].itertuples():
         if row.method.startswith("pool"):
-            held = abs(row.ratio - 1) < _SAME
-            findings.append(Finding(row.panel, 1, f"{row.ratio:.2f} of a ticket's time", "", held))
+            decided = HELD if abs(row.ratio - 1) < _SAME else NOT_HELD
+            findings.append(Finding(row.panel, 1, f"{row.ratio:.2f} of a ticket's time", "", decided))
     return findings
 
 
-def comparisons(table: str, direction: int = 1, *, metric: str = "") -> Callable[[Tables], list[Finding]]:
+def differences_in(table: str, direction: int = 1, *, metric: str = "") -> Callable[[Tables], list[Finding]]:
     """Measure a table of comparisons, per network: in how many the network is above its base, and by how much in mean.
 
-    The interval is Student's over the comparisons. A claim holds if it lies on the claimed side of zero.
+    The interval is Student's over the comparisons, from three on.
 
     Args:
       table: Its name.
@@ -143,13 +158,15 @@ def comparisons(table: str, direction: int = 1, *, metric: str = "") -> Callable
         findings = []
         for network, group in rows.groupby("network", sort=False):
             differences = group["difference"].to_numpy()
-            low, high = pairs.interval(differences)
+            low, high = pairs.interval(differences) if len(differences) > _FEW else (np.nan, np.nan)
             claimed = int((direction * differences > 0).sum())
             side = "above" if direction > 0 else "below"
             scale, unit = (1, "") if metric else (100, " points")
             measured = f"{side} in {claimed} of {len(group)}, mean {scale * differences.mean():+.2f}{unit}"
-            held = low > 0 if direction > 0 else high < 0
-            findings.append(Finding(network, int(group["seeds"].min()), measured, _ends(low, high, scale), bool(held)))
+            decided = verdict(low, high) if direction > 0 else verdict(-high, -low)
+            findings.append(
+                Finding(network, int(group["seeds"].min()), measured, markdown.interval(low, high, scale), decided)
+            )
         return findings
 
     return measure
@@ -158,7 +175,7 @@ def comparisons(table: str, direction: int = 1, *, metric: str = "") -> Callable
 def above_cheap_tickets(tables: Tables) -> list[Finding]:
     """Measure Sup-tickets less the mean of the cheap tickets that they superpose."""
     changed = tables["pairs"].assign(difference=tables["pairs"]["value"] - tables["pairs"]["cheap"])
-    return comparisons("pairs")({"pairs": changed})
+    return differences_in("pairs")({"pairs": changed})
 
 
 def same_training_flops(tables: Tables) -> list[Finding]:
@@ -169,26 +186,33 @@ def same_training_flops(tables: Tables) -> list[Finding]:
         arms = group.pivot(index=["method", "sparsity"], columns="arm", values="training_flops")
         ratios = arms["with Sup-tickets"] / arms["alone"]
         measured = f"{ratios.min():.2f} to {ratios.max():.2f} of the method's alone"
-        findings.append(Finding(network, int(group["seeds"].min()), measured, "", bool(ratios.max() < 1 + _SAME)))
+        decided = HELD if ratios.max() < 1 + _SAME else NOT_HELD
+        findings.append(Finding(network, int(group["seeds"].min()), measured, "", decided))
     return findings
 
 
-def first(column: str, name: str) -> Callable[[Tables], list[Finding]]:
-    """Measure how often a choice is the best by mean accuracy; the claim holds if it is always.
+def is_always_best(column: str, name: str) -> Callable[[Tables], list[Finding]]:
+    """Measure how often a choice is the best by mean accuracy, and surely: above each other by its interval over seeds.
+
+    The claim holds if it always is, surely; it does not if another choice is surely better.
 
     Args:
-      column: Of the table `pairs`, what is chosen among.
+      column: Of the table `pairs`, what is chosen among; rows are compared with the row of `name`.
       name: What is claimed to be best.
     """
 
     def measure(tables: Tables) -> list[Finding]:
         findings = []
         for network, rows in tables["pairs"].groupby("network", sort=False):
-            rows = rows[rows[column] != "base network"]
-            cases = [group for _, group in rows.groupby(["method", "sparsity"])]
-            best = [str(group.loc[group["value"].idxmax(), column]) == name for group in cases]
-            measured = f"best in {sum(best)} of {len(best)}"
-            findings.append(Finding(network, int(rows["seeds"].min()), measured, "", all(best)))
+            others = rows[~rows[column].isin((name, "base network"))]
+            cases = [group for _, group in others.groupby(["method", "sparsity"])]
+            best = sum(bool((group["difference"] < 0).all()) for group in cases)
+            surely = sum(bool((group["high"] < 0).all()) for group in cases)
+            decided = HELD if surely == len(cases) else UNDECIDED
+            if (others["low"] > 0).any():
+                decided = NOT_HELD
+            measured = f"best in {best} of {len(cases)}, surely in {surely}"
+            findings.append(Finding(network, int(rows["seeds"].min()), measured, "", decided))
         return findings
 
     return measure
@@ -201,7 +225,9 @@ def cheap_tickets_agree_more(tables: Tables) -> list[Finding]:
         dense = rows[rows["method"] == "dense"]["disagreement"].mean()
         cheap = rows[rows["method"] != "dense"]["disagreement"].mean()
         measured = f"{cheap:.3f} of the images, dense networks {dense:.3f}"
-        findings.append(Finding(network, int(rows["seed"].nunique()), measured, "", bool(cheap < dense)))
+        findings.append(
+            Finding(network, int(rows["seed"].nunique()), measured, "", HELD if cheap < dense else NOT_HELD)
+        )
     return findings
 
 
@@ -209,13 +235,8 @@ def _over_seeds(on: str, values: pd.Series) -> Finding:
     """Make a finding of one value per seed, accuracies as fractions."""
     seeds = values.to_numpy()
     low, high = pairs.interval(seeds)
-    std = None if len(seeds) == 1 else 100 * float(np.std(seeds, ddof=1))
-    measured = f"{markdown.spread(100 * float(seeds.mean()), std, '+.2f')} points"
-    return Finding(str(on), len(seeds), measured, _ends(low, high), bool(low > 0))
-
-
-def _ends(low: float, high: float, scale: float = 100) -> str:
-    return "" if np.isnan(low) else f"{scale * low:+.2f} to {scale * high:+.2f}"
+    measured = f"{markdown.points(seeds.mean(), np.std(seeds, ddof=1) if len(seeds) > 1 else None)} points"
+    return Finding(str(on), len(seeds), measured, markdown.interval(low, high), verdict(low, high))
 
 
 CLAIMS: Sequence[Claim] = (
@@ -244,7 +265,7 @@ CLAIMS: Sequence[Claim] = (
         difference("swa", "interpolation"),
     ),
     Claim(
-        "Interpolation is above EMA",
+        "Interpolation is above EMA (0.95 anchor)",
         '"a large margin"',
         "lottery_pools/figure3b",
         difference("ema_decay", "interpolation"),
@@ -313,7 +334,7 @@ CLAIMS: Sequence[Claim] = (
         "Sup-tickets are above the method alone",
         "63 of 66",
         "sup_tickets/table1",
-        comparisons("pairs"),
+        differences_in("pairs"),
     ),
     Claim(
         "Superposed tickets are above the mean of their cheap tickets",
@@ -331,25 +352,25 @@ CLAIMS: Sequence[Claim] = (
         "GraNet with Sup-tickets is above the dense network",
         "15 of 18",
         "sup_tickets/table4",
-        comparisons("pairs"),
+        differences_in("pairs"),
     ),
     Claim(
         "The triangle is the best shape of the learning rate",
         "5 of 6",
         "sup_tickets/table7",
-        first("shape", "triangle"),
+        is_always_best("shape", "triangle"),
     ),
     Claim(
         "CIA is the best average",
         "everywhere",
         "sup_tickets/figure3",
-        first("average", "CIA"),
+        is_always_best("average", "CIA"),
     ),
     Claim(
         "Sup-tickets lower the calibration error",
         "curves",
         "sup_tickets/figure5",
-        comparisons("pairs", -1, metric="ece"),
+        differences_in("pairs", -1, metric="ece"),
     ),
     Claim(
         "Cheap tickets disagree less than dense networks",

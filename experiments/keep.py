@@ -13,15 +13,14 @@ import pandas as pd
 
 from experiments import markdown
 from experiments.keeping import read, replace_between
-from experiments.lottery_pools.runs import Run
-from experiments.options import config_of, own
+from experiments.lottery_pools.comparisons import CONTROL
+from experiments.lottery_pools.runs import finished
 from lpjax.report import paired, reading, tables
-from lpjax.run.config import resolve
 from lpjax.run.saved import TICKET
-from lpjax.run.setup import prepare
 from lpjax.store import paths
 
-CONTROL = "recalibrated"
+RESULTS = "results"
+"""The name of the marks in the README."""
 FIGURES = ("accuracy", "gains", "baselines", "coefficients")
 HEADINGS = (
     "method",
@@ -40,7 +39,9 @@ def main(argv: list[str]) -> None:
     parser.add_argument("workdir", type=Path)
     parser.add_argument("folder", type=Path, help="where they go")
     options = parser.parse_args(argv)
-    options.folder.mkdir(parents=True, exist_ok=True)
+    readme = options.folder / "README.md"
+    if not readme.exists():
+        parser.error(f"{readme}: not found; write it, with the lines <!-- {RESULTS} --> and <!-- end of {RESULTS} -->")
     sources = [paths.results(options.workdir), paths.environment(options.workdir)]
     sources += [paths.figures(options.workdir) / f"{name}.png" for name in FIGURES]
     for source in sources:
@@ -48,15 +49,14 @@ def main(argv: list[str]) -> None:
             shutil.copy(source, options.folder / source.name)
     statistics(options.workdir).to_csv(options.folder / "statistics.csv", index=False, lineterminator="\n")
     text = describe(read(options.folder))
-    replace_between(options.folder / "README.md", "results", text)
+    replace_between(readme, RESULTS, text)
     print(text)
 
 
 def statistics(workdir: Path) -> pd.DataFrame:
     """Compare every pool of a run with the tickets, and with the recalibrated tickets where there are any."""
     results = reading.results(workdir)
-    config = config_of(own(workdir, None))
-    run = Run("", prepare(resolve(config)), workdir, tuple(config.seeds), config.imp.levels)
+    run = finished(workdir)
     methods = [row.method for row in tables.rows(results) if row.method != TICKET]
     right = run.right(methods)
     compared = []
@@ -79,7 +79,7 @@ def describe(kept: Mapping[str, pd.DataFrame], preset: str = "") -> str:
         for base in (TICKET, CONTROL):
             cells += _difference(compared.get((row.method, base)))
         gap = row.gap
-        cells.append("" if gap is None else _points(gap.mean, gap.std))
+        cells.append("" if gap is None else markdown.points(gap.mean, gap.std))
         lines.append(cells)
     return markdown.table(HEADINGS, lines)
 
@@ -87,11 +87,7 @@ def describe(kept: Mapping[str, pd.DataFrame], preset: str = "") -> str:
 def _difference(pair: paired.Comparison | None) -> list[str]:
     if pair is None:
         return ["", ""]
-    return [_points(pair.difference, pair.std), f"{100 * pair.low:+.2f} to {100 * pair.high:+.2f}"]
-
-
-def _points(mean: float, std: float | None) -> str:
-    return markdown.spread(100 * mean, None if std is None else 100 * std, "+.2f")
+    return [markdown.points(pair.difference, pair.std), markdown.interval(pair.low, pair.high)]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Writes every number of README, configs and experiment pages from the tables that are kept beside the experiments.
+"""Writes the tables of README and of experiment pages, and the results in configs, from the tables that are kept.
 
 Command: python -m experiments.ledger
   A test fails when a file says something else than the tables.
@@ -9,14 +9,13 @@ import re
 import sys
 import textwrap
 from pathlib import Path
-from typing import NamedTuple
 
 import pandas as pd
 
 from experiments import markdown, pages
 from experiments.claims import CLAIMS, Claim
-from experiments.keep import CONTROL
 from experiments.keeping import between, read
+from experiments.lottery_pools.comparisons import CONTROL
 from experiments.options import ROOT
 from lpjax.report import paired, tables
 from lpjax.run.saved import TICKET
@@ -32,18 +31,6 @@ RUN_HEADINGS = (
 )
 
 
-class KeptRun(NamedTuple):
-    """A run of `python -m lpjax.main` whose results are kept in a folder of the config's name."""
-
-    title: str
-    network: str
-
-
-RUNS = {
-    "digits_resnet8": KeptRun("digits", "ResNet-8"),
-}
-
-
 def written() -> dict[Path, str]:
     """Return what every file ought to hold that has numbers of kept tables."""
     files: dict[Path, str] = {}
@@ -57,7 +44,7 @@ def written() -> dict[Path, str]:
     put(ROOT / "experiments" / "README.md", "claims", claims())
     put(ROOT / "README.md", "results", runs())
     put(ROOT / "README.md", "sup_tickets", claims("sup_tickets/table1", folder="experiments/"))
-    for name in RUNS:
+    for name in pages.RUNS:
         path = ROOT / "configs" / f"{name}.py"
         files[path] = with_ours(path.read_text(encoding="utf-8"), ours(name))
     return files
@@ -84,8 +71,7 @@ def _rows(claim: Claim, link: str) -> list[list[str]]:
             continue
         command = f"`python -m experiments.{page.replace('/', '.')} --preset={preset}`"
         for finding in claim.measure(read(pages.FOLDER / page / preset)):
-            verdict = "held" if finding.held else "not held"
-            measured = [finding.on, str(finding.seeds), finding.measured, finding.interval, verdict]
+            measured = [finding.on, str(finding.seeds), finding.measured, finding.interval, finding.verdict]
             rows.append([link, claim.reported, *measured, command])
     if not rows:
         rows.append([link, claim.reported, "", "", "", "", NOT_YET, ""])
@@ -95,19 +81,18 @@ def _rows(claim: Claim, link: str) -> list[list[str]]:
 def runs() -> str:
     """Make a table with a row per kept run: its tickets and pools, means over levels."""
     rows = []
-    for name, run in RUNS.items():
+    for name, title in pages.RUNS.items():
         kept = read(pages.FOLDER / name)
         accuracy = _accuracies(kept["results"])
-        title = f"[{run.title}](experiments/{name}/README.md), {run.network}, {_densities(kept['results'])}"
-        cells = [title, str(_seeds(kept["results"]))]
+        described = f"[{title}](experiments/{name}/README.md), {_densities(kept['results'])}"
+        cells = [described, str(_seeds(kept["results"]))]
         cells += [accuracy.get(method, NOT_YET) for method in (TICKET, CONTROL, SINGLE, POOL)]
         overall = kept["statistics"][kept["statistics"]["level"].isna()]
         pairs = {(row.method, row.base): row for row in paired.from_frame(overall)}
         for base in (TICKET, CONTROL):
             pair = pairs[POOL, base]
-            std = None if pair.std is None else 100 * pair.std
-            cells.append(markdown.spread(100 * pair.difference, std, "+.2f"))
-            cells.append(f"{100 * pair.low:+.2f} to {100 * pair.high:+.2f}")
+            cells.append(markdown.points(pair.difference, pair.std))
+            cells.append(markdown.interval(pair.low, pair.high))
         rows.append(cells)
     return markdown.table(RUN_HEADINGS, rows)
 

@@ -18,3 +18,18 @@ def spread(mean: float, std: float | None, form: str) -> str:
     if std is None or math.isnan(std):
         return text
     return f"{text} ± {std:{form.lstrip('+')}}"
+
+
+def points(mean: float, std: float | None) -> str:
+    """Write a difference of fractions in percentage points, with its standard deviation where there is one.
+
+    Example:
+      >>> points(0.005, 0.001), points(-0.005, None)
+      ('+0.50 ± 0.10', '-0.50')
+    """
+    return spread(100 * mean, None if std is None else 100 * std, "+.2f")
+
+
+def interval(low: float, high: float, scale: float = 100) -> str:
+    """Write the ends of an interval, by default of fractions in percentage points; nothing where they are NaN."""
+    return "" if math.isnan(low) else f"{scale * low:+.2f} to {scale * high:+.2f}"

@@ -38,14 +38,13 @@ PAGES: dict[str, Describe] = {
 }
 """By folder; the tables of every preset lie in a folder of its own."""
 
-RUNS = ("digits_resnet8",)
-"""Runs of `python -m lpjax.main` whose tables lie in the folder itself; see `experiments.keep`."""
-RESULTS = "results"
+RUNS = {"digits_resnet8": "digits, ResNet-8"}
+"""Runs of `python -m lpjax.main` whose tables lie in the folder itself (see `experiments.keep`), and their titles."""
 
 
 def kept() -> list[tuple[str, str]]:
     """List every page and preset whose tables are kept; runs of their own have the one preset `results`."""
-    found = [(page, RESULTS) for page in RUNS]
+    found = [(page, keep.RESULTS) for page in RUNS]
     for page in PAGES:
         found += [(page, folder.name) for folder in sorted((FOLDER / page).iterdir()) if any(folder.glob("*.csv"))]
     return found

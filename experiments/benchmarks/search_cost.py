@@ -1,9 +1,9 @@
 """What cheaper ways to search a pool cost, and what they lose: on the tickets of a run that is there.
 
-The pools of all anchors and seeds are searched again in every way and evaluated on test; the first way is the run's
-own. Images are those that a candidate sends through the network: for every coefficient, or, where mixes are ranked
-first, for the one that is chosen. Differences are of the mean test accuracy over levels, within seeds; their interval
-is Student's, over seeds.
+The pools of all anchors and seeds are searched in every way and evaluated on test; they stay in the work directory, and
+are read where they are there already. The first way is the paper's. Images are forward passes per candidate;
+milliseconds are those recorded when a pool was built. Differences are of the mean test accuracy over levels, within
+seeds; their interval is Student's, over seeds.
 
 Command: python -m experiments.benchmarks.search_cost --workdir=runs/demo
 """
@@ -17,12 +17,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments.benchmarks.inputs import machine, parser
-from experiments.lottery_pools.runs import Run, search_images
-from experiments.options import config_of, own
+from experiments.lottery_pools.runs import Run, finished, search_images
 from experiments.sup_tickets.pairs import interval
 from lpjax import store
 from lpjax.report import tables
-from lpjax.run.config import resolve
 from lpjax.run.pools import Search
 from lpjax.run.setup import prepare
 from lpjax.store import paths
@@ -36,10 +34,10 @@ class Way(NamedTuple):
 
 
 def ways(own_budget: str, budgets: Sequence[str], strides: Sequence[int], rank_images: Sequence[int]) -> list[Way]:
-    """List the run's own search, then mixes recalibrated in every given way, then mixes ranked."""
+    """List searches that recalibrate every mix, first the paper's with the run's own budget; then those that rank."""
     found = []
     for budget, stride in itertools.product(dict.fromkeys((own_budget, *budgets)), dict.fromkeys((1, *strides))):
-        name = f"exact_{budget}_stride{stride}" if found else "interpolation"
+        name = f"exact_{budget}_stride{stride}"
         settings = {"rank_by": "recalibrated", "coarse_stride": stride, "rank_images": 0, "recalibrate": budget}
         found.append(Way(name, settings))
     for budget, stride, images in itertools.product(budgets, strides, rank_images):
@@ -59,13 +57,14 @@ def main(argv: list[str]) -> None:
     arguments.add_argument("--strides", nargs="+", type=int, default=[1, 3], help="of pool.coarse_stride")
     arguments.add_argument("--rank_images", nargs="+", type=int, default=[0], help="of pool.rank_images; 0 for all")
     options = arguments.parse_args(argv)
-    config = config_of(own(options.workdir, None))
+    run = finished(options.workdir)
+    config = run.setup.config
     base: np.ndarray | None = None
     print(f"{options.workdir.name}, {len(config.seeds)} seeds, {config.imp.levels} levels, {machine()}")
     print(f"{'search':>32} {'images':>8} {'ms':>7} {'accuracy':>17} {'difference (points)':>26}")
     for way in ways(config.pool.recalibrate, options.budgets, options.strides, options.rank_images):
         config.pool.update(way.settings)
-        run = Run("", prepare(resolve(config)), options.workdir, tuple(config.seeds), config.imp.levels)
+        run = run._replace(setup=prepare(config))
         run.build({way.name: Search("interpolation")})
         values = 100 * accuracies(run, way.name)
         base = values if base is None else base
@@ -82,7 +81,7 @@ def milliseconds(run: Run, name: str) -> float:
     for seed in run.seeds:
         for level in range(run.levels):
             seconds.append(store.read_json(paths.summary(paths.pool(run.workdir, seed, name, level)))["seconds"])
-    return 1000 * float(np.median(seconds)) / (run.levels - 1)
+    return 1000 * float(np.median(seconds)) / (run.setup.config.pool.candidates or run.levels - 1)
 
 
 def accuracies(run: Run, name: str) -> np.ndarray:

@@ -7,6 +7,7 @@ the functions of lpjax that called it, how often it was compiled or read from th
 Command: python -m experiments.benchmarks.startup --config=digits_resnet8
 """
 
+import itertools
 import json
 import os
 import subprocess
@@ -26,6 +27,7 @@ COMPILE = "/jax/core/compile/backend_compile_duration"
 SHOWN = 15
 """Programs that are listed; the rest is summed up."""
 CALLERS = 3
+PARTS = {"import": "to import", "first_step": "to the first step done", "total": "in all"}
 
 
 def main(argv: list[str]) -> None:
@@ -41,17 +43,15 @@ def main(argv: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name in ("empty cache", "full cache"):
             found = _in_new_process(options.config, Path(folder))
-            print(
-                f"\n{name}: {found['import']:.1f} s to import, {found['first_step']:.1f} s to the first step done, ",
-                end="",
-            )
-            print(f"{found['total']:.1f} s in all")
+            seconds = [f"{found[part]:.1f} s {words}" for part, words in PARTS.items()]
+            print(f"\n{name}: {', '.join(seconds)}")
             _print_programs(found["programs"])
 
 
 def _in_new_process(config: str, folder: Path) -> dict[str, Any]:
     record = folder / "found.json"
     environment = os.environ | {"XDG_CACHE_HOME": str(folder / "cache"), BEGIN: str(time.time())}
+    environment.pop("JAX_COMPILATION_CACHE_DIR", None)
     command = [sys.executable, "-m", "experiments.benchmarks.startup", f"--config={config}", f"--child={record}"]
     subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
     return json.loads(record.read_text())
@@ -62,8 +62,9 @@ def _print_programs(programs: dict[str, list[float]]) -> None:
     largest = sorted(programs, key=lambda name: -sum(programs[name]))
     for name in largest[:SHOWN]:
         print(f"{name[:100]:100} {len(programs[name]):6} {sum(programs[name]):8.2f}")
-    rest = [second for name in largest[SHOWN:] for second in programs[name]]
-    print(f"{f'{len(largest[SHOWN:])} others':100} {len(rest):6} {sum(rest):8.2f}")
+    rest = list(itertools.chain.from_iterable(programs[name] for name in largest[SHOWN:]))
+    others = f"{len(largest[SHOWN:])} others"
+    print(f"{others:100} {len(rest):6} {sum(rest):8.2f}")
 
 
 def measure(name: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -102,24 +103,23 @@ def controls(options: Options) -> None:
     """Controls: what else the computation of a pool buys, and what needs more of it."""
     runs = all_tickets(options)
     elsewhere = []
+    ensembles = {"ensemble_logits": ENSEMBLES["ensemble_logits"]}
     for run, panel in zip(runs, options.panels, strict=True):
-        duration = run.setup.steps(run.setup.config.train.duration) + steps_worth_a_search(run.setup)
-        longer = {"train.duration": f"{duration}it"}
         found = {
-            "longer": beside(options, panel, "longer", longer),
+            "longer": beside(options, panel, "longer", _longer_training(run.setup)),
             "lrr": beside(options, panel, "final", {"imp.rewind": "final"}),
         }
         elsewhere.append({name: other for name, other in found.items() if other})
         members = nearest_members(range(run.levels), MEMBERS)
-        ensembles = {"ensemble_logits": ENSEMBLES["ensemble_logits"]}
         run_stages(
             run.setup, run.workdir, [ensembles_stage(run.workdir, seed, ensembles, members) for seed in run.seeds]
         )
-    searches = {"interpolation": Search("interpolation")}
+        if len(run.seeds) > 1:
+            run.build({"other_seeds": Search("interpolation", seeds=run.seeds)})
+    others = [*ensembles]
     if all(len(run.seeds) > 1 for run in runs):
-        searches["other_seeds"] = Search("interpolation", seeds=runs[0].seeds)
-    others = ("ensemble_logits",)
-    rivals = [*list(searches)[1:], *elsewhere[0], *others]
+        others.append("other_seeds")
+    rivals = dict.fromkeys([name for found in elsewhere for name in found] + others)
     labels = {
         "longer": "ticket, trained longer",
         "lrr": "learning-rate rewinding",
@@ -129,12 +129,24 @@ def controls(options: Options) -> None:
         options,
         "controls",
         runs,
-        searches,
+        {"interpolation": Search("interpolation")},
         others=others,
         elsewhere=elsewhere,
         questions=[("interpolation", rival) for rival in rivals],
         labels=labels,
     )
+
+
+def _longer_training(setup: Setup) -> dict[str, Any]:
+    """Return the settings of a training that is longer by the cost of a search; milestones keep their shares of it."""
+    settings = setup.config.train
+    before = setup.steps(settings.duration)
+    after = before + steps_worth_a_search(setup)
+    changes: dict[str, Any] = {"train.duration": f"{after}it"}
+    if settings.schedule == "step":
+        milestones = [setup.steps(milestone) * after // before for milestone in settings.milestones]
+        changes["train.milestones"] = tuple(f"{milestone}it" for milestone in milestones)
+    return changes
 
 
 def steps_worth_a_search(setup: Setup) -> int:

@@ -12,13 +12,14 @@ from experiments.options import OWN, Options, Panel, config_of, own
 from lpjax import pools
 from lpjax.errors import UserError
 from lpjax.run import Setup, Stage, default_config, run, run_stages
-from lpjax.run.config import get
+from lpjax.run.config import get, resolve
 from lpjax.run.evaluate import evaluation_stage, gather, load_right
 from lpjax.run.pools import Search, pools_stage
 from lpjax.run.saved import networks
+from lpjax.run.setup import prepare
 from lpjax.store import Result, paths, read_json
 
-PUBLISHED = ("coefficients", "accept", "prune", "recalibration_batches")
+PUBLISHED = ("coefficients", "accept", "prune", "recalibration_batches", "coarse_stride", "rank_by")
 """The settings of a search, whose defaults are the paper's."""
 
 
@@ -67,6 +68,12 @@ def tickets(options: Options, panel: Panel) -> Run:
     """Find a panel's tickets; what is done already is left alone."""
     workdir = panel.source if panel.source.is_dir() else options.runs / panel.source.stem
     return _tickets(panel, workdir, options.seeds, options.overrides)
+
+
+def finished(workdir: Path) -> Run:
+    """Find the tickets of a work directory, with the settings that it was made with."""
+    config = config_of(own(workdir, None))
+    return Run("", prepare(resolve(config)), workdir, tuple(config.seeds), config.imp.levels)
 
 
 def all_tickets(options: Options) -> list[Run]:
@@ -123,7 +130,7 @@ def published_search(*, candidates: int | None = None, **changes: Any) -> Search
 
 
 def search_images(setup: Setup) -> int:
-    """Count the images that a candidate sends through the network, at most."""
+    """Count the forward passes of a candidate, in images, at most."""
     pool = setup.config.pool
     budget = setup.data.size if pool.recalibrate == "full" else min(int(pool.recalibrate), setup.data.size)
     validation = len(setup.data.validation.labels)

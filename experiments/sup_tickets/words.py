@@ -35,8 +35,8 @@ def comparisons(
     columns = named(labels) | {base: spread("base"), network: spread("value"), **(more or {})}
     columns |= {
         "difference (points)": spread("difference", "+.2f", scale=100),
-        "95 % over seeds": lambda row: _ends(row["low"], row["high"]),
-        "95 % over images": lambda row: _ends(row["images_low"], row["images_high"]),
+        "95 % over seeds": lambda row: markdown.interval(row["low"], row["high"]),
+        "95 % over images": lambda row: markdown.interval(row["images_low"], row["images_high"]),
         "seeds above, below": lambda row: f"{row['above']}, {row['below']} of {row['seeds']}",
     }
     return table(pairs, columns)
@@ -95,7 +95,3 @@ def times(name: str) -> Cell:
 def plain(label: Any) -> str:
     """Write a label; numbers in their shortest form."""
     return f"{label:g}" if isinstance(label, float) else str(label)
-
-
-def _ends(low: float, high: float) -> str:
-    return "" if math.isnan(low) else f"{100 * low:+.2f} to {100 * high:+.2f}"

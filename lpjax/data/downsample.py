@@ -50,7 +50,7 @@ def prepare_downsampled(source: str, factor: int, data_dir: str | Path = "", sou
       source_dir: The folder that holds the source; empty for `data_dir`.
 
     Returns:
-      The directory `data_dir/<source>_<H>x<W>/1.0.0`. Does nothing if it exists.
+      The directory `data_dir/<source>_<H>x<W>/1.0.0`. If it exists it is kept, whatever it was made from.
 
     Raises:
       DataError: If the source is missing or broken.

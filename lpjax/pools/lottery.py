@@ -37,7 +37,7 @@ RECALIBRATION_BATCHES = ("shared", "fresh")
 
 
 class PoolState(NamedTuple):
-    """A pool between two candidates.
+    """State of a search, between two candidates.
 
     Attributes:
       params: The anchor as it stands.
@@ -112,7 +112,7 @@ def pool(
     count, chosen afresh among all prunable weights: a mix may keep weights that the anchor lacks. Leaves that are not
     prunable are mixed, and may be changed by `recalibrate`.
 
-    The grid over coefficients is one compiled program that holds `chunk` candidates at a time on a device.
+    The grid over coefficients is one compiled program that holds `chunk` mixes at a time on a device.
 
     Args:
       evaluate: `params -> value` on validation, jittable; the higher the better.
@@ -126,11 +126,11 @@ def pool(
         where the value has several maxima.
       accept: `'>='` (the paper), `'>'` (its code) or `'always'`.
       prune: `'during'` prunes every mix; `'after'` searches unpruned and prunes the outcome once.
-      recalibration_batches: `'shared'`: all candidates of an anchor are recalibrated on the same images, so that they
+      recalibration_batches: `'shared'`: all mixes of an anchor are recalibrated on the same images, so that they
         differ by their weights alone. `'fresh'`: each on images of its own, as the authors' code does.
-      chunk: Candidates evaluated at once: 1 is a loop, more is `jax.vmap` in chunks. A convolution batched over its
+      chunk: Mixes evaluated at once: 1 is a loop, more is `jax.vmap` in chunks. A convolution batched over its
         weights is a grouped convolution, which on CPUs is several times slower than the loop.
-      map_fn: What maps a function over the grid, called like `lax.map`; another may shard the candidates over devices.
+      map_fn: What maps a function over the grid, called like `lax.map`; another may shard the mixes over devices.
         The function is a pytree of all the arrays that it holds.
       prunable: Which leaves are pruned: a predicate or a tree of bools.
 
@@ -157,8 +157,8 @@ def pool(
 
     Departs from the authors' code:
       The anchor's first value is measured on validation, not on test. The count is exact where theirs passes through a
-      float and can lose one weight. Ties are resolved by index where theirs keeps them all. Candidates of one anchor
-      are recalibrated on the same images with the same augmentation.
+      float and can lose one weight. Ties are resolved by index where theirs keeps them all. Mixes of one anchor are
+      recalibrated on the same images with the same augmentation.
     """
     one_of("accept", accept, ACCEPT)
     one_of("prune", prune, PRUNE)
@@ -166,7 +166,7 @@ def pool(
     if coarse_stride < 1:
         raise ValueError(f"coarse_stride: got {coarse_stride}, expected 1 (all coefficients) or more")
     if chunk < 1:
-        raise ValueError(f"chunk: got {chunk}, expected the number of candidates held at once, 1 or more")
+        raise ValueError(f"chunk: got {chunk}, expected the number of mixes held at once, 1 or more")
     propose = coefficients if callable(coefficients) else _constant(coefficients)
     accept_index = jnp.asarray(list(ACCEPT).index(accept), jnp.int32)  # as data: rules share one compiled program
     needs_key = recalibrate is not None
@@ -240,7 +240,7 @@ def _step(
     chosen: tuple[bool, ...],
 ) -> tuple[PoolState, Trial]:
     batch_size = options.chunk if options.chunk > 1 else None
-    measured_name = "evaluate" if rank is None else "rank"
+    scorer = "evaluate" if rank is None else "rank"
     changed = _changed_by(recalibrate, state)
 
     def mix(state: PoolState, candidate: PyTree, coefficient: jax.Array) -> tuple[PyTree, PyTree]:
@@ -251,29 +251,29 @@ def _step(
         return jax.random.fold_in(state.key, number) if options.fresh else state.key
 
     def trial(held: tuple[Evaluate, Recalibrate, PoolState, PyTree], proposal: Any) -> tuple[jax.Array, PyTree]:
-        measure, recalibrate, state, candidate = held
+        score, recalibrate, state, candidate = held
         coefficient, number = proposal
         mixed, _ = mix(state, candidate, coefficient)
         if rank is not None:
-            return measure(mixed), []
+            return score(mixed), []
         mixed = recalibrate(mixed, draw_key(state, number))
-        return measure(mixed), [leaf for leaf, new in zip(jax.tree.leaves(mixed), changed, strict=True) if new]
+        return score(mixed), [leaf for leaf, new in zip(jax.tree.leaves(mixed), changed, strict=True) if new]
 
     grid = Partial(trial, (evaluate if rank is None else rank, recalibrate, state, candidate))
 
-    def measure(indices: jax.Array) -> tuple[jax.Array, PyTree]:
+    def try_coefficients(indices: jax.Array) -> tuple[jax.Array, PyTree]:
         numbers = state.tried * coefficients.size + indices
         return options.map_fn(grid, (coefficients[indices], numbers), batch_size=batch_size)
 
     indices = _coarse_indices(coefficients.size, options.coarse_stride)
-    measured, recalibrated = measure(indices)
-    first = _index_of_best(measured, measured_name)
+    measured, recalibrated = try_coefficients(indices)
+    first = _index_of_best(measured, scorer)
     if indices.size < coefficients.size:
         nearby = _nearby_indices(indices[first], coefficients.size, options.coarse_stride)
-        more = measure(nearby)
+        more = try_coefficients(nearby)
         measured, recalibrated = jax.tree.map(lambda *two: jnp.concatenate(two), (measured, recalibrated), more)
         indices = jnp.concatenate([indices, nearby])
-        first = _index_of_best(measured, measured_name)
+        first = _index_of_best(measured, scorer)
     coefficient = coefficients[indices[first]]
     mixed, mask = mix(state, candidate, coefficient)
     if rank is None:
@@ -282,7 +282,9 @@ def _step(
     else:
         mixed = recalibrate(mixed, draw_key(state, state.tried))
         best_value = evaluate(mixed)
-    values = jnp.full(coefficients.size, jnp.nan, measured.dtype).at[indices].set(measured)
+    inexact = jnp.issubdtype(measured.dtype, jnp.floating)
+    untried = jnp.full(coefficients.size, jnp.nan, measured.dtype if inexact else float)
+    values = untried.at[indices].set(measured.astype(untried.dtype))
     old_value = state.value.astype(best_value.dtype)
     accepted = jnp.stack([accept(best_value, old_value) for accept in ACCEPT.values()])[accept_index]
     params, mask, value = jax.tree.map(

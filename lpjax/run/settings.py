@@ -206,7 +206,7 @@ SETTINGS: dict[str, Setting] = {
     ),
     "data_dir": Setting("", TEXT, "the folder of TFDS data sets; empty for TFDS's default", "free"),
     "validation": Setting(5000, integer(1), "images held out at the end of the training split"),
-    "train_images": Setting(0, integer(0), "train on the first so many of the others; 0 for all"),
+    "train_images": Setting(0, integer(0), "train on the first N of the others; 0 for all"),
     "augment.crop": Setting(4, integer(0), "pixels of padding before random crops"),
     "augment.pad": Setting("zero", name_in(data.PADS), "what the padding is filled with"),
     "augment.flip": Setting(True, SWITCH, "mirror images at random"),
@@ -318,35 +318,42 @@ SETTINGS: dict[str, Setting] = {
     "pool.coarse_stride": Setting(
         1, integer(1), "of 'interpolation': first try every n-th coefficient, then those near the best; 1 tries all"
     ),
-    "pool.candidates": Setting(0, integer(0), "the nearest so many tickets; 0 for all"),
+    "pool.candidates": Setting(0, integer(0), "number of tickets tried, the nearest first; 0 for all"),
     "pool.accept": Setting(
         ">=", name_in(pools.ACCEPT), "of 'interpolation' and 'average': the paper has '>=', its code '>'"
     ),
-    "pool.prune": Setting("during", name_in(pools.PRUNE), "of 'interpolation' and 'average': every mix, or the last"),
+    "pool.prune": Setting(
+        "during", name_in(pools.PRUNE), "of 'interpolation' and 'average': prune every mix, or only the final pool"
+    ),
     "pool.recalibrate": Setting(
         "4096", Kind("a number of images, as a text, or 'full'", is_budget), "training images for BatchNorm statistics"
     ),
     "pool.recalibration_batches": Setting(
         "shared",
         name_in(pools.RECALIBRATION_BATCHES),
-        "of 'interpolation' and 'average': one draw of images per anchor, or per candidate",
+        "of 'interpolation' and 'average': one draw of images per anchor, or per mix",
     ),
     "pool.rank_by": Setting(
         "recalibrated",
         name_in(("recalibrated", "batch_statistics")),
-        "of 'interpolation': every mix is recalibrated, or they are ranked by batch statistics and the best alone is",
+        "of 'interpolation': recalibrate every mix, or rank them by batch statistics and recalibrate the best",
     ),
-    "pool.rank_images": Setting(0, integer(0), "rank mixes on the first so many validation images; 0 for all"),
+    "pool.rank_images": Setting(
+        0, integer(0), "with pool.rank_by='batch_statistics': rank on the first N validation images; 0 for all"
+    ),
     "pool.chunk": Setting(1, integer(1), "mixes evaluated at once; 1 is a loop", "free"),
     "pool.spread": Setting(
         "auto", name_in(("auto", "grid", "images")), "over devices: the grid of mixes, or the images of each", "free"
     ),
     "pool.start": Setting(
-        (), Kind("numbers in [0, 1]", all_of(number("[0, 1]"))), "of 'reference': first value of each anchor", "free"
+        (),
+        Kind("numbers in [0, 1]", all_of(number("[0, 1]"))),
+        "of 'reference': validation accuracy that each anchor starts from",
+        "free",
     ),
     "corruptions.measure": Setting("none", name_in(CORRUPTIONS), "evaluate on corrupted test images too", "free"),
     "corruptions.dir": Setting("", TEXT, "published .npy files; empty for TFDS's, or images made here", "free"),
-    "corruptions.images": Setting(0, integer(0), "the first so many test images; 0 for all"),
+    "corruptions.images": Setting(0, integer(0), "the first N test images; 0 for all"),
 }
 
 

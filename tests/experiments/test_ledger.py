@@ -43,13 +43,17 @@ def statistics(low, high, *, method="interpolation", base="ticket"):
 
 @pytest.mark.parametrize(
     ("low", "high", "better", "alike"),
-    [(0.001, 0.003, True, True), (-0.001, 0.003, False, True), (-0.003, -0.001, False, False)],
+    [
+        (0.001, 0.003, "held", "held"),
+        (-0.001, 0.003, "undecided", "held"),
+        (-0.003, -0.001, "not held", "not held"),
+    ],
 )
 def test_a_claim_holds_if_its_interval_is_on_its_side_of_zero(low, high, better, alike):
     kept = {"statistics": statistics(low, high)}
     (above,) = claims.difference("ticket", "interpolation")(kept)
     (matches,) = claims.difference("ticket", "interpolation", matches=True)(kept)
-    assert (above.held, matches.held) == (better, alike)
+    assert (above.verdict, matches.verdict) == (better, alike)
     assert above.interval == f"{100 * low:+.2f} to {100 * high:+.2f}"
     assert (above.on, above.seeds) == ("digits", 3)
 
@@ -79,26 +83,31 @@ def test_pairs_are_averaged_within_a_seed_and_settings_are_compared():
 
 def test_comparisons_of_a_network_are_counted_and_averaged():
     rows = pd.DataFrame({"network": "tiny", "difference": [0.01, 0.02, -0.006], "seeds": [5, 5, 4]})
-    (finding,) = claims.comparisons("pairs")({"pairs": rows})
+    (finding,) = claims.differences_in("pairs")({"pairs": rows})
     assert finding[:3] == ("tiny", 4, "above in 2 of 3, mean +0.80 points")
-    assert not finding.held
-    (lower,) = claims.comparisons("pairs", -1)({"pairs": rows.assign(difference=[-0.01, -0.02, -0.015])})
-    assert lower.held
+    assert finding.verdict == "undecided"
+    (lower,) = claims.differences_in("pairs", -1)({"pairs": rows.assign(difference=[-0.01, -0.02, -0.015])})
+    assert lower.verdict == "held"
+    (few,) = claims.differences_in("pairs")({"pairs": rows[:2]})
+    assert (few.interval, few.verdict) == ("", "undecided")
 
 
-def test_a_choice_that_is_once_not_the_best_does_not_hold():
-    rows = pd.DataFrame(
-        {
-            "network": "tiny",
-            "method": "rigl",
-            "sparsity": [0.9, 0.9, 0.8, 0.8],
-            "shape": ["triangle", "swa"] * 2,
-            "value": [0.5, 0.4, 0.5, 0.6],
-            "seeds": 5,
-        }
-    )
-    (finding,) = claims.first("shape", "triangle")({"pairs": rows})
-    assert (finding.measured, finding.held) == ("best in 1 of 2", False)
+@pytest.mark.parametrize(
+    ("low", "high", "best", "verdict"),
+    [
+        (-0.02, -0.01, "best in 2 of 2, surely in 2", "held"),
+        (-0.02, 0.01, "best in 2 of 2, surely in 1", "undecided"),
+        (0.01, 0.02, "best in 1 of 2, surely in 1", "not held"),
+    ],
+)
+def test_a_choice_is_the_best_if_its_intervals_say_so(low, high, best, verdict):
+    own = {"shape": "triangle", "difference": 0.0, "low": 0.0, "high": 0.0}
+    other = {"shape": "swa", "difference": -0.02, "low": -0.03, "high": -0.01}
+    second = other | {"difference": (low + high) / 2, "low": low, "high": high}
+    rows = [own | {"sparsity": 0.9}, other | {"sparsity": 0.9}, own | {"sparsity": 0.8}, second | {"sparsity": 0.8}]
+    table = pd.DataFrame(rows).assign(network="tiny", method="rigl", seeds=5)
+    (finding,) = claims.is_always_best("shape", "triangle")({"pairs": table})
+    assert (finding.measured, finding.verdict) == (best, verdict)
 
 
 def test_the_paragraph_of_a_config_is_replaced_and_nothing_else():
