@@ -38,7 +38,10 @@ PAGES: dict[str, Describe] = {
 }
 """By folder; the tables of every preset lie in a folder of its own."""
 
-RUNS = {"digits_resnet8": "digits, ResNet-8"}
+RUNS = {
+    "digits_resnet8": "digits, ResNet-8",
+    "cifar10_16x16_resnet8": "CIFAR-10 (stored as JPEG) at 16x16, ResNet-8",
+}
 """Runs of `python -m lpjax.main` whose tables lie in the folder itself (see `experiments.keep`), and their titles."""
 
 
