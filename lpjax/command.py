@@ -19,7 +19,9 @@ def remember_compilations() -> None:
     """Keep compiled programs on disk, so that the next run starts at once; a cache of the user's own is left alone."""
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         jax.config.update("jax_compilation_cache_dir", str(cache_directory() / "xla"))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        # Several processes wait for each other at every program that is kept.
+        shortest = 0.2 if jax.distributed.is_initialized() else 0.0
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", shortest)
 
 
 @contextmanager

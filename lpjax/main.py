@@ -46,10 +46,10 @@ def main(argv: Sequence[str]) -> None:
         _refuse(f"unknown argument {argv[1]!r}; {_USAGE}")
     command = f"python -m lpjax.main {shlex.join(sys.argv[1:])}"
     logging.set_verbosity(logging.WARNING)
-    remember_compilations()
     try:
         workdir = expand_home(str(_WORKDIR.value))
         run.join(_CONFIG.value.get("distributed", "none"))
+        remember_compilations()
         with run.handle_preemption():
             if _PLAN.value:
                 last_line = run.show_plan(_CONFIG.value, workdir)
