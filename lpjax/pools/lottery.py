@@ -282,8 +282,8 @@ def _step(
     else:
         mixed = recalibrate(mixed, draw_key(state, state.tried))
         best_value = evaluate(mixed)
-    inexact = jnp.issubdtype(measured.dtype, jnp.floating)
-    untried = jnp.full(coefficients.size, jnp.nan, measured.dtype if inexact else float)
+    is_float = jnp.issubdtype(measured.dtype, jnp.floating)
+    untried = jnp.full(coefficients.size, jnp.nan, measured.dtype if is_float else float)
     values = untried.at[indices].set(measured.astype(untried.dtype))
     old_value = state.value.astype(best_value.dtype)
     accepted = jnp.stack([accept(best_value, old_value) for accept in ACCEPT.values()])[accept_index]
