@@ -77,12 +77,20 @@ def replace_between(readme: Path, name: str, content: str) -> None:
 
 def between(text: str, name: str, content: str, readme: Path) -> str:
     """Return the text of a file with other content between the marks of a name."""
-    begin = f"<!-- {name} -->"
-    end = f"<!-- end of {name} -->"
-    if begin not in text or end not in text:
+    return text.replace(block(text, name, readme), _marked(name, content))
+
+
+def block(text: str, name: str, readme: Path) -> str:
+    """Return what lies between the marks of a name in the text of a file, with the marks."""
+    begin, _, end = _marked(name, "").split("\n")
+    found = re.search(f"{re.escape(begin)}.*?{re.escape(end)}", text, flags=re.DOTALL)
+    if not found:
         raise UserError(f"{readme} has no place for the preset {name!r}; add the lines {begin} and {end}")
-    pattern = f"{re.escape(begin)}.*?{re.escape(end)}"
-    return re.sub(pattern, lambda _: f"{begin}\n{content}\n{end}", text, flags=re.DOTALL)
+    return found[0]
+
+
+def _marked(name: str, content: str) -> str:
+    return f"<!-- {name} -->\n{content}\n<!-- end of {name} -->"
 
 
 def _circumstances(options: Options) -> str:

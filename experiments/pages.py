@@ -4,10 +4,9 @@ import re
 from pathlib import Path
 
 from experiments import keep
-from experiments.keeping import Describe, read
+from experiments.keeping import Describe, block, read
 from experiments.lottery_pools import comparisons, connectivity, robustness, tables
 from experiments.sup_tickets import accuracy, costs, uncertainty, variants
-from lpjax.errors import UserError
 
 FOLDER = Path(__file__).parent
 _REST = re.compile(r"\n\n(?=!\[|Seeds \d|All seeds;)")
@@ -62,11 +61,9 @@ def described(page: str, preset: str) -> str:
 
 def shown(page: str, preset: str) -> tuple[str, str]:
     """Return what a page says of a preset: the description, and its pictures with where it was measured."""
-    text = (FOLDER / page / "README.md").read_text(encoding="utf-8")
-    found = re.search(rf"<!-- {preset} -->\n(.*?)\n<!-- end of {preset} -->", text, flags=re.DOTALL)
-    if not found:
-        raise UserError(f"experiments/{page}/README.md has no place for the preset {preset!r}, but tables are kept")
-    description, *rest = _REST.split(found[1], maxsplit=1)
+    readme = FOLDER / page / "README.md"
+    lines = block(readme.read_text(encoding="utf-8"), preset, readme).splitlines()
+    description, *rest = _REST.split("\n".join(lines[1:-1]), maxsplit=1)
     return description, "".join(rest)
 
 

@@ -68,6 +68,11 @@ def search_problem(
     recalibrate = train.recalibrator(apply, to_unit, batch, **sizes, mesh=mesh)
     shape = (options.side, options.side, 3)
     anchor, candidate = (models.initialize(module, key, shape) for key in jax.random.split(jax.random.key(0)))
-    dense = sparsity.full_mask(anchor)
-    mask = sparsity.select(sparsity.magnitude(anchor), dense, sparsity.total(dense) // 5)
-    return (evaluate, recalibrate), Ticket(sparsity.apply_mask(anchor, mask), mask), candidate
+    return (evaluate, recalibrate), ticket_of_a_fifth(anchor), candidate
+
+
+def ticket_of_a_fifth(params: Variables, prunable: sparsity.Prunable = sparsity.kernels) -> Ticket:
+    """Prune a network to a fifth of its prunable weights, by magnitude."""
+    dense = sparsity.full_mask(params)
+    mask = sparsity.select(sparsity.magnitude(params), dense, sparsity.total(dense, prunable) // 5, prunable)
+    return Ticket(sparsity.apply_mask(params, mask), mask)

@@ -7,14 +7,14 @@ from typing import Any
 
 import jax
 
+from experiments.benchmarks.inputs import ticket_of_a_fifth
 from experiments.benchmarks.timing import samples
 from experiments.gpu import steps
 from experiments.gpu.rows import Case, by_importance, measure_all, quartiles
 from experiments.gpu.sizes import LIMIT, ROUNDS, Size, random_setup
 from experiments.lottery_pools.runs import search_images
-from lpjax import sparsity, train
+from lpjax import train
 from lpjax.run.pools import Search, build_method
-from lpjax.types import Ticket
 
 SEARCHES = {
     "chunk": (1, 4, 11),
@@ -41,13 +41,10 @@ def measure(size: Size, case: Case) -> Mapping[str, Any]:
     """Time candidates of an anchor with a fifth of the weights."""
     settings = {f"pool.{name}": case[name] for name in SEARCHES}
     setup = random_setup(size, case, size.images - size.images // 10, **settings)
-    prunable = setup.network.prunable
-    anchor = setup.network.initialize(jax.random.key(0))
+    anchor = ticket_of_a_fifth(setup.network.initialize(jax.random.key(0)), setup.network.prunable)
     candidate = setup.network.initialize(jax.random.key(1))
-    full = sparsity.full_mask(anchor)
-    mask = sparsity.select(sparsity.magnitude(anchor), full, sparsity.total(full, prunable) // 5, prunable)
     method = build_method(setup, Search("interpolation"))
-    state = method.init(Ticket(sparsity.apply_mask(anchor, mask), mask), jax.random.key(2), 0.5)
+    state = method.init(anchor, jax.random.key(2), 0.5)
     state = train.replicate(state, setup.mesh)
     times = samples({"step": lambda: method.step(state, candidate)[1].values}, ROUNDS, LIMIT)["step"]
     return {"images": search_images(setup), **quartiles(times)}

@@ -265,7 +265,7 @@ def _step(
         numbers = state.tried * coefficients.size + indices
         return options.map_fn(grid, (coefficients[indices], numbers), batch_size=batch_size)
 
-    indices = _coarse_indices(coefficients.size, options.coarse_stride)
+    indices = jnp.asarray(_coarse_indices(coefficients.size, options.coarse_stride), jnp.int32)
     measured, recalibrated = try_coefficients(indices)
     first = _index_of_best(measured, scorer)
     if indices.size < coefficients.size:
@@ -309,11 +309,11 @@ def coefficients_tried(count: int, coarse_stride: int) -> int:
       >>> [coefficients_tried(11, stride) for stride in (1, 2, 3)]
       [11, 7, 6]
     """
-    coarse = _coarse_indices(count, coarse_stride).size
+    coarse = len(_coarse_indices(count, coarse_stride))
     return count if coarse == count else coarse + 2 * (coarse_stride // 2)
 
 
-def _coarse_indices(size: int, stride: int) -> jax.Array:
+def _coarse_indices(size: int, stride: int) -> list[int]:
     """List every `stride`-th index, such that none lies further than `stride // 2` from one of these.
 
     Where they and those near the best would be as many as all, all are listed.
@@ -323,8 +323,8 @@ def _coarse_indices(size: int, stride: int) -> jax.Array:
     if not coarse or size - 1 - coarse[-1] > reach:
         coarse.append(size - 1)
     if len(coarse) + 2 * reach >= size:
-        return jnp.arange(size, dtype=jnp.int32)
-    return jnp.asarray(coarse, jnp.int32)
+        return list(range(size))
+    return coarse
 
 
 def _nearby_indices(best: jax.Array, size: int, stride: int) -> jax.Array:
