@@ -253,6 +253,24 @@ CLAIMS: Sequence[Claim] = (
         difference("recalibrated", "interpolation"),
     ),
     Claim(
+        "(not in the paper) Interpolation pools are above tickets trained longer by the cost of the search",
+        "not reported",
+        "lottery_pools/controls",
+        difference("longer", "interpolation"),
+    ),
+    Claim(
+        "(not in the paper) Interpolation pools are above tickets of learning-rate rewinding",
+        "not reported",
+        "lottery_pools/controls",
+        difference("lrr", "interpolation"),
+    ),
+    Claim(
+        "(not in the paper) Pools of neighboring levels are above pools of other seeds",
+        "not reported",
+        "lottery_pools/controls",
+        difference("other_seeds", "interpolation"),
+    ),
+    Claim(
         "Average pools are above their tickets",
         "+0.54 to +1.03 points",
         "lottery_pools/figure3a",
