@@ -2,31 +2,47 @@
 
 import io
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
 from lpjax import store
-from lpjax.report import arms, pooled, reading, sparse, style
+from lpjax.report import arms, pooled, reading, sparse, style, vector
 from lpjax.store import paths
 
 MAIN = ("ticket", "recalibrated", "interpolation", "average")
 
 
-def draw(workdir: Path, results: pd.DataFrame, directory: Path) -> dict[str, Path]:
+class Drawing(NamedTuple):
+    """A figure as SVG elements of a page."""
+
+    wide: str  # for a screen
+    narrow: str  # for a phone
+
+
+def draw(workdir: Path, results: pd.DataFrame, directory: Path) -> dict[str, Drawing]:
     """Draw every figure that there is something to draw for, and write it to `directory` as NAME.png and NAME.pdf.
 
-    Returns the PNG of every figure, by name: `accuracy`, `gains`, `baselines`, `coefficients`, `training`; of a sparse
+    Returns every figure for a page, by name: `accuracy`, `gains`, `baselines`, `coefficients`, `training`; of a sparse
     run `superposed`, `training`, `masks`.
     """
     with matplotlib.rc_context(style.SETTINGS):
-        if arms.is_sparse(reading.json_or_empty(paths.config(workdir))):
-            drawn = sparse.figures(workdir, results)
-        else:
-            drawn = _measured(results) | _recorded(workdir)
-        return {name: save(figure, directory, name) for name, figure in drawn.items()}
+        wide = _figures(workdir, results, narrow=False)
+        narrow = _figures(workdir, results, narrow=True)
+        for name, figure in wide.items():
+            save(figure, directory, name)
+        return {
+            name: Drawing(vector.svg(figure, name), vector.svg(narrow[name], f"{name} narrow"))
+            for name, figure in wide.items()
+        }
+
+
+def _figures(workdir: Path, results: pd.DataFrame, *, narrow: bool) -> dict[str, Figure]:
+    if arms.is_sparse(reading.json_or_empty(paths.config(workdir))):
+        return sparse.figures(workdir, results, narrow=narrow)
+    return _measured(results, narrow=narrow) | _recorded(workdir, narrow=narrow)
 
 
 def searched(workdir: Path) -> tuple[str, pd.DataFrame]:
@@ -62,7 +78,7 @@ def write_bytes(path: Path, content: bytes) -> None:
         new.replace(path)
 
 
-def _measured(results: pd.DataFrame) -> dict[str, Figure]:
+def _measured(results: pd.DataFrame, *, narrow: bool) -> dict[str, Figure]:
     tested = results[(results["split"] == "test") & (results["metric"] == "accuracy") & (results["density"] > 0)]
     measured = set(tested["method"])
     main = style.in_order(measured.intersection(MAIN))
@@ -70,21 +86,21 @@ def _measured(results: pd.DataFrame) -> dict[str, Figure]:
     pools = style.in_order(measured.intersection({"interpolation", "average"}))
     drawn = {}
     if main:
-        drawn["accuracy"] = pooled.accuracy(tested, main)
+        drawn["accuracy"] = pooled.accuracy(tested, main, narrow=narrow)
     if "ticket" in measured and (pools or others):
-        drawn["gains"] = pooled.gains(tested, pools or others)
+        drawn["gains"] = pooled.gains(tested, pools or others, narrow=narrow)
     if others:
         shown = measured.intersection({"ticket", "interpolation", *others})
-        drawn["baselines"] = pooled.accuracy(tested, style.in_order(shown))
+        drawn["baselines"] = pooled.accuracy(tested, style.in_order(shown), narrow=narrow)
     return drawn
 
 
-def _recorded(workdir: Path) -> dict[str, Figure]:
+def _recorded(workdir: Path, *, narrow: bool) -> dict[str, Figure]:
     drawn = {}
     _, trials = searched(workdir)
     if len(trials):
-        drawn["coefficients"] = pooled.coefficients(trials)
+        drawn["coefficients"] = pooled.coefficients(trials, narrow=narrow)
     epochs = reading.epochs(workdir)
     if len(epochs):
-        drawn["training"] = pooled.training(epochs[epochs["seed"] == epochs["seed"].min()])
+        drawn["training"] = pooled.training(epochs[epochs["seed"] == epochs["seed"].min()], narrow=narrow)
     return drawn

@@ -1,6 +1,5 @@
 """The page: one self-contained HTML file that shows a run and says what each thing is."""
 
-import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ from lpjax.errors import StorageError
 from lpjax.report import arms, figures, reading, so_far, style, superposed, tables
 from lpjax.store import paths
 
-_SHOWN = 0.65
 _KINDS = {
     "cia": "A weight's mean over all tickets, a zero where it is not alive: what few tickets have, shrinks.",
     "caa": "A weight's mean over those tickets in which it is alive.",
@@ -51,7 +49,7 @@ def write(workdir: Path, command: str, out: Path | None = None) -> Path:
     if out:
         page = out / page.name
     try:
-        pictures = figures.draw(workdir, results, page.parent / paths.figures(workdir).name)
+        drawings = figures.draw(workdir, results, page.parent / paths.figures(workdir).name)
         html = (
             _environment()
             .get_template(template)
@@ -60,7 +58,7 @@ def write(workdir: Path, command: str, out: Path | None = None) -> Path:
                 config=config,
                 config_text=json.dumps(config, indent=2),
                 environment=reading.json_or_empty(paths.environment(workdir)),
-                figures={name: _picture(path.read_bytes()) for name, path in pictures.items()},
+                figures=drawings,
                 so_far=so_far.summary(workdir),
                 **content,
             )
@@ -103,12 +101,6 @@ def _sparse(workdir: Path, results: pd.DataFrame) -> dict[str, Any]:
 def _location(row: superposed.Row, results: pd.DataFrame) -> str:
     seed = results[(results["method"] == row.method) & (results["level"] == row.tickets)]["seed"].min()
     return paths.ticket(paths.pool(Path(), seed, row.method, row.tickets)).as_posix()
-
-
-def _picture(png: bytes) -> dict[str, Any]:
-    """Embed a picture at one size of type for all; a PNG's header holds its width in pixels."""
-    pixels = int.from_bytes(png[16:20], "big")
-    return {"data": base64.b64encode(png).decode(), "width": round(_SHOWN * pixels)}
 
 
 def _environment() -> Environment:

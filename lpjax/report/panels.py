@@ -12,7 +12,6 @@ from lpjax.choices import one_of
 from lpjax.errors import UserError
 from lpjax.report import style, tables
 
-_LEGEND_ENTRY = 1.65  # inches
 _METRICS = {"accuracy": (100, "accuracy (%)"), "nll": (1, "loss (nats)"), "ece": (100, "calibration error (%)")}
 
 
@@ -75,7 +74,7 @@ def panels(
 def _legend(figure: Figure, row: Sequence[Axes], labels: Mapping[str, str | None]) -> None:
     drawn = style.handles(row)
     order = [name for name in ("dense", *labels) if name in drawn]
-    lines = math.ceil(len(order) / max(int(figure.get_figwidth() / _LEGEND_ENTRY), 1))
+    lines = math.ceil(len(order) / max(int(figure.get_figwidth() / style.LEGEND_ENTRY), 1))
     figure.legend(
         [drawn[name] for name in order],
         [labels.get(name) or name for name in order],

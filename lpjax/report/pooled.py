@@ -20,13 +20,13 @@ _MOST_TICKS = 10
 _DARK = 0.5
 
 
-def accuracy(results: pd.DataFrame, methods: Sequence[str]) -> Figure:
+def accuracy(results: pd.DataFrame, methods: Sequence[str], *, narrow: bool = False) -> Figure:
     """Draw test accuracy against density, from dense to sparse: mean over seeds, band of one standard deviation.
 
     References:
       Yin et al., Lottery Pools, AAAI 2023, Figure 3.
     """
-    width = 5.2
+    width = style.NARROW if narrow else style.WIDE
     test = 100 * tables.wide(results, "test", "accuracy")
     figure, (axes,) = style.panels(1, width, height=3.5)
     style.dense_line(axes, test)
@@ -36,27 +36,28 @@ def accuracy(results: pd.DataFrame, methods: Sequence[str]) -> Figure:
     return figure
 
 
-def gains(results: pd.DataFrame, methods: Sequence[str]) -> Figure:
+def gains(results: pd.DataFrame, methods: Sequence[str], *, narrow: bool = False) -> Figure:
     """Draw what pools gain over tickets, and over tickets with recalibrated statistics, one panel for each.
 
     Differences are taken within a seed, so that the band shows how far the gain itself varies.
     """
-    width = 3.35
+    width = style.NARROW if narrow else style.TWO_COLUMNS / 2
     test = tables.wide(results, "test", "accuracy")
     bases = [base for base in ("ticket", "recalibrated") if base in test]
-    figure, panels = style.panels(len(bases), width)
+    figure, panels = style.panels(len(bases), width, stack=narrow)
     for axes, base in zip(panels, bases, strict=True):
         axes.axhline(0, color="black", linewidth=0.7)
         compared = ["recalibrated", *methods] if base == "ticket" else methods
         gained = 100 * test.sub(test[base], axis="index")
         style.against_density(axes, gained, tables.densities(results), compared, width)
         axes.set_title(f"gain over the {style.look(base).name}")
-    panels[0].set_ylabel("test accuracy gained (points)")
+    for axes in panels if narrow else panels[:1]:
+        axes.set_ylabel("test accuracy gained (points)")
     style.legend(figure, panels[:1])
     return figure
 
 
-def coefficients(trials: pd.DataFrame) -> Figure:
+def coefficients(trials: pd.DataFrame, *, narrow: bool = False) -> Figure:
     """Draw the coefficient of every accepted candidate of `reading.trials`, mean over the seeds that accepted it.
 
     Accepted candidates are in color, those that every seed rejected gray with a cross, those not tried white.
@@ -64,7 +65,7 @@ def coefficients(trials: pd.DataFrame) -> Figure:
     levels = range(int(trials[["anchor", "candidate"]].max().max()) + 1)
     accepted = _by_pair(trials[trials["accepted"].astype(bool)], levels)
     rejected = _by_pair(trials, levels).where(accepted.isna())
-    side = min(max(0.32 * len(levels), 2.2), 4.8)
+    side = min(max(0.32 * len(levels), 2.2), style.NARROW - 1 if narrow else 4.8)
     size = min(8.0, 24 * side / len(levels))
     figure = Figure(figsize=(side + 1.1, side + 0.7), layout="constrained")
     axes = figure.subplots()
@@ -93,9 +94,9 @@ def coefficients(trials: pd.DataFrame) -> Figure:
     return figure
 
 
-def training(epochs: pd.DataFrame) -> Figure:
+def training(epochs: pd.DataFrame, *, narrow: bool = False) -> Figure:
     """Draw validation accuracy by epoch of one seed's `reading.epochs`, a curve a level, a dot where it was kept."""
-    figure, (axes,) = style.panels(1, width=5.2, height=3.2)
+    figure, (axes,) = style.panels(1, style.NARROW if narrow else style.WIDE, height=3.2)
     levels = range(int(epochs["level"].max()) + 1)
     # The palest end of the map would not be seen on paper.
     colors = ListedColormap([matplotlib.colormaps["viridis"](0.92 * n / max(levels[-1], 1)) for n in levels])

@@ -24,25 +24,25 @@ _PALE = 0.1
 _DECADE = 10
 
 
-def figures(workdir: Path, results: pd.DataFrame) -> dict[str, Figure]:
+def figures(workdir: Path, results: pd.DataFrame, *, narrow: bool = False) -> dict[str, Figure]:
     """Draw every figure of a sparse run that there is something to draw for; of epochs, those of the first seed."""
     drawn = {}
     test = tables.wide(arms.named(results), "test", "accuracy")
     if arms.CHEAP in test:
-        drawn["superposed"] = superposed(test)
+        drawn["superposed"] = superposed(test, narrow=narrow)
     plan = arms.plan(workdir)
     if plan is None:
         return drawn
     epochs = arms.epochs(workdir)
     first = epochs[epochs["seed"] == epochs["seed"].min()]
     if first[list(_TRAINING)].notna().any(axis=None):
-        drawn["training"] = training(first, plan)
+        drawn["training"] = training(first, plan, narrow=narrow)
     if first[list(_MASKS)].notna().any(axis=None):
-        drawn["masks"] = masks(first, plan)
+        drawn["masks"] = masks(first, plan, narrow=narrow)
     return drawn
 
 
-def superposed(test: pd.DataFrame) -> Figure:
+def superposed(test: pd.DataFrame, *, narrow: bool = False) -> Figure:
     """Draw test accuracy (`arms.named`, `tables.wide`) against the number of cheap tickets, and a dot a seed.
 
     Curves are means over seeds with their bands; the base network lies at the left, its mean a line all along.
@@ -50,7 +50,7 @@ def superposed(test: pd.DataFrame) -> Figure:
     References:
       Yin et al., Superposing Many Tickets into One, UAI 2022, Figure 4.
     """
-    figure, (axes,) = style.panels(1, width=5.2, height=3.5)
+    figure, (axes,) = style.panels(1, style.NARROW if narrow else style.WIDE, height=3.5)
     methods = style.in_order(map(str, test))
     last = int(test.index.get_level_values("level").max())
     for place, method in enumerate(methods):
@@ -77,14 +77,15 @@ def superposed(test: pd.DataFrame) -> Figure:
     return figure
 
 
-def training(epochs: pd.DataFrame, plan: arms.Plan) -> Figure:
+def training(epochs: pd.DataFrame, plan: arms.Plan, *, narrow: bool = False) -> Figure:
     """Draw validation accuracy and learning rate of one seed's `arms.epochs`: all of training, and the cycles alone."""
     shown = [column for column in _TRAINING if epochs[column].notna().any()]
     parts = {"all of training": epochs}
     cycling = (epochs["arm"] == arms.CHEAP) & (epochs["epoch"] > plan.before)
-    if cycling.any() and plan.before:
+    if cycling.any() and plan.before and not narrow:
         parts["the cycles"] = epochs[epochs["epoch"] >= plan.before]
-    figure = Figure(figsize=(style.TWO_COLUMNS, 1.2 + 1.5 * len(shown)), layout="constrained")
+    width = style.NARROW if narrow else style.TWO_COLUMNS
+    figure = Figure(figsize=(width, 1.2 + 1.5 * len(shown)), layout="constrained")
     grid = figure.subplots(len(shown), len(parts), squeeze=False, sharex="col", width_ratios=[5, 4][: len(parts)])
     for row, column in zip(grid, shown, strict=True):
         words, scale = _TRAINING[column]
@@ -101,14 +102,14 @@ def training(epochs: pd.DataFrame, plan: arms.Plan) -> Figure:
     return figure
 
 
-def masks(epochs: pd.DataFrame, plan: arms.Plan) -> Figure:
+def masks(epochs: pd.DataFrame, plan: arms.Plan, *, narrow: bool = False) -> Figure:
     """Draw what masks did in one seed's `arms.epochs`: density, exploration rate and FLOPs, as far as recorded.
 
     References:
       Liu et al., Do We Actually Need Dense Over-Parameterization?, ICML 2021 (exploration rate).
     """
     shown = [column for column in _MASKS if epochs[column].notna().any()]
-    figure, row = style.panels(len(shown), width=2.4, height=2.6, share=False)
+    figure, row = style.panels(len(shown), style.NARROW if narrow else 2.4, height=2.6, share=False, stack=narrow)
     for axes, column in zip(row, shown, strict=True):
         _arms(axes, epochs.assign(value=epochs[column]), plan)
         axes.set_ylim(0, 1.1 * epochs[column].max())

@@ -9,9 +9,11 @@ import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
 TWO_COLUMNS = 6.75  # inches: the width of two columns of a paper
+WIDE, NARROW = 5.2, 3.5  # inches: figures of one panel, on a screen and on a phone
 GRID: Any = {"linewidth": 0.4, "color": "#DDDDDD"}
 # Type of a paper's column, embedded as TrueType, which conferences ask for.
 SETTINGS: Any = {
@@ -27,7 +29,10 @@ SETTINGS: Any = {
     "legend.fontsize": 8,
     "pdf.fonttype": 42,
 }
+# Ids of what is drawn: 'curve:NAME' of a mean, 'curve:NAME, seed 3' of one seed, 'band:NAME' of a standard deviation.
+CURVE, BAND, OF_SEED = "curve", "band", ", seed "
 _LABELS_PER_INCH = 2
+LEGEND_ENTRY = 1.65  # inches
 _EDGE = 0.035  # space for the outermost markers, a share of the axis
 
 
@@ -111,10 +116,13 @@ def in_order(methods: Iterable[str]) -> list[str]:
     return sorted(methods, key=place)
 
 
-def panels(count: int, width: float, height: float = 2.9, *, share: bool = True) -> tuple[Figure, list[Axes]]:
-    """Make a row of panels, each `width` inches wide, that share their vertical axis or do not."""
-    figure = Figure(figsize=(width * count, height), layout="constrained")
-    axes = list(figure.subplots(1, count, squeeze=False, sharey=share)[0])
+def panels(
+    count: int, width: float, height: float = 2.9, *, share: bool = True, stack: bool = False
+) -> tuple[Figure, list[Axes]]:
+    """Make a row of panels, or a stack, each `width` inches wide, that share their vertical axis or do not."""
+    rows, columns = (count, 1) if stack else (1, count)
+    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
+    axes = list(figure.subplots(rows, columns, squeeze=False, sharey=share).flat)
     for panel in axes:
         panel.grid(axis="y", **GRID)
     return figure, axes
@@ -124,15 +132,24 @@ def curve(axes: Axes, x: pd.Series, values: pd.Series, method: str, size: float 
     """Draw the mean over seeds of values by (seed, level), at each level's `x`, with its band."""
     over_seeds = values.dropna().groupby("level")
     mean = over_seeds.mean()
+    seeds = values.dropna().unstack("seed")
+    for seed in seeds:
+        one = Line2D(x.reindex(seeds.index), seeds[seed], color=look(method).color, linewidth=0.6, visible=False)
+        one.set_gid(f"{CURVE}:{look(method).name}{OF_SEED}{seed}")
+        axes.add_artist(one)  # unlike `plot`, leaves the limits of the axes alone
     band(axes, x.reindex(mean.index), mean, over_seeds.std(), look(method), size)
 
 
 def band(axes: Axes, x: Any, mean: pd.Series, std: pd.Series, look: Look, size: float = 3.2) -> None:
     """Draw a curve with markers of `size` points, with a band of one standard deviation where it is not NaN."""
     name, color, marker, line = look
-    axes.plot(x, mean, color=color, marker=marker, linestyle=line, markersize=size, linewidth=1.1, label=name)
+    (drawn,) = axes.plot(
+        x, mean, color=color, marker=marker, linestyle=line, markersize=size, linewidth=1.1, label=name
+    )
+    drawn.set_gid(f"{CURVE}:{name}")
     if std.notna().any():
-        axes.fill_between(x, mean - std, mean + std, color=color, alpha=0.15, linewidth=0)
+        filled = axes.fill_between(x, mean - std, mean + std, color=color, alpha=0.15, linewidth=0)
+        filled.set_gid(f"{BAND}:{name}")
 
 
 def dense_line(axes: Axes, values: pd.DataFrame) -> None:
@@ -166,6 +183,7 @@ def thinned(labels: Sequence[str], width: float) -> list[str]:
 def legend(figure: Figure, row: Iterable[Axes], columns: int = 3) -> None:
     """Put one legend of all panels below the figure."""
     entries = handles(row)
+    columns = min(columns, max(1, int(figure.get_figwidth() / LEGEND_ENTRY)))
     figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=columns)
 
 

@@ -165,6 +165,7 @@ class Page(HTMLParser):
     def __init__(self, path):
         super().__init__()
         self.open, self.words, self.rows, self.resources = [], [], [], []
+        self.pictures = 0
         self.feed(path.read_text())
         self.close()
         assert not self.open
@@ -175,16 +176,20 @@ class Page(HTMLParser):
         self.resources += [value for name, value in attributes if name in ("src", "href", "srcset", "data")]
         if tag not in VOID:
             self.open.append(tag)
+        self.pictures += tag == "svg"
         if tag == "tr":
             self.rows.append([])
         if tag in ("td", "th"):
             self.rows[-1].append("")
 
+    def handle_startendtag(self, tag, attributes):
+        """Takes an element of SVG that is closed at once."""
+
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        if "style" not in self.open:
+        if not {"style", "script", "svg"} & set(self.open):
             self.words.append(data)
         if {"td", "th"} & set(self.open):
             self.rows[-1][-1] += data

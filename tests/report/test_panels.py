@@ -44,7 +44,7 @@ def results(methods=("ticket", "interpolation"), levels=3, seeds=(0, 1), ticket=
 
 
 def curves(axes):
-    return {line.get_label(): np.asarray(line.get_ydata(), float) for line in axes.lines}
+    return {line.get_label(): np.asarray(line.get_ydata(), float) for line in axes.lines if line.get_visible()}
 
 
 def legend(figure):

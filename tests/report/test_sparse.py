@@ -30,11 +30,16 @@ def plan(workdir):
 
 @pytest.fixture(scope="module")
 def drawn(workdir):
-    return figures.draw(workdir, reading.results(workdir), workdir / "drawn")
+    figures.draw(workdir, reading.results(workdir), workdir / "drawn")
+    return {path.stem: path for path in (workdir / "drawn").glob("*.png")}
 
 
 def curves(axes):
-    return {line.get_label(): np.array([line.get_xdata(), line.get_ydata()], float).T.tolist() for line in axes.lines}
+    return {
+        line.get_label(): np.array([line.get_xdata(), line.get_ydata()], float).T.tolist()
+        for line in axes.lines
+        if line.get_visible()
+    }
 
 
 @pytest.mark.parametrize("name", ["superposed", "training", "masks"])
