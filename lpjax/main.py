@@ -160,7 +160,8 @@ def _leave(code: int, *, together: bool) -> NoReturn:
     sys.exit(code)
 
 
-if __name__ == "__main__":
+def start() -> None:
+    """Run the command that `sys.argv` holds, and end the program."""
     try:
         app.run(main, flags_parser=parse)
     except SystemExit as end:
@@ -170,3 +171,7 @@ if __name__ == "__main__":
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(int(end.code))
+
+
+if __name__ == "__main__":
+    start()

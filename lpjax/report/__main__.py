@@ -7,9 +7,8 @@ from pathlib import Path
 from lpjax.cache import expand_home
 from lpjax.command import OneLineParser
 from lpjax.errors import StorageError, UserError
-from lpjax.report import so_far
+from lpjax.report import reading, so_far
 from lpjax.report.page import write
-from lpjax.report.reading import json_or_empty
 from lpjax.store import paths
 
 
@@ -25,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         workdir = expand_home(given.workdir)
         out = expand_home(given.out) if given.out else None
-        _ensure_run(workdir)
+        reading.config(workdir)
         page = write(workdir, _command(workdir), out)
         missing = so_far.missing(workdir)
     except (UserError, StorageError) as error:
@@ -33,14 +32,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     if missing:
         sys.stdout.write(f"unfinished: {missing}\n")
     sys.stdout.write(f"report: {page}\n")
-
-
-def _ensure_run(workdir: Path) -> None:
-    if not workdir.is_dir():
-        raise UserError(f"there is no directory {workdir}; give the --workdir of a run")
-    config = json_or_empty(paths.config(workdir))
-    if not isinstance(config, dict) or not {"seeds", "model"} <= set(config):
-        raise UserError(f"{workdir} is no work directory: no config of a run is in it; give the --workdir of one")
 
 
 def _command(workdir: Path) -> str:

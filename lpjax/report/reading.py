@@ -7,7 +7,22 @@ from typing import Any
 import pandas as pd
 
 from lpjax import store, train
+from lpjax.errors import UserError
 from lpjax.store import paths
+
+
+def config(workdir: Path) -> dict[str, Any]:
+    """Read the config of a run.
+
+    Raises:
+      UserError: If the directory is not of a run.
+    """
+    if not workdir.is_dir():
+        raise UserError(f"there is no directory {workdir}; give the --workdir of a run")
+    config = json_or_empty(paths.config(workdir))
+    if not isinstance(config, dict) or not {"seeds", "model"} <= set(config):
+        raise UserError(f"{workdir} is no work directory: no config of a run is in it; give the --workdir of one")
+    return config
 
 
 def results(workdir: Path) -> pd.DataFrame:
@@ -52,6 +67,11 @@ def tickets(workdir: Path) -> pd.DataFrame:
         if summary:
             rows.append((seed, level, *map(summary.get, columns)))
     return pd.DataFrame(rows, columns=["seed", "level", *columns]).astype(dict.fromkeys(columns, float))
+
+
+def levels(workdir: Path, seed: int) -> list[tuple[int, Path]]:
+    """List the levels of a seed that are there, finished or not, with their directories."""
+    return [(level, directory) for _, level, directory in _levels(workdir, f"seed_{seed}")]
 
 
 def progress(workdir: Path) -> list[dict[str, Any]]:

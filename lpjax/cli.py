@@ -1,0 +1,122 @@
+"""The command `lpjax`: one word for everything that the modules of this package can be asked for."""
+
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from lpjax.cache import expand_home
+from lpjax.command import USER_MISTAKE, OneLineParser, extra
+from lpjax.errors import StorageError, UserError
+from lpjax.version import __version__
+
+_CHECKOUT = Path(__file__).parent.parent / "configs"
+_INSTALLED = Path(sys.prefix) / "share" / "lpjax" / "configs"
+
+
+class Command(NamedTuple):
+    """A word after `lpjax`.
+
+    Attributes:
+      about: What it does, for the list of commands.
+      call: Takes the arguments that follow.
+    """
+
+    about: str
+    call: Callable[[Sequence[str]], None]
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Call the command that the first argument names."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    word = arguments[0] if arguments else "--help"
+    if word == "--help":
+        sys.stdout.write(_help())
+    elif word == "--version":
+        sys.stdout.write(f"lpjax {__version__}\n")
+    elif word in COMMANDS:
+        with extra("run", command=True):
+            COMMANDS[word].call(arguments[1:])
+    else:
+        sys.stderr.write(f"lpjax: got {word!r}, expected one of {', '.join(COMMANDS)}; do: lpjax --help\n")
+        sys.exit(USER_MISTAKE)
+
+
+def _help() -> str:
+    lines = ["usage: lpjax COMMAND [...]", ""]
+    lines += [f"  {word:<8}{command.about}" for word, command in COMMANDS.items()]
+    lines += [
+        "",
+        "lpjax COMMAND --help lists what a command takes. Configs that come with lpjax, for --config=NAME:",
+        "",
+    ]
+    lines += [f"  {name}" for name in _configs()]
+    return "\n".join(lines) + "\n"
+
+
+def _configs() -> list[str]:
+    for directory in (_CHECKOUT, _INSTALLED):
+        if directory.is_dir():
+            return sorted(path.stem for path in directory.glob("*.py") if not path.stem.startswith("_"))
+    return []
+
+
+def _run(arguments: Sequence[str], *more: str) -> None:
+    """Start a run as `python -m lpjax.main` does; `--config` may also be the name of a config that comes with lpjax."""
+    sys.argv = ["lpjax", *(_with_path(argument) for argument in arguments), *more]
+    importlib.import_module("lpjax.main").start()
+
+
+def _plan(arguments: Sequence[str]) -> None:
+    _run(arguments, "--plan")
+
+
+def _with_path(argument: str) -> str:
+    """Turn `--config=NAME` into `--config=PATH` where such a config comes with lpjax, and leave the rest as it is."""
+    flag, _, value = argument.partition("=")
+    name, colon, given = value.partition(":")
+    if flag == "--config" and name in _configs():
+        directory = _CHECKOUT if _CHECKOUT.is_dir() else _INSTALLED
+        return f"--config={directory / name}.py{colon}{given}"
+    return argument
+
+
+def _show(arguments: Sequence[str]) -> None:
+    from lpjax import report
+
+    parser = OneLineParser("lpjax show", "Prints levels, densities per layer, accuracies, and what pools are made of.")
+    parser.add_argument("workdir", type=expand_home, help="the --workdir of a run, finished or not")
+    parser.add_argument("--seed", type=int, help="whose layers and pools are shown (default: the first)")
+    parser.add_argument("--method", default="", help="the pools that are shown (default: interpolation, if there)")
+    given = parser.parse_args(arguments)
+    _print(parser, lambda: report.describe(given.workdir, given.seed, given.method))
+
+
+def _cite(arguments: Sequence[str]) -> None:
+    from lpjax import report
+
+    parser = OneLineParser("lpjax cite", "Prints the BibTeX entries of the methods that a run used.")
+    parser.add_argument("workdir", type=expand_home, help="the --workdir of a run, finished or not")
+    given = parser.parse_args(arguments)
+    _print(parser, lambda: report.cite(given.workdir))
+
+
+def _print(parser: OneLineParser, text: Callable[[], str]) -> None:
+    try:
+        sys.stdout.write(f"{text()}\n")
+    except (UserError, StorageError) as error:
+        parser.error(str(error))
+
+
+def _report(arguments: Sequence[str]) -> None:
+    importlib.import_module("lpjax.report.__main__").main(arguments)
+
+
+COMMANDS = {
+    "run": Command("find tickets and pool them, or train sparse; the same command resumes", _run),
+    "plan": Command("list the stages of a run, what is done and what is missing", _plan),
+    "show": Command("print levels, densities per layer, accuracies and what pools are made of", _show),
+    "report": Command("write the page of a run, finished or not", _report),
+    "cite": Command("print the BibTeX entries of the methods that a run used", _cite),
+}

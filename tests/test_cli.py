@@ -1,0 +1,82 @@
+import sys
+from pathlib import Path
+
+import pytest
+
+from lpjax import cli, main
+from lpjax.version import __version__
+
+
+@pytest.fixture
+def command(capsys):
+    """Calls `lpjax` within this process; returns its exit code and what it printed on stdout and stderr."""
+
+    def command(*arguments):
+        code = 0
+        try:
+            cli.main(arguments)
+        except SystemExit as end:
+            code = end.code
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return command
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """Takes the place of the run; lists the command lines that it was given."""
+    lines = []
+    monkeypatch.setattr(sys, "argv", [])
+    monkeypatch.setattr(main, "start", lambda: lines.append(sys.argv[1:]))
+    return lines
+
+
+def test_help_lists_every_command_and_the_configs(command):
+    code, out, _ = command()
+    assert code == 0
+    for word, described in cli.COMMANDS.items():
+        assert f"  {word:<8}{described.about}" in out
+    assert "  digits_resnet8\n" in out
+    assert command("--help") == (0, out, "")
+
+
+def test_the_version_is_the_packages(command):
+    assert command("--version") == (0, f"lpjax {__version__}\n", "")
+
+
+def test_an_unknown_command_is_one_line_with_exit_code_2(command):
+    code, out, err = command("prune")
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    assert "'prune'" in err
+
+
+@pytest.mark.parametrize("word", [word for word in cli.COMMANDS if word not in ("run", "plan")])
+def test_every_command_explains_itself(command, word):
+    code, out, _ = command(word, "--help")
+    assert code == 0
+    assert out.startswith(f"usage: {'python -m lpjax.report' if word == 'report' else f'lpjax {word}'} ")
+
+
+@pytest.mark.parametrize("word", ["show", "cite"])
+def test_a_directory_that_is_not_there_is_one_line_with_exit_code_2(command, word, tmp_path):
+    code, out, err = command(word, str(tmp_path / "none"))
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+
+
+def test_a_run_takes_the_name_of_a_config_or_its_path(command, started):
+    command("run", "--config=suptickets_digits_resnet8:rigl,0.95", "--workdir=here")
+    command("run", "--config=configs/digits_resnet8.py", "--config.seeds=0,1")
+    named, given = started
+    path, _, argument = named[0].removeprefix("--config=").partition(":")
+    assert Path(path).is_file()
+    assert argument == "rigl,0.95"
+    assert named[1] == "--workdir=here"
+    assert given == ["--config=configs/digits_resnet8.py", "--config.seeds=0,1"]
+
+
+def test_a_plan_is_a_run_that_computes_nothing(command, started):
+    command("plan", "--workdir=here")
+    assert started == [["--workdir=here", "--plan"]]
