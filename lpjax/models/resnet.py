@@ -1,12 +1,13 @@
 """Residual networks: torchvision's with stems for CIFAR and ImageNet, and the narrow ones of the ResNet paper."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax.core import FrozenDict
 
 from lpjax.models.layers import (
     KAIMING_FAN_OUT,
@@ -38,6 +39,8 @@ class ResNet(nn.Module):
       scale_init: Initializer of BatchNorm's scales.
       dtype: Dtype of the computation; parameters, statistics and logits are float32.
       axis_name: Mapped axis over which BatchNorm averages its statistics.
+      widths: Channels of single layers, such as `{'layer1_0/conv1': 5}`, in place of the regular ones: the `widths` that
+        `lpjax.shrink` returns.
 
     References:
       He et al., Deep Residual Learning for Image Recognition, CVPR 2016.
@@ -57,6 +60,7 @@ class ResNet(nn.Module):
     scale_init: Initializer = nn.initializers.ones
     dtype: Any = jnp.float32
     axis_name: str | None = None
+    widths: Mapping[str, int] = FrozenDict()
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
@@ -65,7 +69,8 @@ class ResNet(nn.Module):
         norm = partial(batch_norm, train, axis_name=self.axis_name, dtype=self.dtype, scale=self.scale_init)
         stem = (7, 2) if self.imagenet_stem else (3, 1)
         number = "" if self.openlth_names else "1"
-        x = nn.relu(norm(name=f"bn{number}")(conv(self.width, *stem, name=f"conv{number}")(x.astype(self.dtype))))
+        width = self.widths.get(f"conv{number}", self.width)
+        x = nn.relu(norm(name=f"bn{number}")(conv(width, *stem, name=f"conv{number}")(x.astype(self.dtype))))
         if self.imagenet_stem:
             x = nn.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
         block = Bottleneck if self.bottleneck else BasicBlock
@@ -75,7 +80,7 @@ class ResNet(nn.Module):
                 name = f"layer{stage + 1}_{i}"
                 if self.openlth_names:
                     name = f"blocks_{sum(self.stages[:stage]) + i}"
-                x = block(self.width << stage, stride, conv, norm, self.shortcut, name=name)(x)
+                x = block(self.width << stage, stride, conv, norm, self.shortcut, self.widths, name=name)(x)
         x = jnp.mean(x, axis=(1, 2), dtype=jnp.promote_types(self.dtype, jnp.float32))
         bias = uniform_bias(x.shape[-1])
         return nn.Dense(self.classes, self.head_bias, kernel_init=self.head_init, bias_init=bias, name=self.head)(x)
@@ -89,10 +94,12 @@ class BasicBlock(nn.Module):
     conv: Callable[..., nn.Module]
     norm: Callable[..., nn.Module]
     shortcut: str
+    widths: Mapping[str, int]
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:  # noqa: D102
-        y = self.conv(self.channels, 3, self.stride, name="conv1")(x)
+        width = self.widths.get(f"{self.name}/conv1", self.channels)
+        y = self.conv(width, 3, self.stride, name="conv1")(x)
         y = self.conv(self.channels, 3, name="conv2")(nn.relu(self.norm(name="bn1")(y)))
         y = self.norm(name="bn2")(y)
         return nn.relu(y + _shortcut(self, x, self.channels))
@@ -106,11 +113,13 @@ class Bottleneck(nn.Module):
     conv: Callable[..., nn.Module]
     norm: Callable[..., nn.Module]
     shortcut: str
+    widths: Mapping[str, int]
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:  # noqa: D102
-        y = self.conv(self.channels, 1, name="conv1")(x)
-        y = self.conv(self.channels, 3, self.stride, name="conv2")(nn.relu(self.norm(name="bn1")(y)))
+        y = self.conv(self.widths.get(f"{self.name}/conv1", self.channels), 1, name="conv1")(x)
+        width = self.widths.get(f"{self.name}/conv2", self.channels)
+        y = self.conv(width, 3, self.stride, name="conv2")(nn.relu(self.norm(name="bn1")(y)))
         y = self.conv(4 * self.channels, 1, name="conv3")(nn.relu(self.norm(name="bn2")(y)))
         y = self.norm(name="bn3")(y)
         return nn.relu(y + _shortcut(self, x, 4 * self.channels))

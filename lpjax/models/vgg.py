@@ -1,12 +1,13 @@
 """VGG-16 with BatchNorm, in the form for CIFAR that pruning papers use."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax.core import FrozenDict
 
 from lpjax.errors import UserError
 from lpjax.models.layers import KAIMING_FAN_OUT, Initializer, batch_norm, convolution, zero_bias
@@ -29,6 +30,8 @@ class VGG(nn.Module):
       bias_init: Function from the fan-in of a layer to the initializer of its bias.
       dtype: Dtype of the computation; parameters, statistics and logits are float32.
       axis_name: Mapped axis over which BatchNorm averages its statistics.
+      widths: Channels of single layers, such as `{'features_0': 5}`, in place of those of `layers` and `hidden`: the
+        `widths` that `lpjax.shrink` returns.
 
     References:
       Simonyan and Zisserman, Very Deep Convolutional Networks for Large-Scale Image Recognition, ICLR 2015; Lee
@@ -43,6 +46,7 @@ class VGG(nn.Module):
     bias_init: Callable[[int], Initializer] = zero_bias
     dtype: Any = jnp.float32
     axis_name: str | None = None
+    widths: Mapping[str, int] = FrozenDict()
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
@@ -66,13 +70,15 @@ class VGG(nn.Module):
                 i += 1
                 continue
             bias = self.bias_init(9 * x.shape[-1])
-            x = convolution(channels, 3, init=self.conv_init, bias=bias, dtype=self.dtype, name=f"features_{i}")(x)
+            width = self.widths.get(f"features_{i}", channels)
+            x = convolution(width, 3, init=self.conv_init, bias=bias, dtype=self.dtype, name=f"features_{i}")(x)
             x = nn.relu(norm(dtype=self.dtype, name=f"features_{i + 1}")(x))
             i += 3
         x = jnp.mean(x, axis=(1, 2), dtype=jnp.promote_types(self.dtype, jnp.float32))
         linear = partial(nn.Dense, kernel_init=self.head_init)
         if self.hidden:
-            x = nn.relu(linear(self.hidden, bias_init=self.bias_init(x.shape[-1]), name="classifier_0")(x))
+            hidden = self.widths.get("classifier_0", self.hidden)
+            x = nn.relu(linear(hidden, bias_init=self.bias_init(x.shape[-1]), name="classifier_0")(x))
             x = norm(dtype=x.dtype, name="classifier_2")(x)
         last = "classifier_3" if self.hidden else "classifier"
         return linear(self.classes, bias_init=self.bias_init(x.shape[-1]), name=last)(x)

@@ -1,12 +1,13 @@
 """Wide residual networks with pre-activation."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax.core import FrozenDict
 
 from lpjax.errors import UserError
 from lpjax.models.layers import KAIMING_FAN_OUT, TORCH, Initializer, batch_norm, convolution
@@ -23,6 +24,8 @@ class WideResNet(nn.Module):
       head_init: Initializer of the classifier's kernel; its bias is initialized to zero.
       dtype: Dtype of the computation; parameters, statistics and logits are float32.
       axis_name: Mapped axis over which BatchNorm averages its statistics.
+      widths: Channels of single layers, such as `{'block1_layer_0/conv1': 5}`, in place of the regular ones: the
+        `widths` that `lpjax.shrink` returns.
 
     References:
       Zagoruyko and Komodakis, Wide Residual Networks, BMVC 2016.
@@ -35,6 +38,7 @@ class WideResNet(nn.Module):
     head_init: Initializer = TORCH
     dtype: Any = jnp.float32
     axis_name: str | None = None
+    widths: Mapping[str, int] = FrozenDict()
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
@@ -48,11 +52,12 @@ class WideResNet(nn.Module):
             raise UserError(f"depth: got {self.depth}, expected 6 n + 4, e.g. 10, 16, 22 or 28")
         conv = partial(convolution, init=self.conv_init, dtype=self.dtype)
         norm = partial(batch_norm, train, axis_name=self.axis_name, dtype=self.dtype)
-        x = conv(16, 3, name="conv1")(x.astype(self.dtype))
+        x = conv(self.widths.get("conv1", 16), 3, name="conv1")(x.astype(self.dtype))
         for group in range(3):
             for i in range(blocks):
                 stride = 2 if group and not i else 1
-                x = Block(16 * self.widen << group, stride, conv, norm, name=f"block{group + 1}_layer_{i}")(x)
+                name = f"block{group + 1}_layer_{i}"
+                x = Block(16 * self.widen << group, stride, conv, norm, self.widths, name=name)(x)
         x = nn.relu(norm(name="bn1")(x))
         x = jnp.mean(x, axis=(1, 2), dtype=jnp.promote_types(self.dtype, jnp.float32))
         return nn.Dense(self.classes, kernel_init=self.head_init, name="fc")(x)
@@ -65,11 +70,13 @@ class Block(nn.Module):
     stride: int
     conv: Callable[..., nn.Module]
     norm: Callable[..., nn.Module]
+    widths: Mapping[str, int]
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:  # noqa: D102
         active = nn.relu(self.norm(name="bn1")(x))
-        y = self.conv(self.channels, 3, self.stride, name="conv1")(active)
+        width = self.widths.get(f"{self.name}/conv1", self.channels)
+        y = self.conv(width, 3, self.stride, name="conv1")(active)
         y = self.conv(self.channels, 3, name="conv2")(nn.relu(self.norm(name="bn2")(y)))
         if x.shape[-1] == self.channels and self.stride == 1:
             return x + y

@@ -6,6 +6,16 @@ layers), `mix` (averages).
 """
 
 from lpjax.sparsity.allocate import apportion, erk, uniform  # noqa: F401
+from lpjax.sparsity.channels import (
+    Axis,
+    BatchNorm,
+    ChannelGraph,
+    ChannelGroup,
+    Writer,
+    channel_sizes,
+    check_channels,
+    permute_channels,
+)
 from lpjax.sparsity.masks import (  # noqa: F401
     apply_mask,
     assert_on_mask,
