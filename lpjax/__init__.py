@@ -16,6 +16,7 @@ from lpjax.sparsity import (
     apply_mask,
     assert_on_mask,
     by_path,
+    check_channels,
     convolution_kernels,
     density,
     density_per_leaf,
@@ -28,12 +29,13 @@ from lpjax.sparsity import (
     mean,
     saliency,
     select,
+    select_channels,
     select_per_leaf,
     summary,
     total,
     uniform,
 )
-from lpjax.tickets import imp
+from lpjax.tickets import imp, shrink
 from lpjax.transforms import (
     dsr,
     dynamic_sparse,
@@ -60,6 +62,7 @@ __all__ = [
     "apply_mask",
     "assert_on_mask",
     "by_path",
+    "check_channels",
     "convolution_kernels",
     "density",
     "density_per_leaf",
@@ -85,7 +88,9 @@ __all__ = [
     "rigl",
     "saliency",
     "select",
+    "select_channels",
     "select_per_leaf",
+    "shrink",
     "snfs",
     "snip",
     "sparse_evolution",

@@ -30,7 +30,7 @@ def channels(module: nn.Module) -> dict[str, ChannelGroup]:
     Example:
       >>> from lpjax.models import build
       >>> list(channels(build('resnet8', classes=10)))
-      ['stream1', 'layer1_0/conv1', 'stream2', 'layer2_0/conv1', 'stream3', 'layer3_0/conv1', 'fc']
+      ['stream1', 'layer1_0/conv1', 'layer2_0/conv1', 'stream2', 'layer3_0/conv1', 'stream3', 'fc']
     """
     if isinstance(module, ResNet):
         return _resnet(module)

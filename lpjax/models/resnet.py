@@ -39,8 +39,8 @@ class ResNet(nn.Module):
       scale_init: Initializer of BatchNorm's scales.
       dtype: Dtype of the computation; parameters, statistics and logits are float32.
       axis_name: Mapped axis over which BatchNorm averages its statistics.
-      widths: Channels of single layers, such as `{'layer1_0/conv1': 5}`, in place of the regular ones: the `widths` that
-        `lpjax.shrink` returns.
+      widths: Channels of single layers, such as `{'layer1_0/conv1': 5}`, in place of the regular ones: the `widths`
+        that `lpjax.shrink` returns.
 
     References:
       He et al., Deep Residual Learning for Image Recognition, CVPR 2016.

@@ -1,8 +1,8 @@
 """Arithmetic on pytrees: masks, scores, selection, allocation, mixing. Knows no network, no data, no disk.
 
 Read in this order: `names` (leaves by name), `prunable` (which leaves count), `masks` (counts and the table of them),
-`scores`, `ranks` and `select` (the highest scores by exact count), `structured` (N:M), `allocate` (densities of
-layers), `mix` (averages).
+`scores`, `ranks` and `select` (the highest scores by exact count), `channels` (which axes carry the same
+channels), `structured` (N:M, and whole channels), `allocate` (densities of layers), `mix` (averages).
 """
 
 from lpjax.sparsity.allocate import apportion, erk, uniform  # noqa: F401
@@ -57,18 +57,25 @@ from lpjax.sparsity.prunable import (  # noqa: F401
 )
 from lpjax.sparsity.scores import gradient, magnitude, random, saliency
 from lpjax.sparsity.select import select, select_per_leaf
-from lpjax.sparsity.structured import InputAxes, select_n_of_m, ungrouped  # noqa: F401
+from lpjax.sparsity.structured import InputAxes, select_channels, select_n_of_m, ungrouped  # noqa: F401
 
 # What users call; the other names serve the packages above.
 __all__ = [
+    "Axis",
+    "BatchNorm",
+    "ChannelGraph",
+    "ChannelGroup",
     "InputAxes",
     "Predicate",
     "Prunable",
     "Stacked",
+    "Writer",
     "all_leaves",
     "apply_mask",
     "assert_on_mask",
     "by_path",
+    "channel_sizes",
+    "check_channels",
     "convolution_kernels",
     "density",
     "density_per_leaf",
@@ -81,9 +88,11 @@ __all__ = [
     "lerp",
     "magnitude",
     "mean",
+    "permute_channels",
     "random",
     "saliency",
     "select",
+    "select_channels",
     "select_n_of_m",
     "select_per_leaf",
     "summary",

@@ -46,12 +46,12 @@ class Axis(NamedTuple):
     Attributes:
       leaf: The leaf's path, as `lpjax.sparsity.leaf_names` writes it.
       axis: Which axis.
-      index: Where on the axis the channels lie, if the axis carries other channels too; None if they fill it.
+      positions: Where on the axis the channels lie, if it carries other channels too; None if they fill it.
     """
 
     leaf: str
     axis: int
-    index: tuple[int, ...] | None = None
+    positions: tuple[int, ...] | None = None
 
 
 class Writer(NamedTuple):
@@ -61,13 +61,13 @@ class Writer(NamedTuple):
       kernel: The kernel's path.
       axis: The axis of its outputs.
       then: The steps that follow it, in order, such as `('conv/bias', BatchNorm(...), jax.nn.relu)`.
-      index: As in `Axis`.
+      positions: As in `Axis`.
     """
 
     kernel: str
     axis: int
     then: Sequence[Step] = ()
-    index: tuple[int, ...] | None = None
+    positions: tuple[int, ...] | None = None
 
 
 class ChannelGroup(NamedTuple):
@@ -109,11 +109,11 @@ def readers_of(group: ChannelGroup) -> list[Axis]:
 def axes_of(group: ChannelGroup) -> Iterator[Axis]:
     """List all axes of a group, those of its kernels first."""
     for writer in writers_of(group):
-        yield Axis(writer.kernel, writer.axis, writer.index)
+        yield Axis(writer.kernel, writer.axis, writer.positions)
     yield from readers_of(group)
     for writer in writers_of(group):
         for leaf in _vectors(writer):
-            yield Axis(leaf, 0, writer.index)
+            yield Axis(leaf, 0, writer.positions)
     for other in group.others:
         yield Axis(*other)
 
@@ -147,7 +147,7 @@ def channel_sizes(tree: PyTree, graph: ChannelGraph) -> dict[str, int]:
         for axis in rest:
             entries = _entries(leaves, name, axis)
             fits = entries == size
-            if axis in readers and axis.index is None:
+            if axis in readers and axis.positions is None:
                 fits = entries % size == 0 and entries >= size
             if not fits:
                 raise ValueError(
@@ -184,7 +184,7 @@ def permute_channels(tree: PyTree, graph: ChannelGraph, permutations: Mapping[st
     for name, permutation in permutations.items():
         for axis in axes_of(graph[name]):
             leaf = leaves[axis.leaf]
-            order = _order(np.shape(leaf)[axis.axis], axis.index, jnp.asarray(permutation))
+            order = _order(np.shape(leaf)[axis.axis], axis.positions, jnp.asarray(permutation))
             leaves[axis.leaf] = jnp.take(leaf, order, axis.axis)
     return as_tree(list(leaves.values()), tree)
 
@@ -254,14 +254,14 @@ def _entries(leaves: Mapping[str, Any], name: str, axis: Axis) -> int:
     shape = np.shape(leaves[axis.leaf])
     if not -len(shape) <= axis.axis < len(shape):
         raise ValueError(f"graph: group {name!r} has axis {axis.axis} of {axis.leaf!r}, whose shape is {shape}")
-    return shape[axis.axis] if axis.index is None else len(axis.index)
+    return shape[axis.axis] if axis.positions is None else len(axis.positions)
 
 
-def _order(entries: int, index: tuple[int, ...] | None, permutation: jax.Array) -> jax.Array:
-    if index is None:
+def _order(entries: int, positions: tuple[int, ...] | None, permutation: jax.Array) -> jax.Array:
+    if positions is None:
         return jnp.arange(entries).reshape(-1, len(permutation))[:, permutation].ravel()
-    positions = jnp.asarray(index)
-    return jnp.arange(entries).at[positions].set(positions[permutation])
+    places = jnp.asarray(positions)
+    return jnp.arange(entries).at[places].set(places[permutation])
 
 
 def _move_vectors(tree: PyTree, key: jax.Array) -> PyTree:

@@ -1,4 +1,4 @@
-"""Structure that hardware can use: so many of every few weights that are summed together."""
+"""Structure that hardware can use: so many of every few weights that are summed together, or whole channels."""
 
 import math
 from collections.abc import Callable
@@ -8,9 +8,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lpjax.sparsity.names import leaf_names
-from lpjax.sparsity.prunable import Prunable, Stacked, as_tree, input_axes, kernels, prunable_leaves, stacked_axes
+from lpjax.sparsity.channels import Axis, ChannelGraph, channel_sizes, readers_of, writers_of
+from lpjax.sparsity.names import leaf_names, leaves_by_name
+from lpjax.sparsity.prunable import (
+    Prunable,
+    Stacked,
+    all_leaves,
+    as_tree,
+    input_axes,
+    kernels,
+    prunable_leaves,
+    stacked_axes,
+)
 from lpjax.sparsity.ranks import explicitly_split, ranks
+from lpjax.sparsity.select import select
 
 PyTree = Any
 InputAxes = Callable[[str, Any], tuple[int, ...] | None]
@@ -106,6 +117,88 @@ def ungrouped(
         if counted and (not size or size % m):
             found[name] = shape
     return found
+
+
+def select_channels(
+    scores: PyTree, mask: PyTree, graph: ChannelGraph, density: float, *, prunable: Prunable = kernels
+) -> PyTree:
+    """Keep the channels with the highest total score over the whole network, with all their weights.
+
+    The score of a channel is the sum of the scores of its kept incoming weights; biases and normalization do not count.
+    With scores `|w|` it is the L1 norm of the channel's kernel, with `w^2` the square of its L2 norm. All channels are
+    ranked together, as `select` ranks weights; sums of larger kernels are larger, so divide the scores of a leaf by
+    its fan-in to rank means. Every group keeps one channel at least, and groups that are not prunable are left alone.
+
+    Args:
+      scores: A tree of floating-point scores; `lpjax.magnitude(params)`, say.
+      mask: A bool tree. Channels without incoming or without outgoing weights in it cannot be kept.
+      graph: The channel graph.
+      density: Share of the channels of prunable groups that are kept, in (0, 1]; of `n` channels, `round(density * n)`,
+        but one per group at least.
+      prunable: Which leaves are pruned. Other leaves keep all they have.
+
+    Returns:
+      A mask of the same structure, without the incoming and outgoing weights of the other channels.
+
+    Raises:
+      ValueError: If the density is out of range, the graph does not fit, or none of its groups can be pruned.
+
+    Example:
+      >>> from lpjax.sparsity import ChannelGroup, full_mask, magnitude
+      >>> params = {'hidden': jnp.array([[1.0, -3.0, 2.0]]), 'out': jnp.ones((3, 1))}
+      >>> graph = {'hidden': ChannelGroup([('hidden', 1)], [('out', 0)])}
+      >>> mask = select_channels(magnitude(params), full_mask(params), graph, density=0.67)
+      >>> mask['hidden'].tolist(), mask['out'].ravel().tolist()
+      ([[False, True, True]], [False, True, True])
+
+    References:
+      Li et al., Pruning Filters for Efficient ConvNets, ICLR 2017 (norms of filters, layer by layer).
+    """
+    if not 0 < density <= 1:
+        raise ValueError(f"density: got {density}, expected a fraction in (0, 1]")
+    sizes = channel_sizes(mask, graph)
+    chosen = dict(zip(leaf_names(mask), prunable_leaves(mask, prunable), strict=True))
+    masks = leaves_by_name(mask)
+    score_of = leaves_by_name(scores)
+    totals = {}
+    alive = {}
+    for name, group in graph.items():
+        writers = [Axis(*writer[:2]) for writer in writers_of(group)]
+        if not group.prunable or not group.readers or not all(chosen[writer.leaf] for writer in writers):
+            continue
+        total = jnp.zeros(sizes[name], jnp.float32)
+        written = jnp.zeros(sizes[name], bool)
+        read = jnp.zeros(sizes[name], bool)
+        for writer in writers:
+            kept = _by_channel(masks[writer.leaf], writer.axis, sizes[name])
+            score = _by_channel(score_of[writer.leaf], writer.axis, sizes[name]).astype(jnp.float32)
+            total = total + jnp.sum(jnp.where(kept, score, jnp.zeros((), jnp.float32)), axis=1)
+            written = written | jnp.any(kept, axis=1)
+        for reader in readers_of(group):
+            read = read | jnp.any(_by_channel(masks[reader.leaf], reader.axis, sizes[name]), axis=1)
+        totals[name] = total
+        alive[name] = written & read
+    if not totals:
+        raise ValueError("graph: got no group that can be pruned")
+    number = sum(len(channels) for channels in alive.values())
+    count = max(round(density * number), len(alive))
+    kept_channels = select(totals, alive, count, all_leaves, min_kept=1)
+    for name, channels in kept_channels.items():
+        for axis in [Axis(*writer[:2]) for writer in writers_of(graph[name])] + readers_of(graph[name]):
+            if chosen[axis.leaf]:
+                leaf = jnp.asarray(masks[axis.leaf])
+                shape = [1] * leaf.ndim
+                shape[axis.axis] = leaf.shape[axis.axis]
+                repeats = leaf.shape[axis.axis] // sizes[name]
+                masks[axis.leaf] = leaf & jnp.tile(channels, repeats).reshape(shape)
+    return as_tree(list(masks.values()), mask)
+
+
+def _by_channel(leaf: Any, axis: int, size: int) -> jax.Array:
+    """Cut a leaf into rows, one per channel."""
+    moved = jnp.moveaxis(jnp.asarray(leaf), axis, 0)
+    positions = moved.reshape(-1, size, *moved.shape[1:])
+    return jnp.moveaxis(positions, 1, 0).reshape(size, -1)
 
 
 def _axes_of_inputs(tree: PyTree, stacked: Stacked, inputs: InputAxes) -> list[tuple[int, ...] | None]:
