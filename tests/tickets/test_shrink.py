@@ -114,10 +114,11 @@ def cnn(variables, x, activation, size):
 
 
 def cnn_variables(rng, size, a, b, c):
+    conv1 = np.where(rng.random((size, size, a, b)) < 0.5, normal(rng, size, size, a, b), 0).astype(np.float32)
     params = {
         "conv0": {"kernel": plant(rng, normal(rng, size, size, 2, a), 3)},
         "norm0": {"scale": normal(rng, a), "bias": normal(rng, a)},
-        "conv1": {"kernel": plant(rng, plant(rng, normal(rng, size, size, a, b), 2, 0.2), 3), "bias": normal(rng, b)},
+        "conv1": {"kernel": plant(rng, plant(rng, conv1, 2, 0.2), 3), "bias": normal(rng, b)},
         "dense": {"kernel": plant(rng, normal(rng, 4 * b, c), 1), "bias": normal(rng, c)},
         "head": {"kernel": plant(rng, normal(rng, c, 3), 0)},
     }
@@ -166,6 +167,8 @@ def padded_cnn(bias):
         "head": {"kernel": normal(rng, 5, 3)},
     }
     params["conv0"]["kernel"][..., 1:] = 0
+    params["conv1"]["kernel"][:, :, 1, :2] = 0
+    params["conv1"]["kernel"][:, :, 2, 3:] = 0
     stats = {"norm0": {"mean": np.zeros(3, np.float32), "var": np.ones(3, np.float32)}}
     return Variables(params, stats), normal(rng, 2, 4, 4, 2)
 
@@ -174,6 +177,8 @@ def test_constants_behind_padding_become_one_channel():
     variables, x = padded_cnn(bias=[0.1, 0.7, 0.4])
     small = lpjax.shrink(ticket_of(variables), cnn_graph("relu"))
     assert small.widths == {"conv0": 2, "conv1": 4, "dense": 5}
+    assert small.ticket.mask.params["conv1"]["kernel"].all()  # of the two, one or the other has every weight
+    lpjax.assert_on_mask(small.ticket.params, small.ticket.mask)
     assert_same(cnn(small.ticket.params, x, "relu", 3), cnn(variables, x, "relu", 3))
 
 
