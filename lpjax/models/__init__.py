@@ -1,7 +1,7 @@
 """Flax networks. Other packages use only an `apply` function and `Variables`.
 
 Read `registry` first, which lists the networks by name, then an architecture (`resnet`, `vgg`, `wide_resnet`) with the
-`layers` that all share; `custom` makes networks of any other Flax module.
+`layers` that all share; `graph` has their channel graphs, `custom` makes networks of any other Flax module.
 """
 
 from lpjax.models.graph import channels

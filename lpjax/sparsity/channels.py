@@ -36,7 +36,7 @@ class BatchNorm(NamedTuple):
     epsilon: float = 1e-5
 
 
-Step = str | BatchNorm | Callable[[jax.Array], jax.Array]
+Step = str | BatchNorm | Callable[[Any], Any]
 """What follows a kernel: the path of a bias that is added, a BatchNorm, or an elementwise function."""
 
 
