@@ -10,14 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from lpjax import data, metrics, store, train
+from lpjax import data, metrics, sparsity, store, tickets, train
 from lpjax.errors import UserError
 from lpjax.run.hosts import broadcast_from_process0
 from lpjax.run.saved import SavedNetwork, load_ticket, networks
-from lpjax.run.setup import Setup
+from lpjax.run.setup import Setup, network_flops
 from lpjax.run.stage import Output, Outputs, Progress, Stage
 from lpjax.store import paths
-from lpjax.types import Apply, Batch, Preprocess, Variables
+from lpjax.types import Apply, Batch, Preprocess, PyTree, Ticket, Variables
 
 METRICS = {
     "accuracy": metrics.accuracy,
@@ -40,12 +40,17 @@ def evaluation_stage(workdir: Path, seed: int, levels: Sequence[int], methods: S
 def evaluate_networks(setup: Setup, missing: Sequence[SavedNetwork], progress: Progress) -> Outputs:
     """Evaluate those of the networks that have been written."""
     there = broadcast_from_process0(lambda: [paths.summary(network.directory).exists() for network in missing])
+    graph = setup.network.graph
+    if graph is not None:
+        flops = network_flops(setup.network.apply, setup.network.like, setup.data.shape)
     for network, exists in zip(missing, there, strict=True):
         if exists:
-            variables = load_ticket(setup, network.directory).params
-            validation = predict(setup, variables, setup.data.validation)
-            test = predict(setup, variables, setup.data.test)
+            ticket = load_ticket(setup, network.directory)
+            validation = predict(setup, ticket.params, setup.data.validation)
+            test = predict(setup, ticket.params, setup.data.test)
             record = evaluation(setup, validation, test)
+            if graph is not None:
+                record["size"] = sizes(ticket, graph, flops)
             yield Output(network.directory, records={paths.evaluation(network.directory): record})
         progress.advance(note=f"{network.method}, level {network.level}")
 
@@ -77,6 +82,29 @@ def evaluation(setup: Setup, validation: jax.Array, test: jax.Array) -> dict[str
         "test": measure(test, setup.data.test.labels),
         "right": np.packbits(right).tobytes().hex(),
     }
+
+
+def sizes(ticket: Ticket, graph: sparsity.ChannelGraph, flops: PyTree) -> dict[str, float]:
+    """Measure the dense network of a ticket, and what `lpjax.shrink` leaves of it.
+
+    Args:
+      ticket: With variables for parameters.
+      graph: The network's channel graph.
+      flops: From `network_flops`; those of a layer are proportional to its weights.
+
+    Returns:
+      Parameters, FLOPs per image, and bytes with the statistics, of the dense and of the shrunk network.
+    """
+    dense = ticket.params
+    measured = {}
+    for prefix, variables in (("", dense), ("shrunk_", tickets.shrink(ticket, graph).ticket.params)):
+        per_leaf = jax.tree.map(
+            lambda flop, old, new: flop * new.size / old.size, flops, dense.params, variables.params
+        )
+        measured[f"{prefix}parameters"] = sum(leaf.size for leaf in jax.tree.leaves(variables.params))
+        measured[f"{prefix}flops"] = sum(jax.tree.leaves(per_leaf))
+        measured[f"{prefix}bytes"] = sum(leaf.nbytes for leaf in jax.tree.leaves(variables))
+    return measured
 
 
 def load_right(directory: Path, images: int) -> np.ndarray:
@@ -119,8 +147,10 @@ def _results(network: SavedNetwork, seed: int) -> list[store.Result]:
     fields = result_fields(network, seed)
     record = store.read_json(paths.evaluation(network.directory))
     results = []
-    for split in ("validation", "test"):
-        for metric, value in record[split].items():
+    for split in ("validation", "test", "size"):
+        for metric, value in record.get(
+            split, {}
+        ).items():  # older versions measured no size, nor is that of other networks known
             results.append(store.Result(*fields, split, metric, value))
     return results
 

@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 
 from lpjax import metrics, models, sparsity, tickets, train
 from lpjax.errors import UserError
+from lpjax.models.custom import CustomModel
 from lpjax.run.images import Data, load_data
 from lpjax.run.settings import PRUNABLE
 from lpjax.transforms import fixed_mask
@@ -26,6 +27,7 @@ class Network(NamedTuple):
       like: The shapes of its variables.
       mask: The full mask of its parameters, without the statistics.
       prunable: Which leaves may be pruned, of trees of parameters and of variables.
+      graph: Its channel graph; None for networks of your own.
     """
 
     apply: Apply
@@ -33,6 +35,7 @@ class Network(NamedTuple):
     like: Variables
     mask: PyTree
     prunable: sparsity.Predicate
+    graph: sparsity.ChannelGraph | None
 
 
 class Measures(NamedTuple):
@@ -152,7 +155,8 @@ def build_network(config: ConfigDict, data: Data) -> Network:
     like = jax.eval_shape(initialize, jax.random.key(0))
     name = config.imp.prunable if config.sparse.method == "none" else config.sparse.prunable
     prunable = PRUNABLE.get(name) or sparsity.by_path(name.removeprefix("path:"))
-    return Network(models.bind(module), initialize, like, sparsity.full_mask(like.params), prunable)
+    graph = None if isinstance(module, CustomModel) else models.channels(module)
+    return Network(models.bind(module), initialize, like, sparsity.full_mask(like.params), prunable, graph)
 
 
 def network_flops(apply: Apply, shapes: Variables, image: tuple[int, ...]) -> PyTree:

@@ -31,8 +31,9 @@ class Result(NamedTuple):
       total: Prunable weights, kept or not.
       density: `kept / total`, a fraction.
       method: `ticket`, `recalibrated`, or the name of the pool.
-      split: `validation` or `test`.
-      metric: `accuracy` (fraction), `nll` (nats) or `ece` (fraction).
+      split: `validation` or `test`; `size` for what depends on no images.
+      metric: `accuracy` (fraction), `nll` (nats) or `ece` (fraction); of `size`, `parameters`, `flops` (per image) and
+        `bytes`, of the dense network and, as `shrunk_parameters` and so on, of the one that `lpjax.shrink` leaves.
       value: The measured number.
     """
 

@@ -166,7 +166,7 @@ def test_the_steps_of_the_dense_level_are_counted_from_the_rewind_point(setup, w
 def test_pools_keep_the_classifier_sparse_and_everything_is_measured(setup, workdir):
     del setup
     rows = store.read_results(paths.results(workdir))
-    assert len(rows) == 2 * len(LEVELS) * 2 * 3
+    assert len(rows) == 2 * len(LEVELS) * (2 * 3 + 6)
     for n in LEVELS:
         pool = store.restore_ticket(paths.ticket(paths.pool(workdir, 0, "interpolation", n)))
         assert int(sparsity.kept(pool.mask)) == int(sparsity.kept(ticket_of(workdir, n).mask))

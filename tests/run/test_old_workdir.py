@@ -64,8 +64,9 @@ def ours(row):
 
 def assert_same_networks(got, wanted):
     """Accuracies are those of one kind of processor; all else is exact."""
-    assert [ours(row) for row in got] == [ours(row) for row in wanted]
-    for row, other in zip(got, wanted, strict=True):
+    known = [row for row in got if row["split"] != "size"]  # which the old version did not measure
+    assert [ours(row) for row in known] == [ours(row) for row in wanted]
+    for row, other in zip(known, wanted, strict=True):
         assert float(row["value"]) == pytest.approx(float(other["value"]), abs=0.25 if row["metric"] != "nll" else 1.0)
 
 

@@ -59,7 +59,7 @@ def test_a_trace_tells_every_trial_and_acceptance_never_lowers_validation(finish
 @pytest.mark.slow
 def test_results_hold_every_network_split_and_metric(finished):
     rows = store.read_results(paths.results(finished))
-    assert len(rows) == (1 + len(METHODS)) * 3 * 2 * 3
+    assert len(rows) == (1 + len(METHODS)) * 3 * (2 * 3 + 6)
     assert {r.method for r in rows} == {"ticket", *METHODS}
     assert all(0 <= r.value <= 1 for r in rows if r.metric in ("accuracy", "ece"))
 

@@ -146,7 +146,7 @@ def test_a_superposition_is_the_average_of_the_tickets_so_far(trained):
 def test_results_hold_the_base_network_every_ticket_and_every_superposition(trained):
     rows = store.read_results(paths.results(trained))
     assert {(r.method, r.level) for r in rows} == {("ticket", 0)} | {(m, k) for m in ("ticket", "cia") for k in LEVELS}
-    assert len(rows) == 7 * 2 * 3
+    assert len(rows) == 7 * (2 * 3 + 6)
 
 
 @pytest.mark.slow
