@@ -77,6 +77,7 @@ def _pooled(workdir: Path, results: pd.DataFrame) -> dict[str, Any]:
         "rows": rows,
         "compared": [row for row in gained if row.method in figures.MAIN] or gained,
         "levels": tables.by_level(results) if rows else [],
+        "sizes": [row for row in tables.sizes(results) if row["method"] in ("ticket", figures.searched(workdir)[0])],
         "about": {name: method.about for name, method in pools.METHODS.items()},
         "searched": figures.searched(workdir)[0],
     }

@@ -1,5 +1,6 @@
 """Numbers for people: measurements gathered over levels and seeds."""
 
+from collections.abc import Hashable
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -96,6 +97,21 @@ def rows(results: pd.DataFrame) -> list[Row]:
         )
         found.append(row)
     return found
+
+
+def sizes(results: pd.DataFrame) -> list[dict[Hashable, Any]]:
+    """Give what `lpjax.shrink` leaves of networks, level by level, in shares of the dense network, mean over seeds.
+
+    A row has `level`, `density`, `method` and `parameters`, `flops`, `bytes`. Without measured sizes there are no rows.
+    """
+    sized = results[results["split"] == "size"]
+    if sized.empty:
+        return []
+    values = sized.pivot_table(index=["level", "method"], columns="metric", values="value", aggfunc="mean")
+    shares = pd.DataFrame({"density": densities(results).reindex(values.index, level="level")})
+    for name in ("parameters", "flops", "bytes"):
+        shares[name] = values[f"shrunk_{name}"] / values[name]
+    return shares.reset_index().to_dict("records")
 
 
 def by_level(results: pd.DataFrame) -> list[dict[str, Any]]:

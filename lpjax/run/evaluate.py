@@ -148,9 +148,8 @@ def _results(network: SavedNetwork, seed: int) -> list[store.Result]:
     record = store.read_json(paths.evaluation(network.directory))
     results = []
     for split in ("validation", "test", "size"):
-        for metric, value in record.get(
-            split, {}
-        ).items():  # older versions measured no size, nor is that of other networks known
+        # Earlier versions measured no size, and it is not known of your own networks.
+        for metric, value in record.get(split, {}).items():
             results.append(store.Result(*fields, split, metric, value))
     return results
 

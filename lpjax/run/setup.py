@@ -144,10 +144,15 @@ def prepare(config: ConfigDict) -> Setup:
     )
 
 
+def build_module(config: ConfigDict, data: Data) -> Any:
+    """Build the module of a config for the classes of some data."""
+    options = {"width": config.width} if config.width else {}
+    return models.build(config.model, classes=data.classes, dtype=config.dtype, **options)
+
+
 def build_network(config: ConfigDict, data: Data) -> Network:
     """Build the network of a config for the classes and image size of some data."""
-    options = {"width": config.width} if config.width else {}
-    module = models.build(config.model, classes=data.classes, dtype=config.dtype, **options)
+    module = build_module(config, data)
 
     def initialize(key: jax.Array) -> Variables:
         return models.initialize(module, key, data.shape)

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lpjax import store
 from lpjax.report import reading, style, tables
 
 
@@ -104,3 +105,28 @@ def test_a_mean_lies_between_its_seeds(run):
     assert not table.isna().any(axis=None)
     means = table.mean(axis="columns")
     assert means.min() - 1e-9 <= tables.spread(values(run)).mean <= means.max() + 1e-9
+
+
+def sized(seed, level, method, **values):
+    subject = (seed, level, 8, 10, 0.8, method)
+    return [store.Result(*subject, "size", metric, value) for metric, value in values.items()]
+
+
+def test_sizes_are_shares_of_the_dense_network_by_level_and_method():
+    dense = {"parameters": 100, "flops": 1000, "bytes": 400}
+    rows = sized(0, 1, "ticket", **dense, shrunk_parameters=50, shrunk_flops=250, shrunk_bytes=200)
+    rows += sized(1, 1, "ticket", **dense, shrunk_parameters=70, shrunk_flops=350, shrunk_bytes=280)
+    (row,) = tables.sizes(pd.DataFrame(rows))
+    shares = {
+        "level": 1,
+        "density": pytest.approx(0.8),
+        "method": "ticket",
+        "parameters": 0.6,
+        "flops": 0.3,
+        "bytes": 0.6,
+    }
+    assert row == shares
+
+
+def test_without_sizes_there_are_no_rows(results):
+    assert tables.sizes(results) == []
