@@ -123,11 +123,20 @@ def save(path: Path, state: Mapping[str, np.ndarray]) -> None:
         raise _missing("torch") from error
     written = io.BytesIO()  # PyTorch itself would not say that the disk is full
     torch.save({name: torch.from_numpy(array.copy()) for name, array in state.items()}, written)
+    write_bytes(path, written.getvalue())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file atomically; its directory is created if need be."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with store.wrap_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(written.getvalue())
-        temporary.replace(path)
+        try:
+            temporary.write_bytes(content)
+            temporary.replace(path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
 
 
 def digest(path: Path) -> str:
