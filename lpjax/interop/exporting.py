@@ -1,22 +1,47 @@
-"""Export tickets as state dicts of the PyTorch implementations."""
+"""Export tickets: as state dicts of the PyTorch implementations, and as packed files."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 from lpjax import data, sparsity, store
+from lpjax.choices import one_of
 from lpjax.errors import UserError
-from lpjax.interop import files
+from lpjax.interop import files, packed, safetensors
 from lpjax.interop.destination import RECORD
-from lpjax.interop.layout import to_state_dict
+from lpjax.interop.layout import to_state_dict, torch_keys
 from lpjax.interop.masks import split_masks
 from lpjax.interop.recognize import recognize
 from lpjax.store import paths
-from lpjax.types import Variables
+from lpjax.types import PyTree, Ticket, Variables
 
 # The code of these stores masks and normalization elsewhere.
 _WEIGHTS_ALONE = ("imagenet_", "openlth_", "suptickets_", "wide_")
+_TORCH = (".pth", ".pt")
+_SAFETENSORS = ".safetensors"
+
+
+class SavedTicket(NamedTuple):
+    """A ticket of a work directory.
+
+    Attributes:
+      directory: The level's or the pool's.
+      ticket: In numpy arrays.
+      prunable: A tree of bools like its parameters: which leaves count.
+    """
+
+    directory: Path
+    ticket: Ticket
+    prunable: PyTree
+
+    @property
+    def counts(self) -> str:
+        """Kept weights and density, for a line of output."""
+        kept = int(sparsity.kept(self.ticket.mask, self.prunable))
+        return f"kept {kept:,} ({sparsity.density(self.ticket.mask, self.prunable):.4f})"
 
 
 def ticket_directory(source: Path) -> Path | None:
@@ -27,44 +52,134 @@ def ticket_directory(source: Path) -> Path | None:
     return None
 
 
-def export_ticket(source: Path, destination: Path, *, form: str = "", dataset: str = "") -> Iterator[str]:
+def read_saved(source: Path) -> SavedTicket:
+    """Read the ticket of a level or pool, with which of its leaves are prunable.
+
+    Args:
+      source: `.../level_09` or `.../level_09/ticket`.
+
+    Raises:
+      UserError: If there is none, or it is damaged.
+    """
+    directory = ticket_directory(source)
+    if directory is None:
+        raise UserError(f"{source} contains no ticket/; give the directory of a level or pool")
+    ticket = store.restore_ticket(directory)
+    prunable = jax.tree.map(lambda leaf: leaf.ndim > 0, store.restore_mask(directory))
+    if isinstance(ticket.params, Variables):
+        prunable = Variables(prunable, jax.tree.map(lambda _: False, ticket.params.stats))
+    return SavedTicket(directory.parent, ticket, prunable)
+
+
+def export_ticket(
+    source: Path,
+    destination: Path,
+    *,
+    form: str = "",
+    dataset: str = "",
+) -> Iterator[str]:
     """Write the ticket of a level or pool as a state dict for `load_state_dict(strict=True)` of the original network.
 
     The form and the data set whose normalization constants are included are by default those of the original network's
     code. Yields a line of output.
     """
-    _check_destination(destination)
-    directory = ticket_directory(source)
-    if directory is None:
-        raise UserError(f"{source} contains no ticket/; give the directory of a level or pool")
-    ticket = store.restore_ticket(directory)
+    check_destination(destination)
+    if destination.suffix not in (*_TORCH, _SAFETENSORS):
+        raise UserError(f"{destination} is not a .pth, .pt or .safetensors file; give e.g. ticket.pth")
+    yield write_state_dict(read_saved(source), destination, form=form, dataset=dataset)
+
+
+def write_state_dict(
+    saved: SavedTicket,
+    destination: Path,
+    *,
+    form: str = "",
+    dataset: str = "",
+    dtype: str = "float32",
+    provenance: Mapping[str, Any] | None = None,
+) -> str:
+    """Write a ticket as a state dict, to a file of PyTorch or of safetensors.
+
+    Args:
+      saved: A ticket of a network of `lpjax.models`.
+      destination: A `.safetensors` file, or any other for `torch.save`.
+      form: `'pruned'` or `'plain'`, see `to_state_dict`; empty for `'plain'` in safetensors files, whose metadata have
+        the mask, and for that of the original network's code in others.
+      dataset: The data set whose normalization constants are included, `'none'` for none; empty for that of the run.
+      dtype: What kept values are rounded to, one of `packed.DTYPES`; others than float32 are for safetensors alone.
+      provenance: Written into the metadata of a safetensors file.
+
+    Returns:
+      A line of output.
+
+    Raises:
+      UserError: If the network is none of `lpjax.models`, or a package is missing.
+    """
+    ticket, prunable = saved.ticket, saved.prunable
+    as_tensors = destination.suffix == _SAFETENSORS
+    one_of("dtype", dtype, packed.DTYPES)
+    if dtype != "float32" and not as_tensors:
+        raise UserError(f"dtype: got {dtype}, expected float32 for {destination.suffix}; use .safetensors or .lpz")
     if not isinstance(ticket.params, Variables):
-        raise UserError(f"{directory} has no batch statistics; give a ticket of a network of lpjax.models")
-    stored = store.restore_mask(directory)
-    prunable = Variables(
-        jax.tree.map(lambda leaf: leaf.ndim > 0, stored), jax.tree.map(lambda _: False, ticket.params.stats)
-    )
-    with files.naming(directory):
+        raise UserError(f"{saved.directory} has no batch statistics; give a ticket of a network of lpjax.models")
+    with files.naming(saved.directory):
         weights, _ = split_masks(to_state_dict(ticket, form="plain", prunable=prunable))
         model = recognize(weights).model
     if model.startswith(_WEIGHTS_ALONE):
         form = form or "plain"
         dataset = dataset or "none"
-    known = dataset or _dataset(source)
+    form = form or ("plain" if as_tensors else "pruned")
+    known = dataset or _dataset(saved.directory)
     normalize = data.PUBLISHED.get(known.partition(":")[0])
-    state = to_state_dict(ticket, form=form or "pruned", normalize=normalize, prunable=prunable)
-    if model.startswith("imagenet_"):
-        state = {f"model.{name}": array for name, array in state.items()}
-    files.save(destination, state)
-    kept = int(sparsity.kept(ticket.mask, prunable))
-    yield f"{model}: kept {kept:,} ({sparsity.density(ticket.mask, prunable):.4f}), {len(state)} entries: {destination}"
+    state = to_state_dict(ticket, form=form, normalize=normalize, prunable=prunable)
+    prefix = "model." if model.startswith("imagenet_") else ""
+    state = {f"{prefix}{name}": array for name, array in state.items()}
+    if as_tensors:
+        masks = {f"{prefix}{name}": mask for name, mask in _masks(saved).items()} if form == "plain" else {}
+        for name in masks:
+            state[name] = packed.round_values(name, state[name], dtype)
+        for name in state:
+            if name.endswith("_orig"):
+                state[name] = packed.round_values(name, state[name], dtype)
+        _write_safetensors(destination, state, masks, provenance or {})
+    else:
+        files.save(destination, state)
+    return f"{model}: {saved.counts}, {len(state)} entries: {destination}"
 
 
-def _check_destination(destination: Path) -> None:
+def write_packed(
+    saved: SavedTicket, destination: Path, *, dtype: str = "float32", provenance: Mapping[str, Any] | None = None
+) -> str:
+    """Write a ticket as a packed file; see `packed.write_packed`.
+
+    Returns:
+      A line of output.
+    """
+    packed.write_packed(destination, saved.ticket, prunable=saved.prunable, dtype=dtype, provenance=provenance)
+    return f"packed: {saved.counts}, {destination.stat().st_size:,} bytes: {destination}"
+
+
+def check_destination(destination: Path) -> None:
+    """Refuse a file that exists."""
     if destination.exists():
-        raise UserError(f"{destination} exists; give a new file, e.g. ticket.pth")
-    if destination.suffix not in (".pth", ".pt"):
-        raise UserError(f"{destination} is not a .pth or .pt file; give e.g. ticket.pth")
+        raise UserError(f"{destination} exists; give a new file, e.g. ticket{destination.suffix or '.pth'}")
+
+
+def _masks(saved: SavedTicket) -> dict[str, np.ndarray]:
+    """List the masks of prunable parameters by their names in state dicts, in PyTorch's layout."""
+    flags = dict(zip(jax.tree.leaves(torch_keys(saved.ticket.params)), jax.tree.leaves(saved.prunable), strict=True))
+    masks = to_state_dict(Ticket(saved.ticket.mask, saved.ticket.mask), form="plain", prunable=saved.prunable)
+    return {name: mask for name, mask in masks.items() if flags.get(name)}
+
+
+def _write_safetensors(
+    path: Path, state: Mapping[str, np.ndarray], masks: Mapping[str, np.ndarray], provenance: Mapping[str, Any]
+) -> None:
+    try:
+        content = safetensors.serialize(state, masks, provenance)
+    except ImportError as error:
+        raise files.missing("safetensors") from error
+    store.write_bytes(path, content)
 
 
 def _dataset(source: Path) -> str:

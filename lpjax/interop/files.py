@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import io
 import itertools
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 
 from lpjax import store
 from lpjax.errors import UserError
+from lpjax.interop import safetensors
 
 _BEST = re.compile(r"(\d+)model_SA_best\.pth\.tar")
 _LAST = re.compile(r"(\d+)checkpoint\.pth\.tar")
@@ -51,11 +51,11 @@ def find(source: Path, seed: int | None = None, level: int | None = None) -> tup
 
     Returns `'cifar'`, `'openlth'` or `'state dicts'`, and the levels, sorted by seed and level. `seed` is that of a
     single replicate, by default 0, for OpenLTH one less than the number of the replicate; `level` is that of a single
-    state dict, or of the first of a folder.
+    state dict, or of the first of a folder. Safetensors files that lpjax wrote say both themselves.
     """
     if not source.exists():
         raise UserError(f"{source} does not exist; give a folder of tickets or one file")
-    form, found = _search(source, level or 0)
+    form, found = _search(source, level)
     found.sort()
     if level is not None and form != "state dicts":
         raise UserError(f"--level: got {level}, but the files in {source} name their levels; omit it")
@@ -77,6 +77,9 @@ def read(source: Source, load: Callable[[Path], Any]) -> Contents:
     ignored = tuple(str(name) for name in state if name not in arrays)
     for name, mask in masks.items():
         arrays[f"{name.removesuffix('_mask').removesuffix('.mask')}_mask"] = mask
+    if source.weights.suffix == ".safetensors":
+        known = safetensors.read_record(source.weights).get("provenance", {})
+        return Contents(arrays, known.get("epoch"), known.get("validation_accuracy"), ignored)
     if state is content:
         return Contents(arrays, ignored=ignored)
     epoch, accuracy = _training(content, source.weights)
@@ -102,9 +105,9 @@ def load(path: Path) -> Any:
     """Read a file of `torch.save` or of safetensors, without executing pickled code, as arrays and Python values."""
     package = "safetensors" if path.suffix == ".safetensors" else "torch"
     try:
-        return _read_safetensors(path) if package == "safetensors" else _read_torch(path)
+        return safetensors.load(path) if package == "safetensors" else _read_torch(path)
     except ImportError as error:
-        raise _missing(package) from error
+        raise missing(package) from error
     except Exception as error:  # corrupt files raise many types, with messages of several lines
         message = " ".join(str(error).split())
         if message.startswith("Weights only"):
@@ -120,23 +123,10 @@ def save(path: Path, state: Mapping[str, np.ndarray]) -> None:
     try:
         import torch
     except ImportError as error:
-        raise _missing("torch") from error
+        raise missing("torch") from error
     written = io.BytesIO()  # PyTorch itself would not say that the disk is full
     torch.save({name: torch.from_numpy(array.copy()) for name, array in state.items()}, written)
-    write_bytes(path, written.getvalue())
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file atomically; its directory is created if need be."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with store.wrap_os_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            temporary.write_bytes(content)
-            temporary.replace(path)
-        except OSError:
-            temporary.unlink(missing_ok=True)
-            raise
+    store.write_bytes(path, written.getvalue())
 
 
 def digest(path: Path) -> str:
@@ -155,18 +145,9 @@ def naming(path: Path) -> Iterator[None]:
         raise UserError(message if str(path) in message else f"{path}: {message}") from error
 
 
-def _missing(package: str) -> UserError:
+def missing(package: str) -> UserError:
+    """Say which package to install."""
     return UserError(f"the package {package} is required for these files; install it (pip install {package})")
-
-
-def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
-    from safetensors.numpy import load_file
-
-    arrays = load_file(path)
-    for name, array in arrays.items():
-        if array.dtype.name in ("float16", "bfloat16"):
-            arrays[name] = array.astype(np.float32)
-    return arrays
 
 
 def _read_torch(path: Path) -> Any:
@@ -256,7 +237,7 @@ def _check_contiguous(found: list[Source]) -> None:
             )
 
 
-def _search(source: Path, first: int) -> tuple[str, list[Source]]:
+def _search(source: Path, first: int | None) -> tuple[str, list[Source]]:
     found = _openlth(source)
     if found:
         return "openlth", found
@@ -282,15 +263,22 @@ def _cifar(source: Path) -> list[Source]:
     return []
 
 
-def _state_dicts(source: Path, first: int) -> list[Source]:
+def _state_dicts(source: Path, first: int | None) -> list[Source]:
     folder = source if source.is_dir() else source.parent
-    paths = sorted((path for path in folder.iterdir() if _FILE.fullmatch(path.name)), key=_natural)
+    paths = sorted((path for path in folder.iterdir() if _FILE.fullmatch(path.name)), key=natural)
     masks = [path for path in paths if _MASK_WORD.search(path.name)]
     networks = [path for path in paths if path not in masks]
     pairs = _pairs(masks, networks, strict=source.is_dir())
     if source.is_file():
         networks = [source]
-    return [Source(0, level, path, pairs.get(path)) for level, path in enumerate(networks, start=first)]
+    found = []
+    for level, path in enumerate(networks, start=0 if first is None else first):
+        known = safetensors.read_record(path).get("provenance", {}) if path.suffix == ".safetensors" else {}
+        if first is None and "level" in known:
+            found.append(Source(known.get("seed", 0), known["level"], path, pairs.get(path)))
+        else:
+            found.append(Source(0, level, path, pairs.get(path)))
+    return found
 
 
 def _pairs(masks: list[Path], networks: list[Path], strict: bool) -> dict[Path, Path]:
@@ -354,5 +342,6 @@ def _openlth(source: Path) -> list[Source]:
     return found
 
 
-def _natural(path: Path) -> list[tuple[int, str]]:
+def natural(path: Path) -> list[tuple[int, str]]:
+    """Return a sort key by which `net_9` precedes `net_10`."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.name)]

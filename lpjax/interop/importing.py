@@ -16,7 +16,7 @@ from lpjax.interop.layout import to_ticket, torch_keys
 from lpjax.interop.masks import split_masks, with_names
 from lpjax.interop.recognize import Architecture, dataset_of, recognize, template
 from lpjax.store import paths
-from lpjax.types import Ticket, Variables
+from lpjax.types import PyTree, Ticket, Variables
 
 MASKS = ("stored", "nonzero")
 
@@ -59,18 +59,15 @@ def import_tickets(
             with files.naming(one.weights):
                 contents = files.read(one, files.load)
                 ticket = _convert(contents, shared, network, mask)
-            kept = int(sparsity.kept(ticket.mask, prunable))
-            summary = {
-                "level": one.level,
-                "kept": kept,
-                "total": total,
-                "density": kept / total,
-                "epoch": contents.epoch,
-                "validation_accuracy": contents.validation_accuracy,
-            }
-            directory = paths.level(folder, one.seed, one.level)
-            store.save_ticket(paths.ticket(directory), ticket, prunable)
-            store.write_json(paths.summary(directory), summary)
+            kept = save_level(
+                folder,
+                one.seed,
+                one.level,
+                ticket,
+                prunable,
+                epoch=contents.epoch,
+                validation_accuracy=contents.validation_accuracy,
+            )
             notes = record["seeds"][str(one.seed)]
             notes["levels"].append(one.level)
             for path in filter(None, (one.weights, one.mask)):
@@ -81,6 +78,46 @@ def import_tickets(
             yield from _doubts(one, before.get(one.seed), ticket)
             before[one.seed] = ticket
     yield f"{_described(shared)}: {destination}{_hint(sources)}"
+
+
+def save_level(
+    folder: Path,
+    seed: int,
+    level: int,
+    ticket: Ticket,
+    prunable: PyTree,
+    *,
+    epoch: float | None,
+    validation_accuracy: float | None,
+) -> int:
+    """Write a ticket as the level of a run, with its summary.
+
+    Args:
+      folder: Where `seed_0/level_00` and so on go.
+      seed: The replicate.
+      level: Number of prunings done.
+      ticket: In numpy arrays.
+      prunable: A tree of bools: which leaves count.
+      epoch: Epochs trained, if that is known.
+      validation_accuracy: A fraction, if it is known.
+
+    Returns:
+      Its kept weights.
+    """
+    directory = paths.level(folder, seed, level)
+    kept = int(sparsity.kept(ticket.mask, prunable))
+    total = sparsity.total(ticket.mask, prunable)
+    store.save_ticket(paths.ticket(directory), ticket, prunable)
+    summary = {
+        "level": level,
+        "kept": kept,
+        "total": total,
+        "density": kept / total,
+        "epoch": epoch,
+        "validation_accuracy": validation_accuracy,
+    }
+    store.write_json(paths.summary(directory), summary)
+    return kept
 
 
 def _described(shared: Shared) -> str:

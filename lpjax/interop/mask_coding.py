@@ -13,13 +13,13 @@ class Coding(NamedTuple):
     Attributes:
       kind: `'bits'` or `'rice'`.
       coded: The value whose places are coded, the rarer one; True for `'bits'`.
-      count: How often the mask has that value.
+      places: How often the mask has that value.
       parameter: Low bits of each gap that are stored as they are; 0 for `'bits'`.
     """
 
     kind: str
     coded: bool
-    count: int
+    places: int
     parameter: int
 
 
@@ -40,7 +40,7 @@ def encode_mask(mask: np.ndarray) -> tuple[Coding, bytes]:
     Example:
       >>> coding, content = encode_mask(np.arange(1000) % 100 == 7)
       >>> coding, len(content)
-      (Coding(kind='rice', coded=True, count=10, parameter=6), 11)
+      (Coding(kind='rice', coded=True, places=10, parameter=6), 11)
 
     References:
       Golomb, IEEE Transactions on Information Theory 1966; Rice and Plaunt, IEEE Transactions on Communications 1971.
@@ -78,13 +78,13 @@ def decode_mask(coding: Coding, content: bytes, size: int) -> np.ndarray:
         return np.unpackbits(octets, count=size).astype(bool)
     if coding.kind != "rice":
         raise ValueError(f"got a mask in the coding {coding.kind!r}, expected bits or rice")
-    low_bytes = -(-coding.count * coding.parameter // 8)
+    low_bytes = -(-coding.places * coding.parameter // 8)
     unary = np.flatnonzero(np.unpackbits(octets[: octets.size - low_bytes]))
-    if len(unary) != coding.count:
-        raise ValueError(f"got the places of {len(unary)} weights, expected {coding.count}")
-    low_bits = np.unpackbits(octets[octets.size - low_bytes :], count=coding.count * coding.parameter)
+    if len(unary) != coding.places:
+        raise ValueError(f"got the places of {len(unary)} weights, expected {coding.places}")
+    low_bits = np.unpackbits(octets[octets.size - low_bytes :], count=coding.places * coding.parameter)
     weights = 1 << np.arange(coding.parameter, dtype=np.int64)[::-1]
-    low = low_bits.reshape(coding.count, coding.parameter) @ weights
+    low = low_bits.reshape(coding.places, coding.parameter) @ weights
     quotients = np.diff(unary, prepend=-1) - 1
     places = np.cumsum((quotients << coding.parameter) + low + 1) - 1
     mask = np.full(size, not coding.coded)

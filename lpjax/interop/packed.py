@@ -4,7 +4,7 @@
 8 bytes    LPTICKET
 4 bytes    version of the format, unsigned, little-endian
 8 bytes    length of the header, likewise
-header     JSON: leaves with their paths, shapes, dtypes and codings; provenance
+header     JSON, compressed by zlib: leaves with their paths, shapes, dtypes and codings; provenance
 content    per leaf in this order: the mask (see `mask_coding`), then its kept values in C order, little-endian
 32 bytes   SHA-256 of everything before
 ```
@@ -14,6 +14,7 @@ Nothing in it is executed. The same ticket and provenance give the same bytes.
 import hashlib
 import json
 import struct
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,10 +23,10 @@ import jax
 import ml_dtypes  # registers bfloat16 with NumPy
 import numpy as np
 
-from lpjax import sparsity
+from lpjax import sparsity, store
 from lpjax.choices import one_of
 from lpjax.errors import UserError
-from lpjax.interop.files import naming, write_bytes
+from lpjax.interop.files import naming
 from lpjax.interop.mask_coding import Coding, decode_mask, encode_mask
 from lpjax.types import PyTree, Ticket, Variables
 
@@ -85,7 +86,7 @@ def write_packed(
       >>> read_packed(path).params['kernel'].tolist()
       [[0.0, 2.5], [0.0, 0.0]]
     """
-    write_bytes(path, pack(ticket, prunable=prunable, dtype=dtype, provenance=provenance))
+    store.write_bytes(path, pack(ticket, prunable=prunable, dtype=dtype, provenance=provenance))
 
 
 def read_packed(path: Path, like: PyTree | None = None) -> Ticket:
@@ -145,7 +146,7 @@ def pack(
         "leaves": leaves,
         "provenance": dict(provenance or {}),
     }
-    header = json.dumps(record, separators=(",", ":")).encode()
+    header = zlib.compress(json.dumps(record, separators=(",", ":")).encode(), 9)
     body = b"".join([_START.pack(_MAGIC, _VERSION, len(header)), header, *content])
     return body + hashlib.sha256(body).digest()
 
@@ -255,7 +256,7 @@ def _checked_header(content: bytes) -> tuple[dict[str, Any], int]:
     if version != _VERSION:
         raise UserError(f"format: got version {version}, expected {_VERSION}; update lpjax, or export it again")
     start = _START.size + length
-    return json.loads(content[_START.size : start]), start
+    return json.loads(zlib.decompress(content[_START.size : start])), start
 
 
 def _insert(tree: dict[Any, Any], path: list[str | int], leaf: Any) -> None:

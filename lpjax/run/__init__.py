@@ -19,6 +19,7 @@ from lpjax.pools import KINDS, METHODS
 from lpjax.run.config import as_json, check, default_config, resolve, warnings, with_new_names
 from lpjax.run.corruptions import gather_corruptions
 from lpjax.run.evaluate import gather
+from lpjax.run.export import export, import_file
 from lpjax.run.hosts import (
     assert_equal_across_processes,
     broadcast_from_process0,
@@ -38,7 +39,9 @@ __all__ = [
     "Preempted",
     "check",
     "default_config",
+    "export",
     "handle_preemption",
+    "import_file",
     "join",
     "load",
     "run",

@@ -17,7 +17,28 @@ Functions of the work directory give directories and the files at its top; funct
 a pool's, give the files inside it: `ticket(level(workdir, 0, 3))`.
 """
 
+import re
 from pathlib import Path
+from typing import NamedTuple
+
+_SEED = re.compile(r"seed_(\d+)")
+_LEVEL = re.compile(r"level_(\d+)")
+
+
+class Place(NamedTuple):
+    """Which network of a work directory a directory is of.
+
+    Attributes:
+      workdir: The work directory.
+      seed: The replicate.
+      level: Number of prunings done; of a pool, its anchor's.
+      pool: The method of the pool; empty for a level's own ticket.
+    """
+
+    workdir: Path
+    seed: int
+    level: int
+    pool: str = ""
 
 
 def config(workdir: Path) -> Path:
@@ -93,6 +114,26 @@ def pool(workdir: Path, seed: int, method: str, level: int) -> Path:
       'runs/demo/seed_0/pools/interpolation/level_03'
     """
     return workdir / f"seed_{seed}" / "pools" / method / f"level_{level:02d}"
+
+
+def parse(directory: Path) -> Place | None:
+    """Find the seed, level and pool of a directory that `level` or `pool` named; None for any other.
+
+    Example:
+      >>> parse(Path('/runs/demo/seed_0/pools/interpolation/level_03'))
+      Place(workdir=PosixPath('/runs/demo'), seed=0, level=3, pool='interpolation')
+    """
+    directory = directory.absolute()
+    above = directory.parent
+    method = ""
+    if above.parent.name == "pools":
+        method = above.name
+        above = above.parent.parent
+    of_level = _LEVEL.fullmatch(directory.name)
+    of_seed = _SEED.fullmatch(above.name)
+    if not of_level or not of_seed:
+        return None
+    return Place(above.parent, int(of_seed[1]), int(of_level[1]), method)
 
 
 def analysis(workdir: Path, seed: int, name: str) -> Path:

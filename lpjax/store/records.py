@@ -55,6 +55,16 @@ def write_text(path: Path, text: str) -> None:
       path: Its directory is created if need be.
       text: As the file is to hold it.
     """
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file atomically.
+
+    Args:
+      path: Its directory is created if need be.
+      content: As the file is to hold it.
+    """
     if jax.process_index():
         return
     new = path.with_name(f".{path.name}.new")  # one name: what a killed process left is written over
@@ -62,7 +72,7 @@ def write_text(path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with new.open("wb") as file:
-                file.write(text.encode())
+                file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             new.replace(path)

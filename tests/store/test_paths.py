@@ -1,5 +1,7 @@
 from pathlib import Path
 
+import pytest
+
 from lpjax.store import paths
 
 WORKDIR = Path("runs/demo")
@@ -58,3 +60,14 @@ def test_every_file_lies_where_the_design_says():
 def test_levels_sort_by_name_as_by_number():
     names = [paths.level(WORKDIR, 0, level).name for level in range(20)]
     assert names == sorted(names)
+
+
+@pytest.mark.parametrize("pool", ["", "interpolation"])
+def test_a_directory_tells_its_seed_level_and_pool(pool):
+    directory = paths.pool(WORKDIR, 1, pool, 12) if pool else paths.level(WORKDIR, 1, 12)
+    assert paths.parse(directory) == (WORKDIR.absolute(), 1, 12, pool)
+
+
+@pytest.mark.parametrize("directory", ["level_03", "runs/level_03", "runs/seed_0/rewind", "seed_0/level_x"])
+def test_a_directory_of_anything_else_tells_nothing(directory, tmp_path):
+    assert paths.parse(tmp_path / directory) is None

@@ -1,0 +1,203 @@
+"""The card of an exported file: what it is, how it was found, how good it is, how it is read. Plain Markdown."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from lpjax import sparsity
+from lpjax.interop.exporting import SavedTicket
+from lpjax.interop.files import digest
+from lpjax.interop.origin import Accuracy, Origin, explain, provenance, shares
+from lpjax.interop.stablehlo import MONTHS
+from lpjax.version import __version__
+
+_SHARED_READER = {
+    "packed": """from lpjax.interop import read_packed
+
+ticket = read_packed({name})  # ticket.params, ticket.mask: numpy arrays""",
+    "safetensors": """from safetensors.numpy import load_file
+
+state = load_file({name})  # arrays by PyTorch's names; zero where they are pruned
+# in PyTorch: network.load_state_dict(safetensors.torch.load_file({name}))""",
+    "pth": """import torch
+
+state = torch.load({name}, weights_only=True)
+# network.load_state_dict(state); `X_orig` and `X_mask` are those of torch.nn.utils.prune""",
+    "onnx": """import numpy as np
+import onnxruntime
+
+session = onnxruntime.InferenceSession({name}, providers=["CPUExecutionProvider"])
+images = np.zeros((1, *{shape}), np.uint8)  # as they are stored: normalization is part of the file
+logits = session.run(["logits"], {{"images": images}})[0]""",
+    "stablehlo": """from pathlib import Path
+
+import jax
+import numpy as np
+
+program = jax.export.deserialize(bytearray(Path({name}).read_bytes()))
+images = np.zeros((1, *{shape}), np.uint8)  # as they are stored: normalization is part of the file
+logits = program.call(images)""",
+}
+_READABLE = ("packed", "safetensors", "pth")
+
+
+def card_path(path: Path) -> Path:
+    """Name the card of a file.
+
+    Example:
+      >>> card_path(Path('exports/ticket.lpz')).as_posix()
+      'exports/ticket.lpz.md'
+    """
+    return path.with_name(f"{path.name}.md")
+
+
+def card(
+    saved: SavedTicket,
+    origin: Origin,
+    path: Path,
+    *,
+    format: str,  # noqa: A002 (the word of the command)
+    dtype: str,
+    image: tuple[int, int, int] | None = None,
+    remarks: Sequence[str] = (),
+) -> str:
+    """Write the text of a card.
+
+    Args:
+      saved: The ticket.
+      origin: Where it comes from.
+      path: The exported file, which is read for its size and digest.
+      format: One of `packed`, `safetensors`, `pth`, `onnx`, `stablehlo`.
+      dtype: What kept values were rounded to.
+      image: `(H, W, C)`, for files that compute.
+      remarks: Further lines on the file.
+
+    Returns:
+      Markdown.
+    """
+    sections = [
+        _title(origin),
+        _file(path, format, dtype, remarks),
+        _reading(path, format, image),
+        "## Method\n\n" + explain(origin),
+        _lineage(origin),
+        _densities(saved),
+        _results(origin),
+        _circumstances(origin),
+        _license(origin),
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _license(origin: Origin) -> str:
+    data = f" ({origin.dataset})" if origin.dataset else ""
+    return (
+        "## License\n\nlpjax, the code that made this file, is licensed under Apache-2.0. The weights are derived from "
+        f"the training data{data}; the license of those data is their own, and is not stated here."
+    )
+
+
+def _title(origin: Origin) -> str:
+    known = provenance(origin)
+    model = known.get("model", "a network")
+    title = f"# {origin.method}: {model}"
+    if origin.dataset:
+        title += f" on {origin.dataset}"
+    if origin.place:
+        title += f", seed {origin.place.seed}, level {origin.place.level}"
+    return title
+
+
+def _file(path: Path, format: str, dtype: str, remarks: Sequence[str]) -> str:  # noqa: A002
+    lines = [
+        "| | |",
+        "|---|---|",
+        f"| file | `{path.name}`, {path.stat().st_size:,} bytes |",
+        f"| format | {format}, kept values in {dtype} |",
+        f"| sha256 | `{digest(path)}` |",
+        f"| written by | lpjax {__version__}, jax {jax.__version__} |",
+    ]
+    text = "\n".join(lines)
+    for remark in remarks:
+        text += f"\n\n{remark}"
+    if format == "stablehlo":
+        text += (
+            f"\n\nThis is a serialized program of `jax.export`. JAX guarantees that versions up to {MONTHS} months "
+            "newer than the one above read it; after that it may have to be exported again from the ticket."
+        )
+    return text
+
+
+def _reading(path: Path, format: str, image: tuple[int, int, int] | None) -> str:  # noqa: A002
+    code = _SHARED_READER[format].format(name=json.dumps(path.name), shape=image)
+    text = f"## Reading it\n\n```python\n{code}\n```"
+    if format in _READABLE:
+        text += (
+            "\n\n`lpjax.run.import_file(source, destination)` turns it into the directory of a level, which a run "
+            "takes as `--config.imp.tickets_from`."
+        )
+    return text
+
+
+def _lineage(origin: Origin) -> str:
+    if not origin.steps or origin.place is None:
+        return ""
+    lines = ["## Lineage", "", "| step | seed | level | coefficient |", "|---|---|---|---|"]
+    lines.append(f"| anchor | {origin.place.seed} | {origin.place.level} | |")
+    for number, step in enumerate(origin.steps, 1):
+        lines.append(f"| {number} | {step.seed} | {step.level} | {step.coefficient:g} |")
+    parts = []
+    for (seed, level), share in sorted(shares(origin.place, origin.steps).items()):
+        parts.append(f"level {level} of seed {seed}: {share:.4f}")
+    lines += ["", f"Shares, prunings between steps aside: {'; '.join(parts)}."]
+    return "\n".join(lines)
+
+
+def _densities(saved: SavedTicket) -> str:
+    flags = jax.tree.leaves(saved.prunable)
+    lines = ["## Density", "", "| leaf | shape | kept | density |", "|---|---|---|---|"]
+    kept = 0
+    total = 0
+    for (name, mask), counted in zip(sparsity.named_leaves(saved.ticket.mask).items(), flags, strict=True):
+        if counted:
+            count = int(np.count_nonzero(mask))
+            kept += count
+            total += np.size(mask)
+            shape = "x".join(map(str, np.shape(mask)))
+            lines.append(f"| {name} | {shape} | {count:,} | {count / np.size(mask):.4f} |")
+    lines.append(f"| all prunable | | {kept:,} of {total:,} | {kept / max(total, 1):.4f} |")
+    return "\n".join(lines)
+
+
+def _results(origin: Origin) -> str:
+    if not origin.accuracies:
+        return "## Results\n\nNot measured."
+    lines = ["## Results", "", "| accuracy on | this network | seeds | mean | 95 % interval |", "|---|---|---|---|---|"]
+    for accuracy in origin.accuracies:
+        own = "" if accuracy.value is None else f"{accuracy.value:.4f}"
+        lines.append(f"| {accuracy.split} | {own} | {accuracy.n} | {accuracy.mean:.4f} | {_interval(accuracy)} |")
+    lines += ["", "The interval is Student's, of the mean over seeds. Networks are chosen on validation."]
+    return "\n".join(lines)
+
+
+def _interval(accuracy: Accuracy) -> str:
+    if accuracy.low is None or accuracy.high is None:
+        return "one seed"
+    return f"{accuracy.low:.4f} to {accuracy.high:.4f}"
+
+
+def _circumstances(origin: Origin) -> str:
+    lines = ["## How it was made"]
+    if origin.command:
+        lines += ["", f"```\n{origin.command}\n```"]
+    versions = []
+    for name, value in origin.environment.items():
+        shown = ", ".join(f"{count} x {kind}" for kind, count in value.items()) if isinstance(value, dict) else value
+        if shown is not None:
+            versions.append(f"| {name} | {shown} |")
+    if versions:
+        lines += ["", "| | |", "|---|---|", *versions]
+    return "\n".join(lines) if len(lines) > 1 else ""

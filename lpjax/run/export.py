@@ -1,0 +1,226 @@
+"""Export a ticket of a work directory to a file, with its card; and import such files as levels that a run takes."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+
+from lpjax import store
+from lpjax.cache import expand_home
+from lpjax.choices import one_of
+from lpjax.errors import UserError
+from lpjax.interop.card import card, card_path
+from lpjax.interop.exporting import SavedTicket, check_destination, read_saved, write_packed, write_state_dict
+from lpjax.interop.importing import import_tickets
+from lpjax.interop.layout import FORMS
+from lpjax.interop.onnx import to_onnx
+from lpjax.interop.origin import Origin, origin_of, provenance
+from lpjax.interop.packed import DTYPES, SUFFIX
+from lpjax.interop.stablehlo import to_stablehlo
+from lpjax.interop.unpacking import import_packed, packed_files
+from lpjax.run.load import load
+from lpjax.store import paths
+from lpjax.types import Apply, Ticket
+
+SUFFIXES = {
+    "packed": (SUFFIX,),
+    "safetensors": (".safetensors",),
+    "pth": (".pth", ".pt"),
+    "onnx": (".onnx",),
+    "stablehlo": (".stablehlo",),
+}
+"""The formats, with the suffixes of their files."""
+_COMPUTE = ("onnx", "stablehlo")
+_STATE_DICTS = ("pth", "safetensors")
+_ROUNDED = ("packed", "safetensors")
+
+Shrink = Callable[[Ticket, Apply | None], tuple[Ticket, Apply | None]]
+"""A ticket and its network to smaller ones that compute the same; the network is None where a format needs none."""
+
+
+class _Written(NamedTuple):
+    line: str
+    remarks: tuple[str, ...] = ()
+    image: tuple[int, int, int] | None = None
+
+
+def export(
+    source: Path,
+    destination: Path,
+    *,
+    format: str = "",  # noqa: A002 (the word of the command)
+    dtype: str = "float32",
+    form: str = "",
+    dataset: str = "",
+    shrink: Shrink | None = None,
+) -> Iterator[str]:
+    """Write the ticket of a level or pool to a file, and its card `FILE.md` beside it.
+
+    Args:
+      source: The directory of a level or pool, or the `ticket/` in it.
+      destination: A new file.
+      format: `'packed'`, `'safetensors'`, `'pth'`, `'onnx'` or `'stablehlo'`; empty for that of the suffix.
+      dtype: What kept values are rounded to: `'float32'`; for packed and safetensors files also `'float16'` and
+        `'bfloat16'`.
+      form: For state dicts (`pth`, `safetensors`): `'pruned'` or `'plain'`; empty for the default of the format.
+      dataset: For state dicts: the data set whose normalization constants are included, or `'none'`.
+      shrink: Applied to the ticket before it is written.
+
+    Yields:
+      Lines of output.
+
+    Raises:
+      UserError: What a user can mend, in one line; nothing was written then.
+      StorageError: If the disk refuses.
+    """
+    source, destination = expand_home(source), expand_home(destination)
+    chosen = format_of(destination, format)
+    _check_options(chosen, dtype, form, dataset)
+    check_destination(destination)
+    check_destination(card_path(destination))
+    saved = read_saved(source)
+    origin = origin_of(saved.directory)
+    if chosen in _COMPUTE:
+        written = _write_program(saved, origin, destination, chosen, shrink)
+    else:
+        if shrink is not None:
+            ticket, _ = shrink(saved.ticket, None)
+            saved = saved._replace(ticket=ticket)
+        written = _write_ticket(saved, origin, destination, chosen, dtype, form, dataset)
+    yield written.line
+    text = card(saved, origin, destination, format=chosen, dtype=dtype, image=written.image, remarks=written.remarks)
+    store.write_text(card_path(destination), text)
+    yield f"card: {card_path(destination)}"
+
+
+def import_file(
+    source: Path,
+    destination: Path,
+    *,
+    model: str = "",
+    mask: str = "stored",
+    seed: int | None = None,
+    level: int | None = None,
+) -> Iterator[str]:
+    """Write `destination/seed_{s}/level_{k}` for every ticket found in files; `--config.imp.tickets_from` takes it.
+
+    Args:
+      source: A packed file or a folder of them; a file or folder of safetensors or PyTorch, see `import_tickets`.
+      destination: A new folder, or one with other seeds of the same network.
+      model: Name of the architecture, for state dicts; empty to recognize it.
+      mask: `'nonzero'` treats zeros as pruned in state dicts without masks.
+      seed: Of the replicate; by default that which the file says, else 0.
+      level: Of a single file; by default that which the file says, else 0.
+
+    Yields:
+      Lines of output.
+
+    Raises:
+      UserError: What a user can mend, in one line; nothing was written then.
+      StorageError: If the disk refuses.
+    """
+    source, destination = expand_home(source), expand_home(destination)
+    for chosen in _COMPUTE:
+        if source.suffix in SUFFIXES[chosen]:
+            raise UserError(
+                f"{source} is a program of {chosen}, which has no masks; import a .lpz, .safetensors or .pth file"
+            )
+    if not packed_files(source):
+        yield from import_tickets(source, destination, model=model, mask=mask, seed=seed, level=level)
+        return
+    for option, given in (("model", model), ("mask", mask if mask != "stored" else "")):
+        if given:
+            raise UserError(f"--{option}: got {given!r}, but packed files say it themselves; omit it")
+    yield from import_packed(source, destination, seed=seed, level=level)
+
+
+def format_of(destination: Path, format: str = "") -> str:  # noqa: A002
+    """Find the format of a file.
+
+    Args:
+      destination: The file.
+      format: The format, if it is given; the suffix must be one of its own.
+
+    Returns:
+      A name of `SUFFIXES`.
+
+    Raises:
+      UserError: If the format or the suffix is unknown.
+
+    Example:
+      >>> format_of(Path('ticket.lpz')), format_of(Path('ticket.pt'), 'pth')
+      ('packed', 'pth')
+    """
+    if format:
+        one_of("format", format, SUFFIXES)
+        if destination.suffix not in SUFFIXES[format]:
+            wanted = " or ".join(SUFFIXES[format])
+            raise UserError(f"{destination}: got the suffix {destination.suffix!r}, expected {wanted} for {format}")
+        return format
+    for name, suffixes in SUFFIXES.items():
+        if destination.suffix in suffixes:
+            return name
+    known = ", ".join(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
+    raise UserError(f"{destination}: got the suffix {destination.suffix!r}, expected one of {known}; name it so")
+
+
+def _check_options(chosen: str, dtype: str, form: str, dataset: str) -> None:
+    one_of("dtype", dtype, DTYPES)
+    if dtype != "float32" and chosen not in _ROUNDED:
+        raise UserError(f"dtype: got {dtype}, expected float32 for {chosen}; use one of {', '.join(_ROUNDED)}")
+    if form:
+        one_of("form", form, FORMS)
+    for name, given in (("form", form), ("dataset", dataset)):
+        if given and chosen not in _STATE_DICTS:
+            raise UserError(f"{name}: got {given!r}, but {chosen} is no state dict; omit it")
+
+
+def _write_ticket(
+    saved: SavedTicket, origin: Origin, destination: Path, chosen: str, dtype: str, form: str, dataset: str
+) -> _Written:
+    known = provenance(origin)
+    if chosen == "packed":
+        return _Written(write_packed(saved, destination, dtype=dtype, provenance=known))
+    line = write_state_dict(saved, destination, form=form, dataset=dataset, dtype=dtype, provenance=known)
+    return _Written(line)
+
+
+def _write_program(
+    saved: SavedTicket, origin: Origin, destination: Path, chosen: str, shrink: Shrink | None
+) -> _Written:
+    """Write what computes logits of images, which needs the network of the run."""
+    place = origin.place
+    if place is None or not paths.config(place.workdir).exists():
+        raise UserError(
+            f"{saved.directory} lies in no work directory of a run, which says how images are normalized; use its "
+            "tickets in a run (imp.tickets_from), or export to .lpz"
+        )
+    network = load(place.workdir, place.seed, place.level, place.pool)
+    apply: Apply | None = network.setup.network.apply
+    ticket = network.ticket
+    if shrink is not None:
+        ticket, apply = shrink(ticket, apply)
+    if apply is None:
+        raise ValueError("shrink returned no network; expected a function like the one it was given")
+    compute = apply
+
+    def predict(images: jax.Array) -> jax.Array:
+        return compute(ticket.params, network.setup.data.preprocess(images))[0]
+
+    image = network.setup.data.shape
+    takes = f"uint8 images [B, {', '.join(map(str, image))}], normalization included"
+    if chosen == "stablehlo":
+        store.write_bytes(destination, to_stablehlo(predict, image))
+        return _Written(f"stablehlo: {saved.counts}, {takes}: {destination}", (f"It takes {takes}.",), image)
+    converted = to_onnx(predict, image, properties={"lpjax": provenance(origin)}, reference=network.predict)
+    store.write_bytes(destination, converted.content)
+    checked = (
+        f"logits differ by at most {converted.difference:.3g} from JAX on random images, the largest is "
+        f"{converted.scale:.3g}"
+    )
+    return _Written(
+        f"onnx: {saved.counts}, {takes}; {checked}: {destination}",
+        (f"It takes {takes}. By ONNX Runtime, {checked}.",),
+        image,
+    )
