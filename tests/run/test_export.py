@@ -1,0 +1,180 @@
+"""Tickets and pools of a finished run are exported with a card, read back, and taken by another run."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from lpjax import run, store
+from lpjax.errors import UserError
+from lpjax.interop.onnx import run_onnx
+from lpjax.interop.packed import read_packed, read_packed_file
+from lpjax.run.export import SUFFIXES
+from lpjax.store import paths
+from lpjax.types import Ticket
+
+pytestmark = pytest.mark.slow  # needs the finished run
+
+
+def same(one, other):
+    jax.tree.map(np.testing.assert_array_equal, one, other)
+
+
+@pytest.fixture
+def pool(finished):
+    return paths.pool(finished, 0, "interpolation", 1)
+
+
+def test_a_pool_is_packed_with_its_card_and_read_back(pool, tmp_path):
+    path = tmp_path / "pool.lpz"
+    lines = list(run.export(pool, path))
+    ticket = store.restore_ticket(pool)
+    same(read_packed(path), ticket)
+    assert any("pool.lpz" in line for line in lines)
+    known = read_packed_file(path).provenance
+    assert (known["method"], known["level"], known["kept"]) == (
+        "interpolation",
+        1,
+        store.read_json(paths.summary(pool))["kept"],
+    )
+    card = (tmp_path / "pool.lpz.md").read_text()
+    measured = store.read_json(paths.evaluation(pool))["test"]["accuracy"]
+    assert f"| test | {measured:.4f} | 1 |" in card
+    assert f"{known['kept']:,} of {known['total']:,}" in card
+    assert "read_packed" in card
+    assert "License" in card
+
+
+def test_the_reader_on_the_card_runs(pool, tmp_path, monkeypatch):
+    for suffix in (".lpz", ".stablehlo"):
+        list(run.export(pool, tmp_path / f"file{suffix}"))
+        card = (tmp_path / f"file{suffix}.md").read_text()
+        code = card.partition("```python\n")[2].partition("```")[0]
+        monkeypatch.chdir(tmp_path)
+        names = {}
+        exec(code, names)
+        if suffix == ".lpz":
+            same(names["ticket"], store.restore_ticket(pool))
+        else:
+            assert names["logits"].shape == (1, 10)
+
+
+def test_a_folder_of_packed_levels_is_taken_by_a_run(finished, tiny_config, tmp_path):
+    for level in (0, 1, 2):
+        list(run.export(paths.level(finished, 0, level), tmp_path / f"{level}.lpz"))
+    lines = list(run.import_file(tmp_path, tmp_path / "tickets"))
+    assert len(lines) == 4
+    for level in (0, 1, 2):
+        ours = paths.level(tmp_path / "tickets", 0, level)
+        same(store.restore_ticket(ours), store.restore_ticket(paths.level(finished, 0, level)))
+        same(store.restore_mask(ours), store.restore_mask(paths.level(finished, 0, level)))
+    config = tiny_config(imp__tickets_from=str(tmp_path / "tickets"), pool__methods=())
+    run.run(config, tmp_path / "again")
+    for level in (0, 1, 2):
+        before = store.read_json(paths.evaluation(paths.level(finished, 0, level)))
+        after = store.read_json(paths.evaluation(paths.level(tmp_path / "again", 0, level)))
+        assert before["test"] == after["test"]
+
+
+def test_a_program_of_jax_predicts_as_the_run(finished, pool, tmp_path):
+    list(run.export(pool, tmp_path / "pool.stablehlo"))
+    program = jax.export.deserialize(bytearray((tmp_path / "pool.stablehlo").read_bytes()))
+    network = run.load(finished, level=1, pool="interpolation")
+    images = network.setup.data.test.images[:9]
+    np.testing.assert_array_equal(program.call(images), network.predict(images))
+    assert "6 months" in (tmp_path / "pool.stablehlo.md").read_text()
+
+
+def test_an_onnx_file_predicts_as_the_run(finished, pool, tmp_path):
+    (line, _) = run.export(pool, tmp_path / "pool.onnx")
+    assert "from JAX" in line
+    network = run.load(finished, level=1, pool="interpolation")
+    images = np.asarray(network.setup.data.test.images[:9])
+    expected = np.asarray(network.predict(images))
+    got = run_onnx((tmp_path / "pool.onnx").read_bytes(), images)
+    np.testing.assert_allclose(got, expected, atol=1e-4 * np.abs(expected).max())
+
+
+def test_shrink_changes_the_ticket_and_the_network(finished, tmp_path):
+    level = paths.level(finished, 0, 1)
+
+    def double(ticket, apply):
+        bias = ticket.params.params["fc"]["bias"] * 2
+        params = {**ticket.params.params, "fc": {**ticket.params.params["fc"], "bias": bias}}
+        return Ticket(ticket.params._replace(params=params), ticket.mask), apply
+
+    list(run.export(level, tmp_path / "double.lpz", shrink=double))
+    bias = store.restore_ticket(level).params.params["fc"]["bias"]
+    np.testing.assert_array_equal(read_packed(tmp_path / "double.lpz").params.params["fc"]["bias"], 2 * bias)
+    list(run.export(level, tmp_path / "double.stablehlo", shrink=double))
+    program = jax.export.deserialize(bytearray((tmp_path / "double.stablehlo").read_bytes()))
+    network = run.load(finished, level=1)
+    images = network.setup.data.test.images[:5]
+    np.testing.assert_allclose(program.call(images), network.predict(images) + bias, rtol=1e-5, atol=1e-5)
+
+
+def test_what_cannot_be_exported_is_refused_and_nothing_is_written(finished, pool, tmp_path):
+    (tmp_path / "there.lpz").write_text("")
+    (tmp_path / "card.lpz.md").write_text("")
+    before = sorted(tmp_path.iterdir())
+    refused = [
+        (pool, "there.lpz", {}),
+        (pool, "card.lpz", {}),
+        (pool, "pool.bin", {}),
+        (pool, "pool.bin", {"format": "packed"}),
+        (pool, "pool.lpz", {"format": "pickle"}),
+        (pool, "pool.lpz", {"dtype": "int8"}),
+        (pool, "pool.onnx", {"dtype": "float16"}),
+        (pool, "pool.lpz", {"form": "plain"}),
+        (pool, "pool.stablehlo", {"dataset": "cifar10"}),
+        (pool, "pool.safetensors", {"form": "dense"}),
+        (finished / "seed_0", "pool.lpz", {}),
+    ]
+    for source, name, options in refused:
+        with pytest.raises(UserError) as error:
+            list(run.export(source, tmp_path / name, **options))
+        assert "\n" not in str(error.value)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_programs_need_the_work_directory_of_a_run(pool, tmp_path):
+    list(run.export(pool, tmp_path / "pool.lpz"))
+    list(run.import_file(tmp_path / "pool.lpz", tmp_path / "tickets"))
+    with pytest.raises(UserError, match="normalized"):
+        list(run.export(paths.level(tmp_path / "tickets", 0, 1), tmp_path / "pool.onnx"))
+    list(run.export(paths.level(tmp_path / "tickets", 0, 1), tmp_path / "again.lpz"))
+    same(read_packed(tmp_path / "again.lpz"), read_packed(tmp_path / "pool.lpz"))
+
+
+def test_what_cannot_be_imported_is_refused(finished, pool, tmp_path):
+    list(run.export(pool, tmp_path / "pool.lpz"))
+    (tmp_path / "program.onnx").write_bytes(b"")
+    out = tmp_path / "out"
+    for source, options in (
+        (tmp_path / "program.onnx", {}),
+        (tmp_path / "missing.lpz", {}),
+        (tmp_path / "pool.lpz", {"model": "resnet8"}),
+        (tmp_path / "pool.lpz", {"mask": "nonzero"}),
+    ):
+        with pytest.raises(UserError):
+            list(run.import_file(source, out, **options))
+    list(run.export(paths.level(finished, 0, 1), tmp_path / "ticket.lpz"))
+    with pytest.raises(UserError, match="both level 1"):
+        list(run.import_file(tmp_path, out))
+    with pytest.raises(UserError, match="--level"):
+        list(run.import_file(tmp_path, out, level=3))
+    assert not out.exists()
+
+
+def test_seed_and_level_can_be_given(pool, tmp_path):
+    list(run.export(pool, tmp_path / "pool.lpz"))
+    list(run.import_file(tmp_path / "pool.lpz", tmp_path / "out", seed=5, level=0))
+    assert store.exists(paths.level(tmp_path / "out", 5, 0))
+    record = json.loads((tmp_path / "out" / "tickets.json").read_text())
+    assert record["seeds"]["5"]["levels"] == [0]
+
+
+def test_every_format_has_its_own_suffixes():
+    suffixes = [suffix for group in SUFFIXES.values() for suffix in group]
+    assert len(set(suffixes)) == len(suffixes)
