@@ -66,7 +66,7 @@ class VGG(nn.Module):
         i = 0
         for channels in self.layers:
             if isinstance(channels, str):
-                x = nn.max_pool(x, (2, 2), (2, 2))
+                x = nn.max_pool(x, window_shape=(2, 2), strides=(2, 2))  # by name, as jax2onnx wants
                 i += 1
                 continue
             bias = self.bias_init(9 * x.shape[-1])

@@ -192,12 +192,12 @@ def test_without_pytorch_the_command_to_install_it_is_named(monkeypatch, tmp_pat
 
 
 def test_a_full_disk_is_one_line(monkeypatch, tmp_path):
-    def full(path, content):
+    def full(descriptor):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     stand_in = SimpleNamespace(save=lambda state, file: file.write(b"tensors"), from_numpy=np.array)
     monkeypatch.setitem(sys.modules, "torch", stand_in)
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(StorageError, match=r"net\.pth: No space left on device") as refusal:
         files.save(tmp_path / "net.pth", STATE)
     assert "\n" not in str(refusal.value)
