@@ -121,7 +121,9 @@ def write_state_dict(
     if dtype != "float32" and not as_tensors:
         raise UserError(f"dtype: got {dtype}, expected float32 for {destination.suffix}; use .safetensors or .lpz")
     if not isinstance(ticket.params, Variables):
-        raise UserError(f"{paths.ticket(saved.directory)} has no batch statistics; give a ticket of a network of lpjax.models")
+        raise UserError(
+            f"{paths.ticket(saved.directory)} has no batch statistics; give a ticket of a network of lpjax.models"
+        )
     with files.naming(paths.ticket(saved.directory)):
         weights, _ = split_masks(to_state_dict(ticket, form="plain", prunable=prunable))
         model = recognize(weights).model

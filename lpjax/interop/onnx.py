@@ -70,7 +70,12 @@ def to_onnx(
     draws = np.random.default_rng(0)
     images = draws.integers(0, 256, (_IMAGES, *image), dtype=np.uint8)
     expected = np.asarray(jax.jit(reference or predict)(jnp.asarray(images)), np.float32)
-    got = run_onnx(content, images)
+    try:
+        got = run_onnx(content, images)
+    except Exception as error:  # its types are not public
+        raise UserError(
+            f"onnx: ONNX Runtime cannot run this network ({_one_line(error)}); export to .stablehlo instead"
+        ) from error
     scale = float(np.max(np.abs(expected)))
     difference = float(np.max(np.abs(got - expected)))
     if not difference < TOLERANCE * scale:
@@ -112,9 +117,8 @@ def _convert(predict: Predict, image: tuple[int, int, int], properties: Mapping[
                 output_names=["logits"],
             )
     except Exception as error:  # whatever its parts say of a network that they do not know
-        message = " ".join(f"{type(error).__name__}: {error}".split())
         raise UserError(
-            f"onnx: jax2onnx cannot convert this network ({message[:_SHOWN]}); export to .stablehlo instead"
+            f"onnx: jax2onnx cannot convert this network ({_one_line(error)}); export to .stablehlo instead"
         ) from error
     del model.graph.value_info[:]  # shapes between layers, of which some are wrong; runtimes infer their own
     for name, value in properties.items():
@@ -122,6 +126,10 @@ def _convert(predict: Predict, image: tuple[int, int, int], properties: Mapping[
         entry.key = name
         entry.value = json.dumps(value)
     return model.SerializeToString()
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:_SHOWN]
 
 
 @contextlib.contextmanager

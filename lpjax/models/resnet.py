@@ -72,7 +72,7 @@ class ResNet(nn.Module):
         width = self.widths.get(f"conv{number}", self.width)
         x = nn.relu(norm(name=f"bn{number}")(conv(width, *stem, name=f"conv{number}")(x.astype(self.dtype))))
         if self.imagenet_stem:
-            x = nn.max_pool(x, window_shape=(3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))  # by name for jax2onnx
+            x = nn.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
         block = Bottleneck if self.bottleneck else BasicBlock
         for stage, blocks in enumerate(self.stages):
             for i in range(blocks):
