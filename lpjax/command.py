@@ -32,7 +32,7 @@ def extra(name: str, *, command: bool = False) -> Iterator[None]:
     `sys.argv[0]` to `"-m"`, and a missing package ends the program then, too.
 
     Args:
-      name: The extra of `setup.cfg` that installs the package.
+      name: The extra of `pyproject.toml` that installs the package.
       command: Whether to end the program, with one line and exit code 2, instead of raising.
 
     Yields:

@@ -1,11 +1,11 @@
 """The library needs JAX, NumPy and optax alone; a command without its extra says what to install."""
 
-import configparser
 import importlib.metadata
 import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -47,12 +47,11 @@ def python(environment, *arguments):
 
 
 def test_three_packages_are_required_and_no_version_is_too_new():
-    config = configparser.ConfigParser()
-    config.read(ROOT / "setup.cfg")
-    required = config["options"]["install_requires"].split()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    required = project["dependencies"]
     assert {re.split(r"[<>=!~]", line)[0] for line in required} == NEEDED
-    assert not re.search("<|==|~=", config["options"]["install_requires"])
-    assert not any(re.search("<|==|~=", line) for line in config["options.extras_require"].values())
+    extras = [line for lines in project["optional-dependencies"].values() for line in lines]
+    assert not [line for line in [*required, *extras] if re.search("<|==|~=", line)]
 
 
 @pytest.mark.slow
