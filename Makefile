@@ -10,7 +10,7 @@ INSTALLED := .venv/.installed
 PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart=0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo figures suptickets faults two-hosts full-disk lint check test format lock
+.PHONY: help demo figures suptickets faults two-hosts full-disk lint check test docs wheel format lock
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,12 @@ check: lint  ## Check form, types, imports and the fast tests
 test: $(INSTALLED)  ## Run the whole suite
 	$(PYTEST)
 
+docs: $(INSTALLED)  ## Build the site of the documentation, docs/_build/html/index.html, and run its notebooks
+	$(BIN)/python -m sphinx -E -a -W --keep-going -n -q -c docs . docs/_build/html
+
+wheel: $(INSTALLED)  ## Build dist/lpjax-*.whl and try it in an empty environment; ARGS=run tries the command too
+	PYTHON=$(BIN)/python .ci/wheel $(ARGS)
+
 format: $(INSTALLED)  ## Put the code into form
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
@@ -52,9 +58,9 @@ format: $(INSTALLED)  ## Put the code into form
 lock: $(INSTALLED)  ## Choose the newest versions anew; they become .ci/requirements.lock
 	$(BIN)/python -m pip install --quiet uv
 	UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
-	  --extra dev --no-annotate --no-emit-index-url --no-emit-find-links setup.cfg --output-file $(LOCK)
+	  --extra dev --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml --output-file $(LOCK)
 
-$(INSTALLED): $(LOCK) setup.cfg
+$(INSTALLED): $(LOCK) pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "lpjax needs Python 3.11 or later, '$(PYTHON)' is $$($(PYTHON) --version 2>&1); name another: make PYTHON=python3.13" >&2; \
 	  exit 1; }

@@ -245,7 +245,7 @@ def density_per_leaf(mask: PyTree, prunable: Prunable = kernels) -> dict[str, fl
       prunable: Which leaves are listed.
 
     Returns:
-      `{path: fraction in [0, 1]}` in tree order.
+      Fractions in [0, 1] by path, in tree order.
 
     Raises:
       TypeError: If a leaf is not bool.

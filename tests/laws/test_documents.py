@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ import pytest
 import lpjax
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BUILT = ROOT / "docs" / "_build"
+PAGES = [ROOT / "README.md", *sorted(path for path in (ROOT / "docs").rglob("*.md") if BUILT not in path.parents)]
 DOCUMENTS = [*PAGES, ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", ROOT / "lpjax" / "README.md"]
 DOCUMENTS += sorted((ROOT / "experiments").rglob("*.md"))
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
@@ -67,6 +69,30 @@ def test_every_public_name_is_documented():
     assert set(lpjax.__all__) - {"__version__"} <= listed
 
 
+def test_every_public_name_is_in_the_reference_once():
+    pages = "".join(path.read_text() for path in sorted((ROOT / "docs" / "reference").glob("*.md")))
+    shown = re.findall(r"^\.\. auto(?:function|class):: lpjax\.(\w+)$", pages, re.M)
+    assert sorted(shown) == sorted(set(lpjax.__all__) - {"__version__"})
+
+
+@pytest.mark.parametrize("methods", [lpjax.transforms.METHODS, lpjax.pools.METHODS], ids=["training", "pools"])
+def test_the_table_of_methods_has_every_method_with_its_reference(methods):
+    page = (ROOT / "docs" / "methods.md").read_text()
+    for name, method in methods.items():
+        rows = [line for line in page.splitlines() if line.startswith(f"| `{name}` |") and method.about in line]
+        assert len(rows) == 1
+        assert f"| {method.reference} |" in rows[0]
+
+
+def test_every_page_is_in_a_table_of_contents_of_the_site():
+    listed = set()
+    for page in PAGES:
+        for toctree in re.findall(r"^```\{toctree\}\n(.*?)^```", page.read_text(), re.M | re.S):
+            entries = [re.sub(r".*<(.*)>", r"\1", line) for line in toctree.split("\n") if line and line[0] != ":"]
+            listed |= {(page.parent / f"{entry}.md").resolve() for entry in entries}
+    assert set(PAGES) - {ROOT / "docs" / "index.md"} <= listed
+
+
 def anchors(text):
     """Anchors of the headings of a page, as GitHub writes them."""
     outside = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
@@ -89,7 +115,13 @@ def test_files_and_links_of_a_document_exist(path):
 
 
 def test_the_metadata_and_the_lock_agree():
-    needed = re.findall(r"^    ([a-z][a-z-]+)>=", (ROOT / "setup.cfg").read_text(), re.M)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lines = [
+        *project["dependencies"],
+        *project["optional-dependencies"]["run"],
+        *project["optional-dependencies"]["dev"],
+    ]
+    needed = {line.split(">=")[0].lower() for line in lines if not line.startswith("lpjax")}
     locked = {line.split("==")[0] for line in (ROOT / ".ci" / "requirements.lock").read_text().splitlines()}
     assert "jax" in needed
     assert set(needed) <= locked
