@@ -5,7 +5,12 @@ ARGS ?=
 
 BIN := .venv/bin
 LOCK := .ci/requirements.lock
+DOCS_LOCK := .ci/docs.lock
 INSTALLED := .venv/.installed
+DOCS_INSTALLED := .venv/.docs-installed
+PIP_COMPILE = UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
+  --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml
+PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
 # A file's tests share what they build. A test process that dies is not replaced: its replacement would wait for ever.
 PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart=0
 
@@ -45,7 +50,7 @@ check: lint  ## Check form, types, imports and the fast tests
 test: $(INSTALLED)  ## Run the whole suite
 	$(PYTEST)
 
-docs: $(INSTALLED)  ## Build the site of the documentation, docs/_build/html/index.html, and run its notebooks
+docs: $(DOCS_INSTALLED)  ## Build the site of the documentation, docs/_build/html/index.html, and run its notebooks
 	$(BIN)/python -m sphinx -E -a -W --keep-going -n -q -c docs . docs/_build/html
 
 wheel: $(INSTALLED)  ## Build dist/lpjax-*.whl and try it in an empty environment; ARGS=run tries the command too
@@ -57,8 +62,8 @@ format: $(INSTALLED)  ## Put the code into form
 
 lock: $(INSTALLED)  ## Choose the newest versions anew; they become .ci/requirements.lock
 	$(BIN)/python -m pip install --quiet uv
-	UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
-	  --extra dev --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml --output-file $(LOCK)
+	$(PIP_COMPILE) --upgrade --extra dev --output-file $(LOCK)
+	$(PIP_COMPILE) --upgrade --extra docs --constraint $(LOCK) --output-file $(DOCS_LOCK)
 
 $(INSTALLED): $(LOCK) pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
@@ -66,6 +71,10 @@ $(INSTALLED): $(LOCK) pyproject.toml
 	  exit 1; }
 	@echo "installing into .venv: once, a few minutes"
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement $(LOCK)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(PIP_INSTALL) --requirement $(LOCK)
+	@$(PIP_INSTALL) --no-build-isolation --editable .
+	@touch $@
+
+$(DOCS_INSTALLED): $(DOCS_LOCK) $(INSTALLED)
+	@$(PIP_INSTALL) --requirement $(DOCS_LOCK)
 	@touch $@

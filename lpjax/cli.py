@@ -2,7 +2,7 @@
 
 import importlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -90,7 +90,7 @@ def _show(arguments: Sequence[str]) -> None:
     parser.add_argument("--seed", type=int, help="whose layers and pools are shown (default: the first)")
     parser.add_argument("--method", default="", help="the pools that are shown (default: interpolation, if there)")
     given = parser.parse_args(arguments)
-    _print(parser, lambda: report.describe(given.workdir, given.seed, given.method))
+    _print(parser, lambda: [report.describe(given.workdir, given.seed, given.method)])
 
 
 def _cite(arguments: Sequence[str]) -> None:
@@ -99,14 +99,52 @@ def _cite(arguments: Sequence[str]) -> None:
     parser = OneLineParser("lpjax cite", "Prints the BibTeX entries of the methods that a run used.")
     parser.add_argument("workdir", type=expand_home, help="the --workdir of a run, finished or not")
     given = parser.parse_args(arguments)
-    _print(parser, lambda: report.cite(given.workdir))
+    _print(parser, lambda: [report.cite(given.workdir)])
 
 
-def _print(parser: OneLineParser, text: Callable[[], str]) -> None:
+def _print(parser: OneLineParser, lines: Callable[[], Iterable[str]]) -> None:
+    """Print lines as they come; a mistake of the user is one line and exit code 2."""
     try:
-        sys.stdout.write(f"{text()}\n")
+        for line in lines():
+            sys.stdout.write(f"{line}\n")
     except (UserError, StorageError) as error:
         parser.error(str(error))
+
+
+def _export(arguments: Sequence[str]) -> None:
+    from lpjax import run
+    from lpjax.interop.layout import FORMS
+    from lpjax.interop.packed import DTYPES
+    from lpjax.run.export import SUFFIXES
+
+    parser = OneLineParser("lpjax export", "Writes a ticket or pool to a file, and a card, FILE.md, beside it.")
+    parser.add_argument("source", type=Path, help="the directory of a level or pool, such as runs/demo/seed_0/level_03")
+    suffixes = ", ".join(suffix for known in SUFFIXES.values() for suffix in known)
+    parser.add_argument("destination", type=Path, help=f"a new file; its suffix says the format: {suffixes}")
+    parser.add_argument("--format", choices=SUFFIXES, default="", help="the format, where the suffix is not enough")
+    parser.add_argument("--dtype", choices=DTYPES, default="float32", help="what kept weights are rounded to")
+    parser.add_argument("--shrink", action="store_true", help="remove channels without weights (onnx, stablehlo)")
+    parser.add_argument("--form", choices=FORMS, default="", help="with masks, or weights alone (pth, safetensors)")
+    parser.add_argument("--dataset", default="", help="whose normalization is included, or none (pth, safetensors)")
+    given = vars(parser.parse_args(arguments))
+    _print(parser, lambda: run.export(given.pop("source"), given.pop("destination"), **given))
+
+
+def _import(arguments: Sequence[str]) -> None:
+    from lpjax import run
+    from lpjax.interop.importing import MASKS
+
+    parser = OneLineParser("lpjax import", "Turns files into levels that a run takes as --config.imp.tickets_from.")
+    parser.add_argument("source", type=Path, help="a file or folder: .lpz, .safetensors, .pth, OpenLTH's tickets")
+    parser.add_argument("destination", type=Path, help="a folder, new or with other seeds of the same network")
+    parser.add_argument("--model", default="", help="the architecture, where it is not recognized")
+    parser.add_argument(
+        "--mask", choices=MASKS, default="stored", help="nonzero: zeros of files without masks are pruned"
+    )
+    parser.add_argument("--seed", type=int, help="of the replicate (default: that which files say, or 0)")
+    parser.add_argument("--level", type=int, help="of a single file (default: that which the file says, or 0)")
+    given = vars(parser.parse_args(arguments))
+    _print(parser, lambda: run.import_file(given.pop("source"), given.pop("destination"), **given))
 
 
 def _report(arguments: Sequence[str]) -> None:
@@ -118,5 +156,7 @@ COMMANDS = {
     "plan": Command("list the stages of a run, what is done and what is missing", _plan),
     "show": Command("print levels, densities per layer, accuracies and what pools are made of", _show),
     "report": Command("write the page of a run, finished or not", _report),
+    "export": Command("write a ticket or pool to a small file, safetensors, PyTorch, ONNX or StableHLO", _export),
+    "import": Command("turn such files, or those of PyTorch code, into levels that a run takes", _import),
     "cite": Command("print the BibTeX entries of the methods that a run used", _cite),
 }

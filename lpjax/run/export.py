@@ -1,6 +1,6 @@
 """Export a ticket of a work directory to a file, with its card; and import such files as levels that a run takes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,9 +19,8 @@ from lpjax.interop.origin import Origin, origin_of, provenance
 from lpjax.interop.packed import DTYPES, SUFFIX
 from lpjax.interop.stablehlo import to_stablehlo
 from lpjax.interop.unpacking import import_packed, packed_files
-from lpjax.run.load import load
+from lpjax.run.load import load, smaller_network
 from lpjax.store import paths
-from lpjax.types import Apply, Ticket
 
 SUFFIXES = {
     "packed": (SUFFIX,),
@@ -34,9 +33,6 @@ SUFFIXES = {
 _COMPUTE = ("onnx", "stablehlo")
 _STATE_DICTS = ("pth", "safetensors")
 _ROUNDED = ("packed", "safetensors")
-
-Shrink = Callable[[Ticket, Apply | None], tuple[Ticket, Apply | None]]
-"""A ticket and its network to smaller ones that compute the same; the network is None where a format needs none."""
 
 
 class _Written(NamedTuple):
@@ -53,7 +49,7 @@ def export(
     dtype: str = "float32",
     form: str = "",
     dataset: str = "",
-    shrink: Shrink | None = None,
+    shrink: bool = False,
 ) -> Iterator[str]:
     """Write the ticket of a level or pool to a file, and its card `FILE.md` beside it.
 
@@ -65,7 +61,7 @@ def export(
         `'bfloat16'`.
       form: For state dicts (`pth`, `safetensors`): `'pruned'` or `'plain'`; empty for the default of the format.
       dataset: For state dicts: the data set whose normalization constants are included, or `'none'`.
-      shrink: Applied to the ticket before it is written.
+      shrink: Whether to remove channels without weights first, for `onnx` and `stablehlo`; see `lpjax.shrink`.
 
     Yields:
       Lines of output.
@@ -76,17 +72,14 @@ def export(
     """
     source, destination = expand_home(source), expand_home(destination)
     chosen = format_of(destination, format)
-    _check_options(chosen, dtype, form, dataset)
+    _check_options(chosen, dtype, form, dataset, shrink=shrink)
     check_destination(destination)
     check_destination(card_path(destination))
     saved = read_saved(source)
     origin = origin_of(saved.directory)
     if chosen in _COMPUTE:
-        written = _write_program(saved, origin, destination, chosen, shrink)
+        written = _write_program(saved, origin, destination, chosen, shrink=shrink)
     else:
-        if shrink is not None:
-            ticket, _ = shrink(saved.ticket, None)
-            saved = saved._replace(ticket=ticket)
         written = _write_ticket(saved, origin, destination, chosen, dtype, form, dataset)
     yield written.line
     text = card(saved, origin, destination, format=chosen, dtype=dtype, image=written.image, remarks=written.remarks)
@@ -165,10 +158,12 @@ def format_of(destination: Path, format: str = "") -> str:  # noqa: A002
     raise UserError(f"{destination}: got the suffix {destination.suffix!r}, expected one of {known}; name it so")
 
 
-def _check_options(chosen: str, dtype: str, form: str, dataset: str) -> None:
+def _check_options(chosen: str, dtype: str, form: str, dataset: str, *, shrink: bool) -> None:
     one_of("dtype", dtype, DTYPES)
     if dtype != "float32" and chosen not in _ROUNDED:
         raise UserError(f"dtype: got {dtype}, expected float32 for {chosen}; use one of {', '.join(_ROUNDED)}")
+    if shrink and chosen not in _COMPUTE:
+        raise UserError(f"shrink: got True, expected False for {chosen}; use one of {', '.join(_COMPUTE)}")
     if form:
         one_of("form", form, FORMS)
     for name, given in (("form", form), ("dataset", dataset)):
@@ -186,9 +181,7 @@ def _write_ticket(
     return _Written(line)
 
 
-def _write_program(
-    saved: SavedTicket, origin: Origin, destination: Path, chosen: str, shrink: Shrink | None
-) -> _Written:
+def _write_program(saved: SavedTicket, origin: Origin, destination: Path, chosen: str, *, shrink: bool) -> _Written:
     """Write what computes logits of images, which needs the network of the run."""
     place = origin.place
     if place is None or not paths.config(place.workdir).exists():
@@ -197,22 +190,21 @@ def _write_program(
             "tickets in a run (imp.tickets_from), or export to .lpz"
         )
     network = load(place.workdir, place.seed, place.level, place.pool)
-    apply: Apply | None = network.setup.network.apply
-    ticket = network.ticket
-    if shrink is not None:
-        ticket, apply = shrink(ticket, apply)
-    if apply is None:
-        raise ValueError("shrink returned no network; expected a function like the one it was given")
-    compute = apply
+    ticket, apply = network.ticket, network.setup.network.apply
+    counts = saved.counts
+    if shrink:
+        ticket, apply = smaller_network(network.ticket, network.setup)
+        left = sum(leaf.size for leaf in jax.tree.leaves(ticket.params.params))
+        counts = f"{counts}, shrunk to {left:,} parameters"
 
     def predict(images: jax.Array) -> jax.Array:
-        return compute(ticket.params, network.setup.data.preprocess(images))[0]
+        return apply(ticket.params, network.setup.data.preprocess(images))[0]
 
     image = network.setup.data.shape
     takes = f"uint8 images [B, {', '.join(map(str, image))}], normalization included"
     if chosen == "stablehlo":
         store.write_bytes(destination, to_stablehlo(predict, image))
-        return _Written(f"stablehlo: {saved.counts}, {takes}: {destination}", (f"It takes {takes}.",), image)
+        return _Written(f"stablehlo: {counts}, {takes}: {destination}", (f"It takes {takes}.",), image)
     converted = to_onnx(predict, image, properties={"lpjax": provenance(origin)}, reference=network.predict)
     store.write_bytes(destination, converted.content)
     checked = (
@@ -220,7 +212,7 @@ def _write_program(
         f"{converted.scale:.3g}"
     )
     return _Written(
-        f"onnx: {saved.counts}, {takes}; {checked}: {destination}",
+        f"onnx: {counts}, {takes}; {checked}: {destination}",
         (f"It takes {takes}. By ONNX Runtime, {checked}.",),
         image,
     )

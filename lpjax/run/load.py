@@ -7,13 +7,13 @@ from typing import NamedTuple
 import jax
 from ml_collections import ConfigDict
 
-from lpjax import store
+from lpjax import models, store, tickets
 from lpjax.errors import UserError
 from lpjax.run.config import default_config, resolve, with_new_names
 from lpjax.run.saved import load_ticket
-from lpjax.run.setup import Setup, prepare
+from lpjax.run.setup import Setup, build_module, prepare
 from lpjax.store import paths
-from lpjax.types import Ticket
+from lpjax.types import Apply, Ticket
 
 
 class LoadedNetwork(NamedTuple):
@@ -58,6 +58,21 @@ def load(workdir: Path, seed: int = 0, level: int = 0, pool: str = "") -> Loaded
         return logits
 
     return LoadedNetwork(ticket, predict, setup)
+
+
+def smaller_network(ticket: Ticket, setup: Setup) -> tuple[Ticket, Apply]:
+    """Shrink a ticket of a run, and build the network that computes with what is left.
+
+    Raises:
+      UserError: If the network is your own, whose channel graph is not known.
+    """
+    if setup.network.graph is None:
+        raise UserError(
+            f"shrink: the channel graph of {setup.config.model} is not known; use lpjax.shrink with a graph of your own"
+        )
+    shrunk = tickets.shrink(ticket, setup.network.graph)
+    module = build_module(setup.config, setup.data)
+    return shrunk.ticket, models.bind(module.clone(widths=shrunk.widths))
 
 
 def config_of(workdir: Path) -> ConfigDict:

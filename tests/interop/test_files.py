@@ -5,7 +5,6 @@ import errno
 import os
 import pickle
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
