@@ -80,9 +80,10 @@ class ChannelGroup(NamedTuple):
       readers: The input axes of the kernels that read them. An axis of `k * C` entries reads a flattened
         `[..., C]`: channel `c` is its entries `c, c + C, ...`. A group without readers is an output of the network.
       others: Further axes that carry the channels: of normalization layers before a reader, embeddings and the like.
-      prunable: Whether channels may be removed. False for residual streams, classes, and channels that are normalized
-        together (LayerNorm, GroupNorm).
-      join: Combines the values of several writers, after their steps, such as `jax.numpy.multiply` in gated units.
+      prunable: Whether channels may be removed. False for residual streams, classes, channels that are normalized
+        together (LayerNorm, GroupNorm), and groups on part of an axis or with `others`.
+      join: Combines the values of several writers, after their steps, such as `jax.numpy.multiply` in gated units;
+        needed where such a group is prunable.
     """
 
     writers: Sequence[Writer | tuple]
@@ -116,6 +117,32 @@ def axes_of(group: ChannelGroup) -> Iterator[Axis]:
             yield Axis(leaf, 0, writer.positions)
     for other in group.others:
         yield Axis(*other)
+
+
+def prunable_groups(graph: ChannelGraph) -> dict[str, ChannelGroup]:
+    """Select the groups whose channels may be removed; outputs are none of them.
+
+    Raises:
+      ValueError: If a group says so, but what its channels compute is not known.
+    """
+    groups = {}
+    for name, group in graph.items():
+        if not group.prunable or not group.readers:
+            continue
+        trouble = ""
+        read = {reader.leaf for reader in readers_of(group)}
+        if any(axis.positions is not None for axis in axes_of(group)):
+            trouble = "lies on part of an axis"
+        elif any(writer.kernel in read for writer in writers_of(group)):
+            trouble = "is written and read by the same kernel"
+        elif group.others:
+            trouble = "has others"
+        elif len(group.writers) > 1 and group.join is None:
+            trouble = "has several writers and no join"
+        if trouble:
+            raise ValueError(f"graph: group {name!r} {trouble}; give it prunable=False")
+        groups[name] = group
+    return groups
 
 
 def channel_sizes(tree: PyTree, graph: ChannelGraph) -> dict[str, int]:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lpjax.sparsity.channels import Axis, ChannelGraph, channel_sizes, readers_of, writers_of
+from lpjax.sparsity.channels import Axis, ChannelGraph, channel_sizes, prunable_groups, readers_of, writers_of
 from lpjax.sparsity.names import leaf_names, leaves_by_name
 from lpjax.sparsity.prunable import (
     Prunable,
@@ -162,9 +162,9 @@ def select_channels(
     score_of = leaves_by_name(scores)
     totals = {}
     alive = {}
-    for name, group in graph.items():
+    for name, group in prunable_groups(graph).items():
         writers = [Axis(*writer[:2]) for writer in writers_of(group)]
-        if not group.prunable or not group.readers or not all(chosen[writer.leaf] for writer in writers):
+        if not all(chosen[writer.leaf] for writer in writers):
             continue
         total = jnp.zeros(sizes[name], jnp.float32)
         written = jnp.zeros(sizes[name], bool)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lpjax import sparsity
-from lpjax.sparsity.channels import Step, axes_of, readers_of, writers_of
+from lpjax.sparsity.channels import Step, axes_of, prunable_groups, readers_of, writers_of
 from lpjax.types import Ticket
 
 
@@ -47,8 +47,7 @@ def shrink(ticket: Ticket, graph: sparsity.ChannelGraph) -> Shrunk:
       remove, the ticket is the one given.
 
     Raises:
-      ValueError: If the graph does not fit, if a prunable group lies on part of an axis, or if a kernel both writes
-        and reads it.
+      ValueError: If the graph does not fit, or a group is prunable that should not be; see `ChannelGroup`.
 
     Example:
       >>> params = {'hidden': jnp.array([[1.0, 0.0, 2.0]]), 'bias': jnp.array([0.0, 3.0, 1.0]),
@@ -60,16 +59,15 @@ def shrink(ticket: Ticket, graph: sparsity.ChannelGraph) -> Shrunk:
       ({'hidden': 1}, [[1.0]], [3.0])
     """
     sparsity.channel_sizes(ticket.params, graph)
-    _check_prunable(graph)
+    groups = prunable_groups(graph)
     mask = sparsity.fit_mask(ticket.mask, ticket.params)
     network = _Network(ticket.params, mask, graph)
     changed = True
     while changed:
         changed = False
-        for name, group in graph.items():
-            if group.prunable and group.readers:
-                changed |= _shrink_group(network, name, group)
-    widths = {name: network.size(group) for name, group in graph.items() if group.prunable}
+        for name, group in groups.items():
+            changed |= _shrink_group(network, name, group)
+    widths = {name: network.size(group) for name, group in groups.items()}
     if not network.changed:
         return Shrunk(ticket, widths)
     return Shrunk(Ticket(network.rebuild(ticket.params, network.leaves), network.rebuild(mask, network.masks)), widths)
@@ -250,14 +248,3 @@ def _empty(network: _Network, writer: sparsity.Axis, size: int) -> None:
 def _nonzero(slices: np.ndarray) -> np.ndarray:
     """Tell which channels have a nonzero weight."""
     return np.any(slices.reshape(len(slices), -1), axis=1)
-
-
-def _check_prunable(graph: sparsity.ChannelGraph) -> None:
-    for name, group in graph.items():
-        if not group.prunable:
-            continue
-        if any(axis.positions is not None for axis in axes_of(group)):
-            raise ValueError(f"graph: group {name!r} lies on part of an axis; give it prunable=False")
-        read = {reader.leaf for reader in readers_of(group)}
-        if any(writer.kernel in read for writer in writers_of(group)):
-            raise ValueError(f"graph: group {name!r} is written and read by the same kernel; give it prunable=False")

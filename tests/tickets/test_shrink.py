@@ -278,8 +278,10 @@ def test_a_scalar_mask_may_stand_for_a_leaf_that_is_never_pruned():
         (ChannelGroup([], [("b", 0)]), "'hidden' has no writer"),
         (ChannelGroup([("a", 1, (), (0, 1, 2))], [("b", 0)]), "'hidden' lies on part of an axis"),
         (ChannelGroup([("square", 1)], [("square", 0)]), "'hidden' is written and read by the same kernel"),
+        (ChannelGroup([("a", 1)], [("b", 0)], [("b", 0)]), "'hidden' has others"),
+        (ChannelGroup([("a", 1), ("a", 1)], [("b", 0)]), "'hidden' has several writers and no join"),
     ],
-    ids=["missing leaf", "axis", "size", "no writer", "part of an axis", "recurrent"],
+    ids=["missing leaf", "axis", "size", "no writer", "part of an axis", "recurrent", "others", "no join"],
 )
 def test_a_graph_that_does_not_fit_is_refused(group, match):
     params = {"a": np.ones((2, 3)), "b": np.ones((3, 1)), "square": np.ones((3, 3))}
