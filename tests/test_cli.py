@@ -59,6 +59,13 @@ def test_every_command_explains_itself(command, word):
     assert out.startswith(f"usage: {'python -m lpjax.report' if word == 'report' else f'lpjax {word}'} ")
 
 
+def test_an_export_that_is_not_there_is_one_line_with_exit_code_2(command, tmp_path):
+    code, out, err = command("export", str(tmp_path), str(tmp_path / "ticket.lpz"))
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    assert command("import", str(tmp_path / "none.lpz"), str(tmp_path / "levels"))[0] == 2
+
+
 @pytest.mark.parametrize("word", ["show", "cite"])
 def test_a_directory_that_is_not_there_is_one_line_with_exit_code_2(command, word, tmp_path):
     code, out, err = command(word, str(tmp_path / "none"))

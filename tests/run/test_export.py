@@ -3,14 +3,17 @@
 import json
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import lpjax
 from lpjax import run, store
 from lpjax.errors import UserError
 from lpjax.interop.onnx import run_onnx
 from lpjax.interop.packed import read_packed, read_packed_file
 from lpjax.run.export import SUFFIXES
+from lpjax.run.load import smaller_network
 from lpjax.store import paths
 from lpjax.types import Ticket
 
@@ -96,22 +99,26 @@ def test_an_onnx_file_predicts_as_the_run(finished, pool, tmp_path):
     np.testing.assert_allclose(got, expected, atol=1e-4 * np.abs(expected).max())
 
 
-def test_shrink_changes_the_ticket_and_the_network(finished, tmp_path):
+def test_a_program_can_be_shrunk_first_and_computes_the_same(finished, tmp_path):
     level = paths.level(finished, 0, 1)
-
-    def double(ticket, apply):
-        bias = ticket.params.params["fc"]["bias"] * 2
-        params = {**ticket.params.params, "fc": {**ticket.params.params["fc"], "bias": bias}}
-        return Ticket(ticket.params._replace(params=params), ticket.mask), apply
-
-    list(run.export(level, tmp_path / "double.lpz", shrink=double))
-    bias = store.restore_ticket(level).params.params["fc"]["bias"]
-    np.testing.assert_array_equal(read_packed(tmp_path / "double.lpz").params.params["fc"]["bias"], 2 * bias)
-    list(run.export(level, tmp_path / "double.stablehlo", shrink=double))
-    program = jax.export.deserialize(bytearray((tmp_path / "double.stablehlo").read_bytes()))
+    (line, _) = run.export(level, tmp_path / "small.stablehlo", shrink=True)
+    assert "shrunk to" in line
+    program = jax.export.deserialize(bytearray((tmp_path / "small.stablehlo").read_bytes()))
     network = run.load(finished, level=1)
     images = network.setup.data.test.images[:5]
-    np.testing.assert_allclose(program.call(images), network.predict(images) + bias, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(program.call(images), network.predict(images), rtol=1e-5, atol=1e-5)
+
+
+def test_a_smaller_network_has_fewer_parameters_where_channels_are_pruned(finished):
+    setup = run.load(finished, level=1).setup
+    variables = setup.network.initialize(jax.random.key(0))
+    mask = lpjax.select_channels(lpjax.magnitude(variables), lpjax.full_mask(variables), setup.network.graph, 0.5)
+    ticket = Ticket(lpjax.apply_mask(variables, mask), mask)
+    small, apply = smaller_network(ticket, setup)
+    images = setup.data.preprocess(setup.data.test.images[:5])
+    expected, _ = setup.network.apply(ticket.params, images)
+    np.testing.assert_allclose(apply(small.params, images)[0], expected, rtol=1e-4, atol=1e-5)
+    assert sum(map(jnp.size, jax.tree.leaves(small.params))) < sum(map(jnp.size, jax.tree.leaves(variables)))
 
 
 def test_what_cannot_be_exported_is_refused_and_nothing_is_written(finished, pool, tmp_path):
@@ -123,6 +130,7 @@ def test_what_cannot_be_exported_is_refused_and_nothing_is_written(finished, poo
         (pool, "card.lpz", {}),
         (pool, "pool.bin", {}),
         (pool, "pool.bin", {"format": "packed"}),
+        (pool, "pool.lpz", {"shrink": True}),
         (pool, "pool.lpz", {"format": "pickle"}),
         (pool, "pool.lpz", {"dtype": "int8"}),
         (pool, "pool.onnx", {"dtype": "float16"}),
