@@ -40,6 +40,7 @@ myst_heading_anchors = 4
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 120
+nb_merge_streams = True
 nb_execution_excludepatterns = ["README.md"]
 
 default_role = "code"  # docstrings put code between single backticks
