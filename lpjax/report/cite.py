@@ -41,6 +41,9 @@ def cite(workdir: Path) -> str:
     Args:
       workdir: Of a run, finished or not.
 
+    Returns:
+      The entries, with empty lines between them.
+
     Raises:
       UserError: If the directory is not of a run.
     """

@@ -116,12 +116,24 @@ def test_files_and_links_of_a_document_exist(path):
 
 def test_the_metadata_and_the_lock_agree():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    lines = [
-        *project["dependencies"],
-        *project["optional-dependencies"]["run"],
-        *project["optional-dependencies"]["dev"],
-    ]
-    needed = {line.split(">=")[0].lower() for line in lines if not line.startswith("lpjax")}
-    locked = {line.split("==")[0] for line in (ROOT / ".ci" / "requirements.lock").read_text().splitlines()}
-    assert "jax" in needed
-    assert set(needed) <= locked
+    extras = project["optional-dependencies"]
+    for lock, installed in (("requirements.lock", ("run", "onnx", "dev")), ("docs.lock", ("run", "docs"))):
+        lines = [*project["dependencies"]]
+        for extra in installed:
+            lines += extras[extra]
+        needed = {line.split(">=")[0].lower() for line in lines if not line.startswith("lpjax")}
+        locked = {line.split("==")[0] for line in (ROOT / ".ci" / lock).read_text().splitlines()}
+        assert "jax" in needed
+        assert needed <= locked
+
+
+def test_what_two_locks_hold_is_the_same():
+    versions = []
+    for lock in ("requirements.lock", "docs.lock"):
+        lines = [line for line in (ROOT / ".ci" / lock).read_text().splitlines() if "==" in line]
+        versions.append({line.split("==")[0]: line for line in lines})
+    main, docs = versions
+    shared = main.keys() & docs.keys()
+    assert {main[name].split(";")[0].strip() for name in shared} == {
+        docs[name].split(";")[0].strip() for name in shared
+    }
