@@ -50,12 +50,13 @@ def encode_mask(mask: np.ndarray) -> tuple[Coding, bytes]:
     places = np.flatnonzero(flat == coded)
     gaps = np.diff(places, prepend=-1) - 1
     parameter = _best_parameter(gaps)
-    if _rice_bits(gaps, parameter) >= flat.size and flat.size:
-        return Coding("bits", True, int(np.count_nonzero(flat)), 0), np.packbits(flat).tobytes()
     unary = np.zeros(int(np.sum((gaps >> parameter) + 1)), bool)
     unary[np.cumsum((gaps >> parameter) + 1) - 1] = True
     low_bits = gaps[:, None] >> np.arange(parameter)[::-1] & 1
     content = np.packbits(unary).tobytes() + np.packbits(low_bits.astype(bool)).tobytes()
+    as_bits = np.packbits(flat).tobytes()
+    if len(as_bits) < len(content):
+        return Coding("bits", True, int(np.count_nonzero(flat)), 0), as_bits
     return Coding("rice", coded, len(places), parameter), content
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lpjax.interop.mask_coding import Coding, decode_mask, encode_mask, entropy_bits
@@ -21,6 +21,7 @@ def test_any_mask_comes_back(mask):
 
 
 @given(masks)
+@example(np.array([False] * 4 + [True] + [False, True] * 2 + [True] * 7))
 def test_no_mask_takes_more_than_a_bit_per_weight(mask):
     assert len(encode_mask(mask)[1]) <= -(-mask.size // 8)
 
