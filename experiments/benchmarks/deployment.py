@@ -103,7 +103,9 @@ def measure(
         list(run.export(directory, path, **choices))
         row[f"{name}_bytes"] = path.stat().st_size
         if suffix == ".onnx":
-            session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+            settings = onnxruntime.SessionOptions()  # threads that wait in a loop would slow the others down
+            settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+            session = onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
             given = {"images": np.asarray(batch)}
             ways[name] = lambda session=session, given=given: session.run(["logits"], given)[0]
     return row, ways
