@@ -1,4 +1,4 @@
-"""The command `lpjax`: one word for everything that the modules of this package can be asked for."""
+"""The command `lpjax` and its subcommands."""
 
 import importlib
 import sys
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lpjax.cache import expand_home
+from lpjax.choices import one_of
 from lpjax.command import USER_MISTAKE, OneLineParser, extra
 from lpjax.errors import StorageError, UserError
 from lpjax.version import __version__
@@ -31,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Call the command that the first argument names."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     word = arguments[0] if arguments else "--help"
-    if word == "--help":
+    if word in ("--help", "-h", "help"):
         sys.stdout.write(_help())
     elif word == "--version":
         sys.stdout.write(f"lpjax {__version__}\n")
@@ -64,7 +65,17 @@ def _configs() -> list[str]:
 
 def _run(arguments: Sequence[str], *more: str) -> None:
     """Start a run as `python -m lpjax.main` does; `--config` may also be the name of a config that comes with lpjax."""
-    sys.argv = ["lpjax", *(_with_path(argument) for argument in arguments), *more]
+    joined = list(arguments)
+    for flag in ("--config", "--workdir"):
+        if flag in joined[:-1]:
+            at = joined.index(flag)
+            joined[at : at + 2] = [f"{flag}={joined[at + 1]}"]
+    try:
+        found = [_with_path(argument) for argument in joined]
+    except UserError as error:
+        sys.stderr.write(f"lpjax: {error}\n")
+        sys.exit(USER_MISTAKE)
+    sys.argv = ["lpjax run", *found, *more]  # absl reads it, and it is recorded as the command
     importlib.import_module("lpjax.main").start()
 
 
@@ -73,13 +84,14 @@ def _plan(arguments: Sequence[str]) -> None:
 
 
 def _with_path(argument: str) -> str:
-    """Turn `--config=NAME` into `--config=PATH` where such a config comes with lpjax, and leave the rest as it is."""
+    """Turn `--config=NAME` into `--config=PATH` of a config that comes with lpjax, and leave the rest as it is."""
     flag, _, value = argument.partition("=")
     name, colon, given = value.partition(":")
-    if flag == "--config" and name in _configs():
-        directory = _CHECKOUT if _CHECKOUT.is_dir() else _INSTALLED
-        return f"--config={directory / name}.py{colon}{given}"
-    return argument
+    if flag != "--config" or "/" in name or name.endswith(".py") or Path(value).exists():
+        return argument
+    one_of("--config", name, _configs())
+    directory = _CHECKOUT if _CHECKOUT.is_dir() else _INSTALLED
+    return f"--config={directory / name}.py{colon}{given}"
 
 
 def _show(arguments: Sequence[str]) -> None:
@@ -87,8 +99,8 @@ def _show(arguments: Sequence[str]) -> None:
 
     parser = OneLineParser("lpjax show", "Prints levels, densities per layer, accuracies, and what pools are made of.")
     parser.add_argument("workdir", type=expand_home, help="the --workdir of a run, finished or not")
-    parser.add_argument("--seed", type=int, help="whose layers and pools are shown (default: the first)")
-    parser.add_argument("--method", default="", help="the pools that are shown (default: interpolation, if there)")
+    parser.add_argument("--seed", type=int, help="the seed to show (default: the first)")
+    parser.add_argument("--method", default="", help="the pools to show (default: interpolation, if there are any)")
     given = parser.parse_args(arguments)
     _print(parser, lambda: [report.describe(given.workdir, given.seed, given.method)])
 
@@ -121,13 +133,14 @@ def _export(arguments: Sequence[str]) -> None:
     parser.add_argument("source", type=Path, help="the directory of a level or pool, such as runs/demo/seed_0/level_03")
     suffixes = ", ".join(suffix for known in SUFFIXES.values() for suffix in known)
     parser.add_argument("destination", type=Path, help=f"a new file; its suffix says the format: {suffixes}")
-    parser.add_argument("--format", choices=SUFFIXES, default="", help="the format, where the suffix is not enough")
     parser.add_argument("--dtype", choices=DTYPES, default="float32", help="what kept weights are rounded to")
     parser.add_argument("--shrink", action="store_true", help="remove channels without weights (onnx, stablehlo)")
     parser.add_argument("--form", choices=FORMS, default="", help="with masks, or weights alone (pth, safetensors)")
-    parser.add_argument("--dataset", default="", help="whose normalization is included, or none (pth, safetensors)")
-    given = vars(parser.parse_args(arguments))
-    _print(parser, lambda: run.export(given.pop("source"), given.pop("destination"), **given))
+    parser.add_argument(
+        "--dataset", default="", help="data set whose normalization is included, or none (pth, safetensors)"
+    )
+    given = parser.parse_args(arguments)
+    _print(parser, lambda: run.export(**vars(given)))
 
 
 def _import(arguments: Sequence[str]) -> None:
@@ -141,10 +154,10 @@ def _import(arguments: Sequence[str]) -> None:
     parser.add_argument(
         "--mask", choices=MASKS, default="stored", help="nonzero: zeros of files without masks are pruned"
     )
-    parser.add_argument("--seed", type=int, help="of the replicate (default: that which files say, or 0)")
-    parser.add_argument("--level", type=int, help="of a single file (default: that which the file says, or 0)")
-    given = vars(parser.parse_args(arguments))
-    _print(parser, lambda: run.import_file(given.pop("source"), given.pop("destination"), **given))
+    parser.add_argument("--seed", type=int, help="seed number (default: from the file, else 0)")
+    parser.add_argument("--level", type=int, help="level of a single file (default: from the file, else 0)")
+    given = parser.parse_args(arguments)
+    _print(parser, lambda: run.import_file(**vars(given)))
 
 
 def _report(arguments: Sequence[str]) -> None:
@@ -155,7 +168,7 @@ COMMANDS = {
     "run": Command("find tickets and pool them, or train sparse; the same command resumes", _run),
     "plan": Command("list the stages of a run, what is done and what is missing", _plan),
     "show": Command("print levels, densities per layer, accuracies and what pools are made of", _show),
-    "report": Command("write the page of a run, finished or not", _report),
+    "report": Command("write report.html of a run, finished or not", _report),
     "export": Command("write a ticket or pool to a small file, safetensors, PyTorch, ONNX or StableHLO", _export),
     "import": Command("turn such files, or those of PyTorch code, into levels that a run takes", _import),
     "cite": Command("print the BibTeX entries of the methods that a run used", _cite),

@@ -32,7 +32,7 @@ _PLAN = flags.DEFINE_bool("plan", False, "List the stages, what is done and what
 
 FAILED = 1
 INTERRUPTED = 130
-_USAGE = "usage: python -m lpjax.main --config=FILE.py --workdir=DIR [--plan] [--config.SETTING=VALUE ...]"
+_OPTIONS = "--config=FILE.py --workdir=DIR [--plan] [--config.SETTING=VALUE ...]"
 _RESUMES = "the same command resumes"
 
 
@@ -43,8 +43,8 @@ def main(argv: Sequence[str]) -> None:
       argv: Positional arguments; there are none to give.
     """
     if len(argv) > 1:
-        _refuse(f"unknown argument {argv[1]!r}; {_USAGE}")
-    command = f"python -m lpjax.main {shlex.join(sys.argv[1:])}"
+        _refuse(f"unknown argument {argv[1]!r}; {_usage()}")
+    command = f"{_program()} {shlex.join(sys.argv[1:])}"
     logging.set_verbosity(logging.WARNING)
     try:
         workdir = expand_home(str(_WORKDIR.value))
@@ -73,14 +73,23 @@ def main(argv: Sequence[str]) -> None:
     jax.distributed.shutdown()
 
 
+def _program() -> str:
+    """Name the command as it was typed."""
+    return sys.argv[0] if sys.argv[0].startswith("lpjax ") else "python -m lpjax.main"
+
+
+def _usage() -> str:
+    return f"usage: {_program()} {_OPTIONS}"
+
+
 def parse(argv: Sequence[str]) -> list[str]:
     """Read the flags, and return what is left; a wrong flag ends the program with one line."""
     if "--help" in argv:
-        print(f"{_USAGE}\n\nsettings, with their defaults:\n{settings.help_text()}")
+        print(f"{_usage()}\n\nsettings, with their defaults:\n{settings.help_text()}")
         sys.exit(0)
     for name in ("config", "workdir"):
         if not any(argument == f"--{name}" or argument.startswith(f"--{name}=") for argument in argv):
-            _refuse(f"--{name} is missing; {_USAGE}")
+            _refuse(f"--{name} is missing; {_usage()}")
     path = _config_path(argv)
     if path and not Path(path).exists():
         _refuse(f"--config: got {path!r}, which does not exist; give a file such as configs/digits_resnet8.py")

@@ -38,7 +38,7 @@ def test_help_lists_every_command_and_the_configs(command):
     for word, described in cli.COMMANDS.items():
         assert f"  {word:<8}{described.about}" in out
     assert "  digits_resnet8\n" in out
-    assert command("--help") == (0, out, "")
+    assert command("--help") == command("-h") == (0, out, "")
 
 
 def test_the_version_is_the_packages(command):
@@ -82,6 +82,19 @@ def test_a_run_takes_the_name_of_a_config_or_its_path(command, started):
     assert argument == "rigl,0.95"
     assert named[1] == "--workdir=here"
     assert given == ["--config=configs/digits_resnet8.py", "--config.seeds=0,1"]
+
+
+def test_a_config_may_follow_its_flag_as_a_word_of_its_own(command, started):
+    command("run", "--config", "digits_resnet8", "--workdir", "here")
+    assert started[0][0].endswith("digits_resnet8.py")
+    assert started[0][1] == "--workdir=here"
+
+
+def test_an_unknown_config_is_one_line_that_names_the_nearest(command, started):
+    code, _, err = command("run", "--config=digits_resnet", "--workdir=here")
+    assert (code, started) == (2, [])
+    assert "digits_resnet8" in err
+    assert err.count("\n") == 1
 
 
 def test_a_plan_is_a_run_that_computes_nothing(command, started):

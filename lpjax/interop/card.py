@@ -96,7 +96,7 @@ def _license(origin: Origin) -> str:
     data = f" ({origin.dataset})" if origin.dataset else ""
     return (
         "## License\n\nlpjax, the code that made this file, is licensed under Apache-2.0. The weights are derived from "
-        f"the training data{data}; the license of those data is their own, and is not stated here."
+        f"the training data{data}; check the license of the data too."
     )
 
 
@@ -116,7 +116,7 @@ def _file(path: Path, format: str, dtype: str, remarks: Sequence[str]) -> str:  
         "| | |",
         "|---|---|",
         f"| file | `{path.name}`, {path.stat().st_size:,} bytes |",
-        f"| format | {format}, kept values in {dtype} |",
+        f"| format | {format}{_rounding(dtype)} |",
         f"| sha256 | `{digest(path)}` |",
         f"| written by | lpjax {__version__}, jax {jax.__version__} |",
     ]
@@ -131,13 +131,17 @@ def _file(path: Path, format: str, dtype: str, remarks: Sequence[str]) -> str:  
     return text
 
 
+def _rounding(dtype: str) -> str:
+    return "" if dtype == "float32" else f", kept values rounded to {dtype}"
+
+
 def _reading(path: Path, format: str, image: tuple[int, int, int] | None) -> str:  # noqa: A002
     code = _SHARED_READER[format].format(name=json.dumps(path.name), shape=image)
     text = f"## Reading it\n\n```python\n{code}\n```"
     if format in _READABLE:
         text += (
-            "\n\n`lpjax.run.import_file(source, destination)` turns it into the directory of a level, which a run "
-            "takes as `--config.imp.tickets_from`."
+            f"\n\n`lpjax import {path.name} FOLDER` turns it into a level, which a run takes as "
+            "`--config.imp.tickets_from=FOLDER`."
         )
     return text
 
@@ -152,7 +156,7 @@ def _lineage(origin: Origin) -> str:
     parts = []
     for (seed, level), share in sorted(shares(origin.place, origin.steps).items()):
         parts.append(f"level {level} of seed {seed}: {share:.4f}")
-    lines += ["", f"Shares, prunings between steps aside: {'; '.join(parts)}."]
+    lines += ["", f"Share of each ticket in the mix, without the pruning between steps: {'; '.join(parts)}."]
     return "\n".join(lines)
 
 
@@ -179,7 +183,8 @@ def _results(origin: Origin) -> str:
     for accuracy in origin.accuracies:
         own = "" if accuracy.value is None else f"{accuracy.value:.4f}"
         lines.append(f"| {accuracy.split} | {own} | {accuracy.n} | {accuracy.mean:.4f} | {_interval(accuracy)} |")
-    lines += ["", "The interval is Student's, of the mean over seeds. Networks are chosen on validation."]
+    lines += ["", "The interval is Student's, of the mean over seeds.", ""]
+    lines.append("Validation accuracy chose the network, so it is too high on average.")
     return "\n".join(lines)
 
 

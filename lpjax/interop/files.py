@@ -247,7 +247,7 @@ def _search(source: Path, first: int | None) -> tuple[str, list[Source]]:
     found = _state_dicts(source, first)
     if found:
         return "state dicts", found
-    wanted = "*model_SA_best.pth.tar, level_*/main/mask.pth, *.pth, *.pt, *.pth.tar, *.th or *.safetensors"
+    wanted = "*.lpz, *model_SA_best.pth.tar, level_*/main/mask.pth, *.pth, *.pt, *.pth.tar, *.th or *.safetensors"
     raise UserError(f"{source}: got no tickets, expected {wanted}; to export, give a folder that contains ticket/")
 
 

@@ -16,7 +16,7 @@ TICKET = "ticket"
 _CONFIDENCE = 0.95
 
 
-class Step(NamedTuple):
+class Accepted(NamedTuple):
     """A candidate that went into a pool: the mix became `(1 - coefficient) * mix + coefficient * candidate`."""
 
     seed: int
@@ -62,7 +62,7 @@ class Origin(NamedTuple):
     environment: dict[str, Any]
     command: str
     summary: dict[str, Any]
-    steps: tuple[Step, ...]
+    steps: tuple[Accepted, ...]
     accuracies: tuple[Accuracy, ...]
 
     @property
@@ -128,12 +128,12 @@ def provenance(origin: Origin) -> dict[str, Any]:
     return known
 
 
-def shares(place: paths.Place, steps: Iterable[Step]) -> dict[tuple[int, int], float]:
+def shares(place: paths.Place, steps: Iterable[Accepted]) -> dict[tuple[int, int], float]:
     """Compute what every ticket contributes to a mix, by seed and level; prunings between steps are left out.
 
     Example:
       >>> anchor = paths.Place(Path('runs'), seed=0, level=3, pool='interpolation')
-      >>> shares(anchor, [Step(0, 2, 0.5), Step(0, 4, 0.2)])
+      >>> shares(anchor, [Accepted(0, 2, 0.5), Accepted(0, 4, 0.2)])
       {(0, 3): 0.4, (0, 2): 0.4, (0, 4): 0.2}
     """
     found = {(place.seed, place.level): 1.0}
@@ -173,12 +173,12 @@ def _training(config: Mapping[str, Any]) -> str:
     )
 
 
-def _accepted(trace: Mapping[str, Any], seed: int) -> tuple[Step, ...]:
+def _accepted(trace: Mapping[str, Any], seed: int) -> tuple[Accepted, ...]:
     steps = []
     for trial in trace.get("trials", ()):
         if trial["accepted"]:
             level = trial.get("candidate", trial.get("newcomer"))  # lpjax 0.1 called it a newcomer
-            steps.append(Step(trial.get("candidate_seed", seed), level, trial["coefficient"]))
+            steps.append(Accepted(trial.get("candidate_seed", seed), level, trial["coefficient"]))
     return tuple(steps)
 
 

@@ -9,10 +9,10 @@ from lpjax.report import arms, reading
 
 _ENTRY = re.compile(r"@\w+\{([^,]+),.*?^\}", re.DOTALL | re.MULTILINE)
 POOLS = {
-    "recalibrated": "yin2023lottery",
+    "recalibrated": "",
     "interpolation": "yin2023lottery",
     "average": "yin2023lottery",
-    "best_single": "yin2023lottery",
+    "best_single": "",
     "swa": "izmailov2018averaging",
     "ema_decay": "yin2023lottery",
     "ema_newest": "yin2023lottery",
@@ -65,9 +65,12 @@ def _keys(config: dict[str, Any]) -> list[str]:
         if config["superpose"]["share"]:
             keys.append("yin2022superposing")
     else:
-        keys += ["frankle2019lottery", "frankle2020linear"]
-        if config["imp"]["rewind"] == "final":
+        keys.append("frankle2019lottery")
+        rewind = str(config["imp"]["rewind"])
+        if rewind == "final":
             keys.append("renda2020comparing")
+        elif not rewind.startswith("0"):
+            keys.append("frankle2020linear")
         keys += [POOLS.get(method, "") for method in config["pool"]["methods"]]
     if config.get("corruptions", {}).get("measure", "none") != "none":
         keys.append("hendrycks2019benchmarking")

@@ -101,12 +101,13 @@ def _lineage(workdir: Path, seed: int, method: str) -> str:
     lines = []
     for anchor, tried in trials.groupby("anchor"):
         accepted = tried[tried["accepted"].astype(bool)]
-        mixes = [f"{row.coefficient:.2g} of level {row.candidate}" for row in accepted.itertuples()]
-        mixed_in = ", ".join(mixes) or "nothing"
-        lines.append(f"level {anchor}: {mixed_in} ({len(accepted)} of {len(tried)} candidates accepted)")
+        mixes = [f"level {row.candidate} (c={row.coefficient:.2g})" for row in accepted.itertuples()]
+        lines.append(f"level {anchor}: {', '.join(mixes) or 'none'}; {len(accepted)} of {len(tried)} accepted")
     if not lines:
         return ""
-    title = f"{style.look(method).name}, seed {seed}: what is mixed into the ticket of each level, in this order"
+    title = (
+        f"{style.look(method).name}, seed {seed}: accepted candidates of each level, in order, with their coefficients"
+    )
     return "\n".join([title, "", *lines])
 
 

@@ -1,12 +1,11 @@
 """Export a ticket of a work directory to a file, with its card; and import such files as levels that a run takes."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import jax
 
-from lpjax import store
+from lpjax import data, store
 from lpjax.cache import expand_home
 from lpjax.choices import one_of
 from lpjax.errors import UserError
@@ -31,6 +30,7 @@ SUFFIXES = {
 }
 """The formats, with the suffixes of their files."""
 _COMPUTE = ("onnx", "stablehlo")
+_READABLE = (SUFFIX, ".safetensors", ".pth", ".pt", ".pth.tar", ".th")
 _STATE_DICTS = ("pth", "safetensors")
 _ROUNDED = ("packed", "safetensors")
 
@@ -50,7 +50,7 @@ def export(
     form: str = "",
     dataset: str = "",
     shrink: bool = False,
-) -> Iterator[str]:
+) -> list[str]:
     """Write the ticket of a level or pool to a file, and its card `FILE.md` beside it.
 
     Args:
@@ -63,11 +63,11 @@ def export(
       dataset: For state dicts: the data set whose normalization constants are included, or `'none'`.
       shrink: Whether to remove channels without weights first, for `onnx` and `stablehlo`; see `lpjax.shrink`.
 
-    Yields:
-      Lines of output.
+    Returns:
+      Lines that say what was written.
 
     Raises:
-      UserError: What a user can mend, in one line; nothing was written then.
+      UserError: If an argument or file is wrong, in one line; nothing was written then.
       StorageError: If the disk refuses.
     """
     source, destination = expand_home(source), expand_home(destination)
@@ -81,10 +81,9 @@ def export(
         written = _write_program(saved, origin, destination, chosen, shrink=shrink)
     else:
         written = _write_ticket(saved, origin, destination, chosen, dtype, form, dataset)
-    yield written.line
     text = card(saved, origin, destination, format=chosen, dtype=dtype, image=written.image, remarks=written.remarks)
     store.write_text(card_path(destination), text)
-    yield f"card: {card_path(destination)}"
+    return [written.line, f"card: {card_path(destination)}"]
 
 
 def import_file(
@@ -95,7 +94,7 @@ def import_file(
     mask: str = "stored",
     seed: int | None = None,
     level: int | None = None,
-) -> Iterator[str]:
+) -> list[str]:
     """Write `destination/seed_{s}/level_{k}` for every ticket found in files; `--config.imp.tickets_from` takes it.
 
     Args:
@@ -106,26 +105,30 @@ def import_file(
       seed: Of the replicate; by default that which the file says, else 0.
       level: Of a single file; by default that which the file says, else 0.
 
-    Yields:
-      Lines of output.
+    Returns:
+      Lines that say what was written.
 
     Raises:
-      UserError: What a user can mend, in one line; nothing was written then.
+      UserError: If an argument or file is wrong, in one line; nothing was written then.
       StorageError: If the disk refuses.
     """
     source, destination = expand_home(source), expand_home(destination)
     for chosen in _COMPUTE:
         if source.suffix in SUFFIXES[chosen]:
             raise UserError(
-                f"{source} is a program of {chosen}, which has no masks; import a .lpz, .safetensors or .pth file"
+                f"{source} is a program, which contains no mask and cannot be imported; give a .lpz, .safetensors or "
+                ".pth file"
             )
+    if source.is_file() and not source.name.endswith(_READABLE):
+        raise UserError(
+            f"{source}: got the suffix {source.suffix!r}, expected {', '.join(_READABLE)}; give such a file"
+        )
     if not packed_files(source):
-        yield from import_tickets(source, destination, model=model, mask=mask, seed=seed, level=level)
-        return
+        return list(import_tickets(source, destination, model=model, mask=mask, seed=seed, level=level))
     for option, given in (("model", model), ("mask", mask if mask != "stored" else "")):
         if given:
             raise UserError(f"--{option}: got {given!r}, but packed files say it themselves; omit it")
-    yield from import_packed(source, destination, seed=seed, level=level)
+    return list(import_packed(source, destination, seed=seed, level=level))
 
 
 def format_of(destination: Path, format: str = "") -> str:  # noqa: A002
@@ -155,20 +158,28 @@ def format_of(destination: Path, format: str = "") -> str:  # noqa: A002
         if destination.suffix in suffixes:
             return name
     known = ", ".join(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
-    raise UserError(f"{destination}: got the suffix {destination.suffix!r}, expected one of {known}; name it so")
+    raise UserError(
+        f"{destination}: got the suffix {destination.suffix!r}, expected one of {known}; change the file name"
+    )
 
 
 def _check_options(chosen: str, dtype: str, form: str, dataset: str, *, shrink: bool) -> None:
-    one_of("dtype", dtype, DTYPES)
+    one_of("--dtype", dtype, DTYPES)
     if dtype != "float32" and chosen not in _ROUNDED:
-        raise UserError(f"dtype: got {dtype}, expected float32 for {chosen}; use one of {', '.join(_ROUNDED)}")
+        raise UserError(
+            f"--dtype: got {dtype}, expected float32 for {chosen}; only {' and '.join(_ROUNDED)} are rounded"
+        )
     if shrink and chosen not in _COMPUTE:
-        raise UserError(f"shrink: got True, expected False for {chosen}; use one of {', '.join(_COMPUTE)}")
+        raise UserError(
+            f"--shrink is for {' and '.join(_COMPUTE)} only, since {chosen} files have the full shapes; omit it"
+        )
     if form:
-        one_of("form", form, FORMS)
+        one_of("--form", form, FORMS)
+    if dataset:
+        one_of("--dataset", dataset, (*data.PUBLISHED, "none"))
     for name, given in (("form", form), ("dataset", dataset)):
         if given and chosen not in _STATE_DICTS:
-            raise UserError(f"{name}: got {given!r}, but {chosen} is no state dict; omit it")
+            raise UserError(f"--{name} is for {' and '.join(_STATE_DICTS)} only; omit it")
 
 
 def _write_ticket(
@@ -186,16 +197,19 @@ def _write_program(saved: SavedTicket, origin: Origin, destination: Path, chosen
     place = origin.place
     if place is None or not paths.config(place.workdir).exists():
         raise UserError(
-            f"{saved.directory} lies in no work directory of a run, which says how images are normalized; use its "
-            "tickets in a run (imp.tickets_from), or export to .lpz"
+            f"{saved.directory} is not inside the work directory of a run, so the normalization of images is "
+            "not known; use its tickets in a run (imp.tickets_from), or export to .lpz"
         )
     network = load(place.workdir, place.seed, place.level, place.pool)
     ticket, apply = network.ticket, network.setup.network.apply
     counts = saved.counts
+    remarks = []
     if shrink:
         ticket, apply = smaller_network(network.ticket, network.setup)
         left = sum(leaf.size for leaf in jax.tree.leaves(ticket.params.params))
-        counts = f"{counts}, shrunk to {left:,} parameters"
+        full = sum(leaf.size for leaf in jax.tree.leaves(network.ticket.params.params))
+        counts = f"{counts}, shrunk to {left:,} of {full:,} parameters"
+        remarks.append(f"Channels without weights were removed: {left:,} of {full:,} parameters are left.")
 
     def predict(images: jax.Array) -> jax.Array:
         return apply(ticket.params, network.setup.data.preprocess(images))[0]
@@ -204,15 +218,13 @@ def _write_program(saved: SavedTicket, origin: Origin, destination: Path, chosen
     takes = f"uint8 images [B, {', '.join(map(str, image))}], normalization included"
     if chosen == "stablehlo":
         store.write_bytes(destination, to_stablehlo(predict, image))
-        return _Written(f"stablehlo: {counts}, {takes}: {destination}", (f"It takes {takes}.",), image)
+        remarks.append(f"It takes {takes}.")
+        return _Written(f"stablehlo: {counts}, {takes}: {destination}", tuple(remarks), image)
     converted = to_onnx(predict, image, properties={"lpjax": provenance(origin)}, reference=network.predict)
     store.write_bytes(destination, converted.content)
     checked = (
         f"logits differ by at most {converted.difference:.3g} from JAX on random images, the largest is "
         f"{converted.scale:.3g}"
     )
-    return _Written(
-        f"onnx: {counts}, {takes}; {checked}: {destination}",
-        (f"It takes {takes}. By ONNX Runtime, {checked}.",),
-        image,
-    )
+    remarks.append(f"It takes {takes}. By ONNX Runtime, {checked}.")
+    return _Written(f"onnx: {counts}, {takes}; {checked}: {destination}", tuple(remarks), image)

@@ -99,12 +99,18 @@ ChannelGraph = Mapping[str, ChannelGroup]
 
 def writers_of(group: ChannelGroup) -> list[Writer]:
     """List the writers of a group as records."""
-    return [Writer(*writer) for writer in group.writers]
+    return [Writer(*writer) for writer in _several("writers", group.writers)]
 
 
 def readers_of(group: ChannelGroup) -> list[Axis]:
     """List the axes that read a group as records."""
-    return [Axis(*reader) for reader in group.readers]
+    return [Axis(*reader) for reader in _several("readers", group.readers)]
+
+
+def _several(field: str, given: Sequence[Any]) -> Sequence[Any]:
+    if given and isinstance(given[0], str):
+        raise TypeError(f"{field}: got one tuple {tuple(given)}, expected a list of such tuples; put it into brackets")
+    return given
 
 
 def axes_of(group: ChannelGroup) -> Iterator[Axis]:
@@ -120,7 +126,7 @@ def axes_of(group: ChannelGroup) -> Iterator[Axis]:
 
 
 def prunable_groups(graph: ChannelGraph) -> dict[str, ChannelGroup]:
-    """Select the groups whose channels may be removed; outputs are none of them.
+    """Select the groups whose channels may be removed; groups without readers are outputs, and excluded.
 
     Raises:
       ValueError: If a group says so, but what its channels compute is not known.
@@ -134,9 +140,9 @@ def prunable_groups(graph: ChannelGraph) -> dict[str, ChannelGroup]:
         if any(axis.positions is not None for axis in axes_of(group)):
             trouble = "lies on part of an axis"
         elif any(writer.kernel in read for writer in writers_of(group)):
-            trouble = "is written and read by the same kernel"
+            trouble = "has a kernel that both writes and reads it"
         elif group.others:
-            trouble = "has others"
+            trouble = "has axes among its others"
         elif len(group.writers) > 1 and group.join is None:
             trouble = "has several writers and no join"
         if trouble:
@@ -220,6 +226,9 @@ def check_channels(
     apply: Callable[[PyTree, Any], Any], variables: PyTree, graph: ChannelGraph, inputs: Any, key: jax.Array
 ) -> None:
     """Verify a channel graph: permute every group at random, and compare what the network computes.
+
+    This verifies axes. It does not verify the activations, the epsilon of a BatchNorm, and the order of the steps after
+    a kernel: to verify these, set the incoming weights of a channel to zero, shrink, and compare.
 
     Vectors are first moved away from their initial values by random numbers: where all biases are zero, a permutation
     that leaves one out would not show. Groups without readers are outputs, and are not permuted.

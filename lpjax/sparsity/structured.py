@@ -126,11 +126,12 @@ def select_channels(
 
     The score of a channel is the sum of the scores of its kept incoming weights; biases and normalization do not count.
     With scores `|w|` it is the L1 norm of the channel's kernel, with `w^2` the square of its L2 norm. All channels are
-    ranked together, as `select` ranks weights; sums of larger kernels are larger, so divide the scores of a leaf by
-    its fan-in to rank means. Every group keeps one channel at least, and groups that are not prunable are left alone.
+    ranked together, as `select` ranks weights. Sums of `|w|` grow with the number of inputs of a layer; with the usual
+    initializers, sums of `w^2` do not, and so compare layers of different size. Every group keeps one channel at
+    least, and groups that are not prunable are left alone.
 
     Args:
-      scores: A tree of floating-point scores; `lpjax.magnitude(params)`, say.
+      scores: A tree of floating-point scores, such as the squares of the weights.
       mask: A bool tree. Channels without incoming or without outgoing weights in it cannot be kept.
       graph: The channel graph.
       density: Share of the channels of prunable groups that are kept, in (0, 1]; of `n` channels, `round(density * n)`,

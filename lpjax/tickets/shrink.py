@@ -36,7 +36,7 @@ def shrink(ticket: Ticket, graph: sparsity.ChannelGraph) -> Shrunk:
       keeps one channel at least. Groups that are not prunable stay whole.
 
     Shapes depend on values, so this runs on the host in numpy, outside `jit`. BatchNorm statistics are used as they
-    are: recalibrate before, not after.
+    are: recalibrate before, not after. A 1x1 convolution is taken to have no padding.
 
     Args:
       ticket: Zero outside its mask. Its parameters are any pytree, with batch statistics where the graph names them.
@@ -47,7 +47,8 @@ def shrink(ticket: Ticket, graph: sparsity.ChannelGraph) -> Shrunk:
       remove, the ticket is the one given.
 
     Raises:
-      ValueError: If the graph does not fit, or a group is prunable that should not be; see `ChannelGroup`.
+      ValueError: If a weight outside the mask is not zero, the graph does not fit, or a group is prunable that should
+        not be; see `ChannelGroup`.
 
     Example:
       >>> params = {'hidden': jnp.array([[1.0, 0.0, 2.0]]), 'bias': jnp.array([0.0, 3.0, 1.0]),
@@ -58,6 +59,7 @@ def shrink(ticket: Ticket, graph: sparsity.ChannelGraph) -> Shrunk:
       >>> small.widths, small.ticket.params['hidden'].tolist(), small.ticket.params['out_bias'].tolist()
       ({'hidden': 1}, [[1.0]], [3.0])
     """
+    sparsity.assert_on_mask(ticket.params, ticket.mask)
     sparsity.channel_sizes(ticket.params, graph)
     groups = prunable_groups(graph)
     mask = sparsity.fit_mask(ticket.mask, ticket.params)
@@ -131,50 +133,56 @@ class _Network:
 def _shrink_group(network: _Network, name: str, group: sparsity.ChannelGroup) -> bool:
     """Remove channels of one group; return whether anything changed."""
     size = network.size(group)
-    incoming = np.zeros(size, bool)
-    for writer in writers_of(group):
-        incoming |= _nonzero(network.slices(sparsity.Axis(writer.kernel, writer.axis), size))
-    outgoing = np.zeros(size, bool)
-    for reader in readers_of(group):
-        outgoing |= _nonzero(network.slices(reader, size))
-
-    remove = ~outgoing
+    written = [sparsity.Axis(writer.kernel, writer.axis) for writer in writers_of(group)]
+    incoming = _has_weights(network, written, size)
+    outgoing = _has_weights(network, readers_of(group), size)
     constant = outgoing & ~incoming
     values = np.zeros(size)
     if constant.any():
         values = np.where(constant, _constants(network, group, size), 0.0)
         if not np.isfinite(values).all():
             raise ValueError(f"ticket: a channel of {name!r} without incoming weights is constant, but not finite")
-    remove |= constant & (values == 0)
+
     shifts = {reader: _shift_behind(network, reader) for reader in readers_of(group)}
+    remove = ~outgoing | (constant & (values == 0))
     if None not in shifts.values():
         remove |= constant
-        if remove.all():  # one channel stays, as it is
-            remove[0] = False
-            values[0] = 0.0
-        for reader, shift in shifts.items():
-            if shift is not None and np.any(values):
-                _fold(network, reader, shift, values)
     elif np.count_nonzero(values) > 1:
-        one = int(np.argmax(np.abs(values)))
-        merged = (values != 0) & (np.arange(size) != one)
-        for reader in readers_of(group):
-            _merge(network, reader, values / values[one], one)
-        remove |= merged
-    if remove.all():
+        remove |= _merge_constants(network, group, values)
+    if remove.all():  # one channel stays
         remove[0] = False
-    emptied = incoming.any() and not outgoing.any()
-    if emptied:  # of channels that nothing reads one stays, and needs no inputs
-        for writer in writers_of(group):
-            _empty(network, sparsity.Axis(writer.kernel, writer.axis), size)
+    folded = np.where(remove & constant, values, 0.0)
+    for reader, shift in shifts.items():
+        if shift is not None and None not in shifts.values() and folded.any():
+            _fold(network, reader, shift, folded)
+
+    unread = bool(incoming.any() and not outgoing.any())
+    if unread:  # the one channel that stays needs no inputs, so that more channels before it can go
+        for axis in written:
+            _empty(network, axis, size)
     if not remove.any():
-        return bool(emptied)
-    keep = ~remove
+        return unread
     for axis in dict.fromkeys(axes_of(group)):
-        network.put(axis, network.slices(axis, size)[keep])
+        network.put(axis, network.slices(axis, size)[~remove])
         if network.masks[axis.leaf].ndim:
-            network.put(axis, network.slices(axis, size, mask=True)[keep], mask=True)
+            network.put(axis, network.slices(axis, size, mask=True)[~remove], mask=True)
     return True
+
+
+def _has_weights(network: _Network, axes: list[sparsity.Axis], size: int) -> np.ndarray:
+    """Tell which channels have a nonzero weight on any of some axes, `[size]`."""
+    found = np.zeros(size, bool)
+    for axis in axes:
+        found |= _nonzero(network.slices(axis, size))
+    return found
+
+
+def _merge_constants(network: _Network, group: sparsity.ChannelGroup, values: np.ndarray) -> np.ndarray:
+    """Give the channel of the largest constant the outgoing weights of all; return which channels others are."""
+    one = int(np.argmax(np.abs(values)))
+    for reader in readers_of(group):
+        _merge(network, reader, values / values[one], one)
+    return (values != 0) & (np.arange(len(values)) != one)
 
 
 def _constants(network: _Network, group: sparsity.ChannelGroup, size: int) -> np.ndarray:

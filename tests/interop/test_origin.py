@@ -7,7 +7,7 @@ from scipy import stats
 
 from lpjax import store
 from lpjax.interop.destination import RECORD
-from lpjax.interop.origin import Step, explain, origin_of, provenance, shares
+from lpjax.interop.origin import Accepted, explain, origin_of, provenance, shares
 from lpjax.store import Result, paths
 
 TEST = {0: 0.9, 1: 0.8, 2: 0.85}
@@ -40,13 +40,13 @@ def pool(tmp_path):
 
 def test_accepted_candidates_are_listed_with_what_each_ticket_contributes(pool):
     origin = origin_of(pool)
-    assert origin.steps == (Step(1, 1, 0.25), Step(7, 0, 0.5))
+    assert origin.steps == (Accepted(1, 1, 0.25), Accepted(7, 0, 0.5))
     assert shares(origin.place, origin.steps) == {(1, 2): 0.375, (1, 1): 0.125, (7, 0): 0.5}
 
 
 def test_shares_add_up_to_one_where_a_candidate_comes_twice():
     place = paths.Place(Path("runs"), 0, 1, "interpolation")
-    found = shares(place, [Step(0, 2, 0.3), Step(0, 1, 0.2), Step(0, 2, 0.1)])
+    found = shares(place, [Accepted(0, 2, 0.3), Accepted(0, 1, 0.2), Accepted(0, 2, 0.1)])
     assert sum(found.values()) == pytest.approx(1)
     assert found.keys() == {(0, 1), (0, 2)}
 

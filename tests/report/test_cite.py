@@ -43,7 +43,11 @@ def test_a_run_of_pools_cites_tickets_rewinding_and_its_pools_once(run):
 
 def test_learning_rate_rewinding_and_corruptions_are_cited_where_they_are_used(run):
     workdir = run(imp={"rewind": "final"}, pool={"methods": []}, corruptions={"measure": "all"})
-    assert keys(workdir)[2:] == ["renda2020comparing", "hendrycks2019benchmarking"]
+    assert keys(workdir) == ["frankle2019lottery", "renda2020comparing", "hendrycks2019benchmarking"]
+
+
+def test_rewinding_to_the_initial_weights_is_of_the_first_paper(run):
+    assert keys(run(imp={"rewind": "0it"}, pool={"methods": ["recalibrated"]})) == ["frankle2019lottery"]
 
 
 def test_a_sparse_run_cites_its_method_and_what_superposes(run):

@@ -35,8 +35,8 @@ def test_layers_have_a_density_per_level(lines):
 
 
 def test_pools_tell_what_they_are_made_of(lines):
-    assert "level 0: 0.25 of level 1 (1 of 2 candidates accepted)" in lines
-    assert "level 2: nothing (0 of 2 candidates accepted)" in lines
+    assert "level 0: level 1 (c=0.25); 1 of 2 accepted" in lines
+    assert "level 2: none; 0 of 2 accepted" in lines
 
 
 def test_pools_of_another_method_can_be_asked_for(workdir):

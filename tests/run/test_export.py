@@ -131,6 +131,7 @@ def test_what_cannot_be_exported_is_refused_and_nothing_is_written(finished, poo
         (pool, "pool.bin", {}),
         (pool, "pool.bin", {"format": "packed"}),
         (pool, "pool.lpz", {"shrink": True}),
+        (pool, "pool.pth", {"dataset": "cifar99"}),
         (pool, "pool.lpz", {"format": "pickle"}),
         (pool, "pool.lpz", {"dtype": "int8"}),
         (pool, "pool.onnx", {"dtype": "float16"}),

@@ -173,3 +173,9 @@ def test_a_graph_without_prunable_groups_is_refused():
 
 def test_sizes_are_those_of_the_writers():
     assert channel_sizes(variables(), GRAPH) == {"conv": 4, "dense": 5, "out": 3}
+
+
+def test_one_tuple_in_place_of_a_list_of_readers_is_refused():
+    graph = {"hidden": ChannelGroup([("a", 1)], ("b", 0))}
+    with pytest.raises(TypeError, match="readers"):
+        channel_sizes({"a": np.zeros((1, 2)), "b": np.zeros((2, 1))}, graph)

@@ -277,8 +277,8 @@ def test_a_scalar_mask_may_stand_for_a_leaf_that_is_never_pruned():
         (ChannelGroup([("a", 0)], [("b", 0)]), "'hidden' has 2 channels by 'a'"),
         (ChannelGroup([], [("b", 0)]), "'hidden' has no writer"),
         (ChannelGroup([("a", 1, (), (0, 1, 2))], [("b", 0)]), "'hidden' lies on part of an axis"),
-        (ChannelGroup([("square", 1)], [("square", 0)]), "'hidden' is written and read by the same kernel"),
-        (ChannelGroup([("a", 1)], [("b", 0)], [("b", 0)]), "'hidden' has others"),
+        (ChannelGroup([("square", 1)], [("square", 0)]), "'hidden' has a kernel that both writes and reads it"),
+        (ChannelGroup([("a", 1)], [("b", 0)], [("b", 0)]), "'hidden' has axes among its others"),
         (ChannelGroup([("a", 1), ("a", 1)], [("b", 0)]), "'hidden' has several writers and no join"),
     ],
     ids=["missing leaf", "axis", "size", "no writer", "part of an axis", "recurrent", "others", "no join"],
@@ -287,3 +287,11 @@ def test_a_graph_that_does_not_fit_is_refused(group, match):
     params = {"a": np.ones((2, 3)), "b": np.ones((3, 1)), "square": np.ones((3, 3))}
     with pytest.raises(ValueError, match=f"^graph: group {match}"):
         lpjax.shrink(ticket_of(params), {"hidden": group})
+
+
+def test_a_ticket_with_weights_outside_its_mask_is_refused():
+    params = {"hidden": jnp.ones((1, 2)), "out": jnp.ones((2, 1))}
+    graph = {"hidden": ChannelGroup([("hidden", 1)], [("out", 0)])}
+    mask = {"hidden": jnp.array([[True, False]]), "out": jnp.ones((2, 1), bool)}
+    with pytest.raises(ValueError, match="off the mask"):
+        lpjax.shrink(lpjax.Ticket(params, mask), graph)
