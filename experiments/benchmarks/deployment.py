@@ -28,6 +28,12 @@ from lpjax.run.setup import network_flops
 from lpjax.store import environment, paths
 
 FOLDER = Path(__file__).parent
+EXPORTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "lpz": (".lpz", {}),
+    "safetensors": (".safetensors", {}),
+    "onnx": (".onnx", {}),
+    "onnx_shrunk": (".onnx", {"shrink": True}),
+}
 HEADS = (
     "network", "density", "test accuracy", "parameters left", "FLOPs left",
     "dense bytes", ".lpz", ".safetensors", ".onnx",
@@ -97,10 +103,9 @@ def measure(
         "masked": lambda: network.predict(batch),
         "shrunk": lambda: shrunk(batch),
     }
-    for suffix, choices in ((".lpz", {}), (".safetensors", {}), (".onnx", {}), (".onnx", {"shrink": True})):
-        name = f"onnx{'_shrunk' * bool(choices)}" if suffix == ".onnx" else suffix.removeprefix(".")
+    for name, (suffix, choices) in EXPORTS.items():
         path = folder / f"{pool}{level}_{name}{suffix}"
-        list(run.export(directory, path, **choices))
+        run.export(directory, path, **choices)
         row[f"{name}_bytes"] = path.stat().st_size
         if suffix == ".onnx":
             settings = onnxruntime.SessionOptions()  # threads that wait in a loop would slow the others down

@@ -96,7 +96,7 @@ def sizes(directory: Path) -> dict[str, float]:
         for name, (suffix, choices) in FILES.items():
             path = Path(folder) / f"{name.replace(' ', '_')}{suffix}"
             try:
-                list(run.export(directory, path, **choices))
+                run.export(directory, path, **choices)
             except UserError as error:
                 print(f"{name}: {error}", file=sys.stderr)
                 continue

@@ -48,7 +48,7 @@ def main(argv: list[str]) -> None:
         density = sparsity.density(network.ticket.mask, network.setup.network.prunable)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "ticket.onnx"
-            list(run.export(paths.level(options.workdir, options.seed, level), path))
+            run.export(paths.level(options.workdir, options.seed, level), path)
             ways = compile_all(path, np.asarray(data.validation.images[:CALIBRATION]))
             test = np.asarray(data.test.images)
             labels = np.asarray(data.test.labels)

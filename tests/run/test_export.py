@@ -31,7 +31,7 @@ def pool(finished):
 
 def test_a_pool_is_packed_with_its_card_and_read_back(pool, tmp_path):
     path = tmp_path / "pool.lpz"
-    lines = list(run.export(pool, path))
+    lines = run.export(pool, path)
     ticket = store.restore_ticket(pool)
     same(read_packed(path), ticket)
     assert any("pool.lpz" in line for line in lines)
@@ -51,7 +51,7 @@ def test_a_pool_is_packed_with_its_card_and_read_back(pool, tmp_path):
 
 def test_the_reader_on_the_card_runs(pool, tmp_path, monkeypatch):
     for suffix in (".lpz", ".stablehlo"):
-        list(run.export(pool, tmp_path / f"file{suffix}"))
+        run.export(pool, tmp_path / f"file{suffix}")
         card = (tmp_path / f"file{suffix}.md").read_text()
         code = card.partition("```python\n")[2].partition("```")[0]
         monkeypatch.chdir(tmp_path)
@@ -65,8 +65,8 @@ def test_the_reader_on_the_card_runs(pool, tmp_path, monkeypatch):
 
 def test_a_folder_of_packed_levels_is_taken_by_a_run(finished, tiny_config, tmp_path):
     for level in (0, 1, 2):
-        list(run.export(paths.level(finished, 0, level), tmp_path / f"{level}.lpz"))
-    lines = list(run.import_file(tmp_path, tmp_path / "tickets"))
+        run.export(paths.level(finished, 0, level), tmp_path / f"{level}.lpz")
+    lines = run.import_file(tmp_path, tmp_path / "tickets")
     assert len(lines) == 4
     for level in (0, 1, 2):
         ours = paths.level(tmp_path / "tickets", 0, level)
@@ -81,7 +81,7 @@ def test_a_folder_of_packed_levels_is_taken_by_a_run(finished, tiny_config, tmp_
 
 
 def test_a_program_of_jax_predicts_as_the_run(finished, pool, tmp_path):
-    list(run.export(pool, tmp_path / "pool.stablehlo"))
+    run.export(pool, tmp_path / "pool.stablehlo")
     program = jax.export.deserialize(bytearray((tmp_path / "pool.stablehlo").read_bytes()))
     network = run.load(finished, level=1, pool="interpolation")
     images = network.setup.data.test.images[:9]
@@ -142,22 +142,22 @@ def test_what_cannot_be_exported_is_refused_and_nothing_is_written(finished, poo
     ]
     for source, name, options in refused:
         with pytest.raises(UserError) as error:
-            list(run.export(source, tmp_path / name, **options))
+            run.export(source, tmp_path / name, **options)
         assert "\n" not in str(error.value)
     assert sorted(tmp_path.iterdir()) == before
 
 
 def test_programs_need_the_work_directory_of_a_run(pool, tmp_path):
-    list(run.export(pool, tmp_path / "pool.lpz"))
-    list(run.import_file(tmp_path / "pool.lpz", tmp_path / "tickets"))
+    run.export(pool, tmp_path / "pool.lpz")
+    run.import_file(tmp_path / "pool.lpz", tmp_path / "tickets")
     with pytest.raises(UserError, match="normalized"):
-        list(run.export(paths.level(tmp_path / "tickets", 0, 1), tmp_path / "pool.onnx"))
-    list(run.export(paths.level(tmp_path / "tickets", 0, 1), tmp_path / "again.lpz"))
+        run.export(paths.level(tmp_path / "tickets", 0, 1), tmp_path / "pool.onnx")
+    run.export(paths.level(tmp_path / "tickets", 0, 1), tmp_path / "again.lpz")
     same(read_packed(tmp_path / "again.lpz"), read_packed(tmp_path / "pool.lpz"))
 
 
 def test_what_cannot_be_imported_is_refused(finished, pool, tmp_path):
-    list(run.export(pool, tmp_path / "pool.lpz"))
+    run.export(pool, tmp_path / "pool.lpz")
     (tmp_path / "program.onnx").write_bytes(b"")
     out = tmp_path / "out"
     for source, options in (
@@ -167,18 +167,18 @@ def test_what_cannot_be_imported_is_refused(finished, pool, tmp_path):
         (tmp_path / "pool.lpz", {"mask": "nonzero"}),
     ):
         with pytest.raises(UserError):
-            list(run.import_file(source, out, **options))
-    list(run.export(paths.level(finished, 0, 1), tmp_path / "ticket.lpz"))
+            run.import_file(source, out, **options)
+    run.export(paths.level(finished, 0, 1), tmp_path / "ticket.lpz")
     with pytest.raises(UserError, match="both level 1"):
-        list(run.import_file(tmp_path, out))
+        run.import_file(tmp_path, out)
     with pytest.raises(UserError, match="--level"):
-        list(run.import_file(tmp_path, out, level=3))
+        run.import_file(tmp_path, out, level=3)
     assert not out.exists()
 
 
 def test_seed_and_level_can_be_given(pool, tmp_path):
-    list(run.export(pool, tmp_path / "pool.lpz"))
-    list(run.import_file(tmp_path / "pool.lpz", tmp_path / "out", seed=5, level=0))
+    run.export(pool, tmp_path / "pool.lpz")
+    run.import_file(tmp_path / "pool.lpz", tmp_path / "out", seed=5, level=0)
     assert store.exists(paths.level(tmp_path / "out", 5, 0))
     record = json.loads((tmp_path / "out" / "tickets.json").read_text())
     assert record["seeds"]["5"]["levels"] == [0]
