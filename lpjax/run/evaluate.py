@@ -1,5 +1,7 @@
 """Evaluation on validation and test. An `evaluation.json` lies beside every network; `results.csv` gathers them."""
 
+import statistics
+import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -13,6 +15,7 @@ from jax.sharding import Mesh
 from lpjax import data, metrics, sparsity, store, tickets, train
 from lpjax.errors import UserError
 from lpjax.run.hosts import broadcast_from_process0
+from lpjax.run.load import smaller_network
 from lpjax.run.saved import SavedNetwork, load_ticket, networks
 from lpjax.run.setup import Setup, network_flops
 from lpjax.run.stage import Output, Outputs, Progress, Stage
@@ -24,6 +27,7 @@ METRICS = {
     "nll": metrics.negative_log_likelihood,
     "ece": metrics.expected_calibration_error,
 }
+_TIMED_CALLS = 20
 
 
 def evaluation_stage(workdir: Path, seed: int, levels: Sequence[int], methods: Sequence[str]) -> Stage:
@@ -51,6 +55,8 @@ def evaluate_networks(setup: Setup, missing: Sequence[SavedNetwork], progress: P
             record = evaluation(setup, validation, test)
             if graph is not None:
                 record["size"] = sizes(ticket, graph, flops)
+                if setup.config.time_images:
+                    record["size"] |= times(setup, ticket)
             yield Output(network.directory, records={paths.evaluation(network.directory): record})
         progress.advance(note=f"{network.method}, level {network.level}")
 
@@ -105,6 +111,34 @@ def sizes(ticket: Ticket, graph: sparsity.ChannelGraph, flops: PyTree) -> dict[s
         measured[f"{prefix}flops"] = sum(jax.tree.leaves(per_leaf))
         measured[f"{prefix}bytes"] = sum(leaf.nbytes for leaf in jax.tree.leaves(variables))
     return measured
+
+
+def times(setup: Setup, ticket: Ticket) -> dict[str, float]:
+    """Time a batch of `time_images` test images, of the dense network of a ticket and of what `lpjax.shrink` leaves.
+
+    Returns:
+      Median milliseconds of calls in turn, on the first device.
+    """
+    images = jnp.asarray(setup.data.test.images[: setup.config.time_images])
+    small, smaller = smaller_network(ticket, setup)
+    networks = {"milliseconds": (setup.network.apply, ticket), "shrunk_milliseconds": (smaller, small)}
+    calls = {}
+    seconds: dict[str, list[float]] = {}
+    for name, (apply, network) in networks.items():
+        variables = jax.device_put(network.params)
+        calls[name] = partial(jax.jit(partial(_logits, apply, setup.data.preprocess)), variables, images)
+        jax.block_until_ready(calls[name]())
+        seconds[name] = []
+    for _ in range(_TIMED_CALLS):
+        for name, call in calls.items():
+            start = time.perf_counter()
+            jax.block_until_ready(call())
+            seconds[name].append(time.perf_counter() - start)
+    return {name: 1000 * statistics.median(values) for name, values in seconds.items()}
+
+
+def _logits(apply: Apply, preprocess: Preprocess, variables: Variables, images: jax.Array) -> jax.Array:
+    return apply(variables, preprocess(images))[0]
 
 
 def load_right(directory: Path, images: int) -> np.ndarray:

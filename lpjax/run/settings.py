@@ -225,6 +225,7 @@ SETTINGS: dict[str, Setting] = {
     ),
     "eval_batch_size": Setting(500, integer(1), "images per batch of evaluations", "free"),
     "save_every": Setting("1000it", duration(1), "between checkpoints of training", "free"),
+    "time_images": Setting(0, integer(0), "time a batch of so many images, dense and shrunk; 0: do not", "free"),
     "tensorboard": Setting(False, SWITCH, "write event files beside every metrics.jsonl", "free"),
     "distributed": Setting(
         "auto", TEXT, "one process per host: 'auto' (TPU VMs, SLURM, MPI), 'none', 'HOST:PORT,COUNT,INDEX'", "free"

@@ -32,8 +32,9 @@ class Result(NamedTuple):
       density: `kept / total`, a fraction.
       method: `ticket`, `recalibrated`, or the name of the pool.
       split: `validation` or `test`; `size` for what depends on no images.
-      metric: `accuracy` (fraction), `nll` (nats) or `ece` (fraction); of `size`, `parameters`, `flops` (per image) and
-        `bytes`, of the dense network and, as `shrunk_parameters` and so on, of the one that `lpjax.shrink` leaves.
+      metric: `accuracy` (fraction), `nll` (nats) or `ece` (fraction); of `size`, `parameters`, `flops` (per image),
+        `bytes` and, if asked for, `milliseconds` (per batch), of the dense network and, as `shrunk_parameters` and so
+        on, of the one that `lpjax.shrink` leaves.
       value: The measured number.
     """
 

@@ -123,3 +123,10 @@ def test_sizes_are_shares_of_the_dense_network_by_level_and_method():
 
 def test_without_sizes_there_are_no_rows(results):
     assert tables.sizes(results) == []
+
+
+def test_time_is_a_share_too_where_it_was_measured():
+    dense = {"parameters": 100, "flops": 1000, "bytes": 400, "milliseconds": 8.0}
+    shrunk = {"shrunk_parameters": 50, "shrunk_flops": 250, "shrunk_bytes": 200, "shrunk_milliseconds": 6.0}
+    (row,) = tables.sizes(pd.DataFrame(sized(0, 1, "ticket", **dense, **shrunk)))
+    assert row["milliseconds"] == 0.75

@@ -26,6 +26,7 @@ width=0
 dtype='auto'
 eval_batch_size=500
 save_every='1000it'
+time_images=0
 tensorboard=False
 distributed='auto'
 stream.size=0
@@ -141,6 +142,7 @@ def test_what_may_differ_from_call_to_call_is_told_apart():
         "stream.prefetch",
         "stream.workers",
         "tensorboard",
+        "time_images",
         "pool.chunk",
         "pool.start",
         "pool.spread",

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import pytest
 
 import lpjax
-from lpjax import models
-from lpjax.run.evaluate import sizes
+from lpjax import models, run
+from lpjax.run.evaluate import sizes, times
 from lpjax.run.setup import network_flops
 
 IMAGE = (8, 8, 3)
@@ -33,3 +33,13 @@ def test_the_size_of_a_shrunk_ticket_is_that_of_the_network_with_its_widths():
         assert measured[f"{prefix}parameters"] == sum(leaf.size for leaf in jax.tree.leaves(params.params))
         assert measured[f"{prefix}bytes"] == 4 * sum(leaf.size for leaf in jax.tree.leaves(params))
     assert measured["shrunk_flops"] < measured["flops"]
+
+
+@pytest.mark.slow
+def test_the_time_of_a_batch_is_measured_where_it_is_asked_for(finished):
+    network = run.load(finished, level=1)
+    setup = network.setup._replace(config=network.setup.config.copy_and_resolve_references())
+    setup.config.time_images = 8
+    measured = times(setup, network.ticket)
+    assert set(measured) == {"milliseconds", "shrunk_milliseconds"}
+    assert 0 < min(measured.values()) <= max(measured.values()) < 60_000
