@@ -61,7 +61,8 @@ def _accuracies(workdir: Path, config: dict[str, Any]) -> str:
         for method, accuracy in row["accuracy"].items():
             cells[style.look(method).name] = _spread(accuracy)
         rows.append(cells)
-    return f"test accuracy (%), mean and standard deviation over seeds\n\n{_table(rows)}"
+    spread = ", mean ± standard deviation over seeds" if len(config["seeds"]) > 1 else ""
+    return f"test accuracy (%){spread}\n\n{_table(rows)}"
 
 
 def _validation_accuracies(workdir: Path, *, sparse: bool) -> str:
