@@ -56,11 +56,10 @@ def _help() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _configs() -> list[str]:
-    for directory in (_CHECKOUT, _INSTALLED):
-        if directory.is_dir():
-            return sorted(path.stem for path in directory.glob("*.py") if not path.stem.startswith("_"))
-    return []
+def _configs() -> dict[str, Path]:
+    """Find the configs that come with lpjax, by name."""
+    directory = _CHECKOUT if _CHECKOUT.is_dir() else _INSTALLED
+    return {path.stem: path for path in sorted(directory.glob("*.py")) if not path.stem.startswith("_")}
 
 
 def _run(arguments: Sequence[str], *more: str) -> None:
@@ -89,9 +88,8 @@ def _with_path(argument: str) -> str:
     name, colon, given = value.partition(":")
     if flag != "--config" or "/" in name or name.endswith(".py") or Path(value).exists():
         return argument
-    one_of("--config", name, _configs())
-    directory = _CHECKOUT if _CHECKOUT.is_dir() else _INSTALLED
-    return f"--config={directory / name}.py{colon}{given}"
+    known = _configs()
+    return f"--config={known[one_of('--config', name, known)]}{colon}{given}"
 
 
 def _show(arguments: Sequence[str]) -> None:

@@ -115,7 +115,8 @@ def write_state_dict(
     Raises:
       UserError: If the network is none of `lpjax.models`, or a package is missing.
     """
-    ticket, prunable = saved.ticket, saved.prunable
+    ticket = saved.ticket
+    prunable = saved.prunable
     as_tensors = destination.suffix == _SAFETENSORS
     one_of("dtype", dtype, packed.DTYPES)
     if dtype != "float32" and not as_tensors:

@@ -1,6 +1,8 @@
 """All figures of a report, drawn from whatever a work directory holds by now."""
 
 import io
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,21 +30,17 @@ def draw(workdir: Path, results: pd.DataFrame, directory: Path) -> dict[str, Dra
     Returns every figure for a page, by name: `accuracy`, `gains`, `baselines`, `coefficients`, `training`; of a sparse
     run `superposed`, `training`, `masks`.
     """
-    with matplotlib.rc_context(style.SETTINGS):
-        wide = _figures(workdir, results, narrow=False)
-        narrow = _figures(workdir, results, narrow=True)
-        for name, figure in wide.items():
-            save(figure, directory, name)
-        return {
-            name: Drawing(vector.svg(figure, name), vector.svg(narrow[name], f"{name} narrow"))
-            for name, figure in wide.items()
-        }
-
-
-def _figures(workdir: Path, results: pd.DataFrame, *, narrow: bool) -> dict[str, Figure]:
     if arms.is_sparse(reading.json_or_empty(paths.config(workdir))):
-        return sparse.figures(workdir, results, narrow=narrow)
-    return _measured(results, narrow=narrow) | _recorded(workdir, narrow=narrow)
+        ways = sparse.figures(workdir, results)
+    else:
+        ways = _measured(results) | _recorded(workdir)
+    drawings = {}
+    with matplotlib.rc_context(style.SETTINGS):
+        for name, way in ways.items():
+            wide = way(narrow=False)
+            save(wide, directory, name)
+            drawings[name] = Drawing(vector.svg(wide, name), vector.svg(way(narrow=True), f"{name} narrow"))
+    return drawings
 
 
 def searched(workdir: Path) -> tuple[str, pd.DataFrame]:
@@ -78,29 +76,29 @@ def write_bytes(path: Path, content: bytes) -> None:
         new.replace(path)
 
 
-def _measured(results: pd.DataFrame, *, narrow: bool) -> dict[str, Figure]:
+def _measured(results: pd.DataFrame) -> dict[str, Callable[..., Figure]]:
     tested = results[(results["split"] == "test") & (results["metric"] == "accuracy") & (results["density"] > 0)]
     measured = set(tested["method"])
     main = style.in_order(measured.intersection(MAIN))
     others = style.in_order(measured.difference(MAIN))
     pools = style.in_order(measured.intersection({"interpolation", "average"}))
-    drawn = {}
+    drawn: dict[str, Callable[..., Figure]] = {}
     if main:
-        drawn["accuracy"] = pooled.accuracy(tested, main, narrow=narrow)
+        drawn["accuracy"] = partial(pooled.accuracy, tested, main)
     if "ticket" in measured and (pools or others):
-        drawn["gains"] = pooled.gains(tested, pools or others, narrow=narrow)
+        drawn["gains"] = partial(pooled.gains, tested, pools or others)
     if others:
         shown = measured.intersection({"ticket", "interpolation", *others})
-        drawn["baselines"] = pooled.accuracy(tested, style.in_order(shown), narrow=narrow)
+        drawn["baselines"] = partial(pooled.accuracy, tested, style.in_order(shown))
     return drawn
 
 
-def _recorded(workdir: Path, *, narrow: bool) -> dict[str, Figure]:
-    drawn = {}
+def _recorded(workdir: Path) -> dict[str, Callable[..., Figure]]:
+    drawn: dict[str, Callable[..., Figure]] = {}
     _, trials = searched(workdir)
     if len(trials):
-        drawn["coefficients"] = pooled.coefficients(trials, narrow=narrow)
+        drawn["coefficients"] = partial(pooled.coefficients, trials)
     epochs = reading.epochs(workdir)
     if len(epochs):
-        drawn["training"] = pooled.training(epochs[epochs["seed"] == epochs["seed"].min()], narrow=narrow)
+        drawn["training"] = partial(pooled.training, epochs[epochs["seed"] == epochs["seed"].min()])
     return drawn

@@ -72,14 +72,15 @@ def write(workdir: Path, command: str, out: Path | None = None) -> Path:
 def _pooled(workdir: Path, results: pd.DataFrame) -> dict[str, Any]:
     """Gather what the page of tickets and their pools tells; its first sentences are of the paper's pools, if any."""
     rows = tables.rows(results)
+    searched, _ = figures.searched(workdir)
     gained = [row for row in rows if row.gain and row.method != "recalibrated"]
     return {
         "rows": rows,
         "compared": [row for row in gained if row.method in figures.MAIN] or gained,
         "levels": tables.by_level(results) if rows else [],
-        "sizes": [row for row in tables.sizes(results) if row["method"] in ("ticket", figures.searched(workdir)[0])],
+        "sizes": [row for row in tables.sizes(results) if row["method"] in ("ticket", searched)],
         "about": {name: method.about for name, method in pools.METHODS.items()},
-        "searched": figures.searched(workdir)[0],
+        "searched": searched,
     }
 
 

@@ -1,5 +1,7 @@
 """Figures of a sparse run: how both arms trained, what masks did, and what superposing cheap tickets gains."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -24,21 +26,24 @@ _PALE = 0.1
 _DECADE = 10
 
 
-def figures(workdir: Path, results: pd.DataFrame, *, narrow: bool = False) -> dict[str, Figure]:
-    """Draw every figure of a sparse run that there is something to draw for; of epochs, those of the first seed."""
-    drawn = {}
+def figures(workdir: Path, results: pd.DataFrame) -> dict[str, Callable[..., Figure]]:
+    """Return what draws every figure of a sparse run that there is something for; of epochs, those of the first seed.
+
+    Each draws for a screen, and with `narrow=True` for a phone.
+    """
+    drawn: dict[str, Callable[..., Figure]] = {}
     test = tables.wide(arms.named(results), "test", "accuracy")
     if arms.CHEAP in test:
-        drawn["superposed"] = superposed(test, narrow=narrow)
+        drawn["superposed"] = partial(superposed, test)
     plan = arms.plan(workdir)
     if plan is None:
         return drawn
     epochs = arms.epochs(workdir)
     first = epochs[epochs["seed"] == epochs["seed"].min()]
     if first[list(_TRAINING)].notna().any(axis=None):
-        drawn["training"] = training(first, plan, narrow=narrow)
+        drawn["training"] = partial(training, first, plan)
     if first[list(_MASKS)].notna().any(axis=None):
-        drawn["masks"] = masks(first, plan, narrow=narrow)
+        drawn["masks"] = partial(masks, first, plan)
     return drawn
 
 

@@ -13,7 +13,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
 TWO_COLUMNS = 6.75  # inches: the width of two columns of a paper
-WIDE, NARROW = 5.2, 3.5  # inches: figures of one panel, on a screen and on a phone
+WIDE = 5.2  # inches: a figure of one panel on a screen
+NARROW = 3.5  # and on a phone
 GRID: Any = {"linewidth": 0.4, "color": "#DDDDDD"}
 # Type of a paper's column, embedded as TrueType, which conferences ask for.
 SETTINGS: Any = {
@@ -30,7 +31,9 @@ SETTINGS: Any = {
     "pdf.fonttype": 42,
 }
 # Ids of what is drawn: 'curve:NAME' of a mean, 'curve:NAME, seed 3' of one seed, 'band:NAME' of a standard deviation.
-CURVE, BAND, OF_SEED = "curve", "band", ", seed "
+CURVE = "curve"
+BAND = "band"
+OF_SEED = ", seed "
 _LABELS_PER_INCH = 2
 LEGEND_ENTRY = 1.65  # inches
 _EDGE = 0.035  # space for the outermost markers, a share of the axis

@@ -70,7 +70,8 @@ def export(
       UserError: If an argument or file is wrong, in one line; nothing was written then.
       StorageError: If the disk refuses.
     """
-    source, destination = expand_home(source), expand_home(destination)
+    source = expand_home(source)
+    destination = expand_home(destination)
     chosen = format_of(destination, format)
     _check_options(chosen, dtype, form, dataset, shrink=shrink)
     check_destination(destination)
@@ -112,7 +113,8 @@ def import_file(
       UserError: If an argument or file is wrong, in one line; nothing was written then.
       StorageError: If the disk refuses.
     """
-    source, destination = expand_home(source), expand_home(destination)
+    source = expand_home(source)
+    destination = expand_home(destination)
     for chosen in _COMPUTE:
         if source.suffix in SUFFIXES[chosen]:
             raise UserError(
@@ -201,7 +203,8 @@ def _write_program(saved: SavedTicket, origin: Origin, destination: Path, chosen
             "not known; use its tickets in a run (imp.tickets_from), or export to .lpz"
         )
     network = load(place.workdir, place.seed, place.level, place.pool)
-    ticket, apply = network.ticket, network.setup.network.apply
+    ticket = network.ticket
+    apply = network.setup.network.apply
     counts = saved.counts
     remarks = []
     if shrink:

@@ -158,12 +158,13 @@ def build_network(config: ConfigDict, data: Data) -> Network:
         return models.initialize(module, key, data.shape)
 
     like = jax.eval_shape(initialize, jax.random.key(0))
-    name = config.imp.prunable if config.sparse.method == "none" else config.sparse.prunable
+    section = "imp" if config.sparse.method == "none" else "sparse"
+    name = config[section].prunable
     prunable = PRUNABLE.get(name) or sparsity.by_path(name.removeprefix("path:"))
     if not any(map(prunable, sparsity.leaf_names(like.params), jax.tree.leaves(like.params))):
-        field = "imp.prunable" if config.sparse.method == "none" else "sparse.prunable"
         raise UserError(
-            f"{field}: got {name!r}, which accepts no layer of {config.model}; try --config.{field}=kernels"
+            f"{section}.prunable: got {name!r}, which accepts no layer of {config.model}; "
+            f"try --config.{section}.prunable=kernels"
         )
     graph = None if isinstance(module, CustomModel) else models.channels(module)
     return Network(models.bind(module), initialize, like, sparsity.full_mask(like.params), prunable, graph)
