@@ -12,18 +12,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 import pandas as pd
 
 from experiments import markdown
-from experiments.benchmarks.inputs import machine, parser
+from experiments.benchmarks.inputs import accuracy, machine, parser
 from experiments.benchmarks.timing import medians
 from experiments.keeping import replace_between
 from lpjax import run, sparsity
 from lpjax.report import style
 from lpjax.run.evaluate import sizes
-from lpjax.run.load import LoadedNetwork, smaller_network
+from lpjax.run.load import LoadedNetwork, predictor, smaller_network
 from lpjax.run.setup import network_flops
 from lpjax.store import environment, paths
 
@@ -90,15 +89,10 @@ def measure(
         **sizes(network.ticket, setup.network.graph, flops),
     }
     batch = setup.data.test.images[:images]
-    labels = np.asarray(setup.data.test.labels)
-    right = 0
-    for start in range(0, len(labels), 1000):
-        logits = np.asarray(network.predict(setup.data.test.images[start : start + 1000]))
-        right += int(np.sum(logits.argmax(1) == labels[start : start + 1000]))
-    row["accuracy"] = right / len(labels)
+    row["accuracy"] = accuracy(network.predict, setup.data.test)
 
     small, apply = smaller_network(network.ticket, setup)
-    shrunk = jax.jit(lambda images: apply(small.params, setup.data.preprocess(images))[0])
+    shrunk = predictor(setup, apply, small)
     ways: dict[str, Callable[[], Any]] = {
         "masked": lambda: network.predict(batch),
         "shrunk": lambda: shrunk(batch),

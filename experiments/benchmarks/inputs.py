@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import Mesh
 from PIL import Image
 
@@ -48,6 +49,16 @@ def prepare_images(
             path.parent.mkdir(parents=True, exist_ok=True)
             draw().save(path, quality=90)
     data.prepare_folder("random", Path(home) / "folder", home, **choices)
+
+
+def accuracy(predict: Callable[[Any], Any], batch: Batch) -> float:
+    """Measure the share of images that are classified correctly, 500 at a time."""
+    labels = np.asarray(batch.labels)
+    right = 0
+    for start in range(0, len(labels), 500):
+        logits = np.asarray(predict(batch.images[start : start + 500]))
+        right += int(np.sum(logits.argmax(1) == labels[start : start + 500]))
+    return right / len(labels)
 
 
 def search_problem(

@@ -17,7 +17,7 @@ import onnxruntime
 import openvino
 
 from experiments import markdown
-from experiments.benchmarks.inputs import machine, parser
+from experiments.benchmarks.inputs import accuracy, machine, parser
 from experiments.benchmarks.timing import medians
 from experiments.keeping import replace_between
 from lpjax import run, sparsity
@@ -51,8 +51,7 @@ def main(argv: list[str]) -> None:
             run.export(paths.level(options.workdir, options.seed, level), path)
             ways = compile_all(path, np.asarray(data.validation.images[:CALIBRATION]))
             test = np.asarray(data.test.images)
-            labels = np.asarray(data.test.labels)
-            accuracies = {name: accuracy(way, test, labels) for name, way in ways.items()}
+            accuracies = {name: accuracy(way, data.test._replace(images=test)) for name, way in ways.items()}
             for batch in BATCHES:
                 calls = {name: _call(way, test[:batch]) for name, way in ways.items()}
                 for name, seconds in medians(calls, options.rounds).items():
@@ -88,15 +87,6 @@ def compile_all(path: Path, calibration: np.ndarray) -> dict[str, Way]:
     for name, network in compiled.items():
         ways[name] = _outputs(network)
     return ways
-
-
-def accuracy(way: Way, images: np.ndarray, labels: np.ndarray) -> float:
-    """Measure the share of images that are classified correctly."""
-    right = 0
-    for start in range(0, len(labels), 500):
-        logits = way(images[start : start + 500])
-        right += int(np.sum(logits.argmax(1) == labels[start : start + 500]))
-    return right / len(labels)
 
 
 def _outputs(network: Any) -> Way:

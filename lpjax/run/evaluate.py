@@ -15,7 +15,7 @@ from jax.sharding import Mesh
 from lpjax import data, metrics, sparsity, store, tickets, train
 from lpjax.errors import UserError
 from lpjax.run.hosts import broadcast_from_process0
-from lpjax.run.load import smaller_network
+from lpjax.run.load import predictor, smaller_network
 from lpjax.run.saved import SavedNetwork, load_ticket, networks
 from lpjax.run.setup import Setup, network_flops
 from lpjax.run.stage import Output, Outputs, Progress, Stage
@@ -121,13 +121,13 @@ def times(setup: Setup, ticket: Ticket) -> dict[str, float]:
     """
     images = jnp.asarray(setup.data.test.images[: setup.config.time_images])
     small, smaller = smaller_network(ticket, setup)
-    networks = {"milliseconds": (setup.network.apply, ticket), "shrunk_milliseconds": (smaller, small)}
-    calls = {}
+    calls = {
+        "milliseconds": partial(predictor(setup, setup.network.apply, ticket), images),
+        "shrunk_milliseconds": partial(predictor(setup, smaller, small), images),
+    }
     seconds: dict[str, list[float]] = {}
-    for name, (apply, network) in networks.items():
-        variables = jax.device_put(network.params)
-        calls[name] = partial(jax.jit(partial(_logits, apply, setup.data.preprocess)), variables, images)
-        jax.block_until_ready(calls[name]())
+    for name, call in calls.items():
+        jax.block_until_ready(call())
         seconds[name] = []
     for _ in range(_TIMED_CALLS):
         for name, call in calls.items():
@@ -135,10 +135,6 @@ def times(setup: Setup, ticket: Ticket) -> dict[str, float]:
             jax.block_until_ready(call())
             seconds[name].append(time.perf_counter() - start)
     return {name: 1000 * statistics.median(values) for name, values in seconds.items()}
-
-
-def _logits(apply: Apply, preprocess: Preprocess, variables: Variables, images: jax.Array) -> jax.Array:
-    return apply(variables, preprocess(images))[0]
 
 
 def load_right(directory: Path, images: int) -> np.ndarray:

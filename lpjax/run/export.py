@@ -18,7 +18,7 @@ from lpjax.interop.origin import Origin, origin_of, provenance
 from lpjax.interop.packed import DTYPES, SUFFIX
 from lpjax.interop.stablehlo import to_stablehlo
 from lpjax.interop.unpacking import import_packed, packed_files
-from lpjax.run.load import load, smaller_network
+from lpjax.run.load import load, predictor, smaller_network
 from lpjax.store import paths
 
 SUFFIXES = {
@@ -213,10 +213,7 @@ def _write_program(saved: SavedTicket, origin: Origin, destination: Path, chosen
         full = sum(leaf.size for leaf in jax.tree.leaves(network.ticket.params.params))
         counts = f"{counts}, shrunk to {left:,} of {full:,} parameters"
         remarks.append(f"Channels without weights were removed: {left:,} of {full:,} parameters are left.")
-
-    def predict(images: jax.Array) -> jax.Array:
-        return apply(ticket.params, network.setup.data.preprocess(images))[0]
-
+    predict = predictor(network.setup, apply, ticket)
     image = network.setup.data.shape
     takes = f"uint8 images [B, {', '.join(map(str, image))}], normalization included"
     if chosen == "stablehlo":

@@ -51,13 +51,18 @@ def load(workdir: Path, seed: int = 0, level: int = 0, pool: str = "") -> Loaded
     if not store.exists(paths.ticket(directory)):
         raise UserError(f"{directory} holds no ticket; give a seed, a level and a pool of this run")
     ticket = load_ticket(setup, directory)
+    return LoadedNetwork(ticket, predictor(setup, setup.network.apply, ticket), setup)
+
+
+def predictor(setup: Setup, apply: Apply, ticket: Ticket) -> Callable[[jax.Array], jax.Array]:
+    """Return the function from images uint8 `[B, H, W, C]` to logits `[B, classes]`, compiled when first called."""
 
     @jax.jit
     def predict(images: jax.Array) -> jax.Array:
-        logits, _ = setup.network.apply(ticket.params, setup.data.preprocess(images))
+        logits, _ = apply(ticket.params, setup.data.preprocess(images))
         return logits
 
-    return LoadedNetwork(ticket, predict, setup)
+    return predict
 
 
 def smaller_network(ticket: Ticket, setup: Setup) -> tuple[Ticket, Apply]:
