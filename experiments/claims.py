@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from experiments import markdown
-from experiments.sup_tickets import pairs
+from lpjax.metrics import mean_interval
 
 Tables = Mapping[str, pd.DataFrame]
 
@@ -158,7 +158,9 @@ def differences_in(table: str, direction: int = 1, *, metric: str = "") -> Calla
         findings = []
         for network, group in rows.groupby("network", sort=False):
             differences = group["difference"].to_numpy()
-            low, high = pairs.interval(differences) if len(differences) > _FEW else (np.nan, np.nan)
+            low = high = np.nan
+            if len(differences) > _FEW:
+                _, low, high = mean_interval(differences)
             claimed = int((direction * differences > 0).sum())
             side = "above" if direction > 0 else "below"
             scale, unit = (1, "") if metric else (100, " points")
@@ -234,8 +236,8 @@ def cheap_tickets_agree_more(tables: Tables) -> list[Finding]:
 def _over_seeds(on: str, values: pd.Series) -> Finding:
     """Make a finding of one value per seed, accuracies as fractions."""
     seeds = values.to_numpy()
-    low, high = pairs.interval(seeds)
-    measured = f"{markdown.points(seeds.mean(), np.std(seeds, ddof=1) if len(seeds) > 1 else None)} points"
+    mean, low, high = mean_interval(seeds)
+    measured = f"{markdown.points(mean, np.std(seeds, ddof=1) if len(seeds) > 1 else None)} points"
     return Finding(str(on), len(seeds), measured, markdown.interval(low, high), verdict(low, high))
 
 

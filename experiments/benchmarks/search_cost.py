@@ -18,8 +18,8 @@ import numpy as np
 
 from experiments.benchmarks.inputs import machine, parser
 from experiments.lottery_pools.runs import Run, finished, search_images
-from experiments.sup_tickets.pairs import interval
 from lpjax import store
+from lpjax.metrics import mean_interval
 from lpjax.report import tables
 from lpjax.run.pools import Search
 from lpjax.run.setup import prepare
@@ -68,8 +68,8 @@ def main(argv: list[str]) -> None:
         run.build({way.name: Search("interpolation")})
         values = 100 * accuracies(run, way.name)
         base = values if base is None else base
-        low, high = interval(values - base)
-        difference = f"{np.mean(values - base):+.3f} ({low:+.3f} to {high:+.3f})"
+        mean, low, high = mean_interval(values - base)
+        difference = f"{mean:+.3f} ({low:+.3f} to {high:+.3f})"
         accuracy = f"{values.mean():.3f} ± {values.std(ddof=1) if len(values) > 1 else 0:.3f}"
         cost = f"{search_images(run.setup):>8} {milliseconds(run, way.name):7.0f}"
         print(f"{way.name:>32} {cost} {accuracy:>17} {difference:>26}", flush=True)

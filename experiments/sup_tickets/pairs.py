@@ -11,10 +11,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from lpjax.errors import UserError
-from lpjax.metrics import paired_bootstrap
+from lpjax.metrics import mean_interval, paired_bootstrap
 
 Answers = Mapping[int, np.ndarray]
 """Which test images a network classifies correctly, `[N]` bool, by seed."""
@@ -36,7 +35,7 @@ def compare_values(network: Mapping[int, float], base: Mapping[int, float]) -> d
         raise UserError("no seed has both networks of a comparison; measure both")
     values = np.array([network[seed] for seed in seeds])
     bases = np.array([base[seed] for seed in seeds])
-    low, high = interval(values - bases)
+    _, low, high = mean_interval(values - bases)
     return {
         "seeds": len(seeds),
         **mean("base", bases),
@@ -49,15 +48,6 @@ def compare_values(network: Mapping[int, float], base: Mapping[int, float]) -> d
         "above": int((values > bases).sum()),
         "below": int((values < bases).sum()),
     }
-
-
-def interval(differences: np.ndarray, level: float = 0.95) -> tuple[float, float]:
-    """Return the interval of a mean by Student's t: NaN for one seed, both the mean where all are alike."""
-    if len(differences) == 1:
-        return float("nan"), float("nan")
-    error = differences.std(ddof=1) / len(differences) ** 0.5
-    reach = stats.t.ppf((1 + level) / 2, len(differences) - 1) * error
-    return float(differences.mean() - reach), float(differences.mean() + reach)
 
 
 def mean(name: str, values: np.ndarray) -> dict[str, float]:

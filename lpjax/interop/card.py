@@ -147,14 +147,15 @@ def _reading(path: Path, format: str, image: tuple[int, int, int] | None) -> str
 
 
 def _lineage(origin: Origin) -> str:
-    if not origin.steps or origin.place is None:
+    if not origin.steps or origin.anchor is None:
         return ""
+    seed, level = origin.anchor
     lines = ["## Lineage", "", "| step | seed | level | coefficient |", "|---|---|---|---|"]
-    lines.append(f"| anchor | {origin.place.seed} | {origin.place.level} | |")
+    lines.append(f"| anchor | {seed} | {level} | |")
     for number, step in enumerate(origin.steps, 1):
         lines.append(f"| {number} | {step.seed} | {step.level} | {step.coefficient:g} |")
     parts = []
-    for (seed, level), share in sorted(shares(origin.place, origin.steps).items()):
+    for (seed, level), share in sorted(shares(origin.anchor, origin.steps).items()):
         parts.append(f"level {level} of seed {seed}: {share:.4f}")
     lines += ["", f"Share of each ticket in the mix, without the pruning between steps: {'; '.join(parts)}."]
     return "\n".join(lines)
@@ -189,7 +190,7 @@ def _results(origin: Origin) -> str:
 
 
 def _interval(accuracy: Accuracy) -> str:
-    if accuracy.low is None or accuracy.high is None:
+    if accuracy.n == 1:
         return "one seed"
     return f"{accuracy.low:.4f} to {accuracy.high:.4f}"
 

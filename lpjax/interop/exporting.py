@@ -18,10 +18,28 @@ from lpjax.interop.recognize import recognize
 from lpjax.store import paths
 from lpjax.types import PyTree, Ticket, Variables
 
-# The code of these stores masks and normalization elsewhere.
-_WEIGHTS_ALONE = ("imagenet_", "openlth_", "suptickets_", "wide_")
+# By the first word of a model's name; the code of these stores masks and normalization elsewhere.
+_WEIGHTS_ALONE = {
+    "imagenet": "OpenLTH",
+    "openlth": "OpenLTH",
+    "suptickets": "the Sup-tickets code",
+    "wide": "the Sup-tickets code",
+}
+_OTHERS = "the Lottery Pools code"
 _TORCH = (".pth", ".pt")
 _SAFETENSORS = ".safetensors"
+
+
+class WrittenStateDict(NamedTuple):
+    """What was written.
+
+    Attributes:
+      line: Of output.
+      about: For which network of PyTorch it is, and whether normalization is part of it.
+    """
+
+    line: str
+    about: str
 
 
 class SavedTicket(NamedTuple):
@@ -86,7 +104,7 @@ def export_ticket(
     check_destination(destination)
     if destination.suffix not in (*_TORCH, _SAFETENSORS):
         raise UserError(f"{destination} is not a .pth, .pt or .safetensors file; give e.g. ticket.pth")
-    yield write_state_dict(read_saved(source), destination, form=form, dataset=dataset)
+    yield write_state_dict(read_saved(source), destination, form=form, dataset=dataset).line
 
 
 def write_state_dict(
@@ -97,7 +115,7 @@ def write_state_dict(
     dataset: str = "",
     dtype: str = "float32",
     provenance: Mapping[str, Any] | None = None,
-) -> str:
+) -> WrittenStateDict:
     """Write a ticket as a state dict, to a file of PyTorch or of safetensors.
 
     Args:
@@ -110,7 +128,7 @@ def write_state_dict(
       provenance: Written into the metadata of a safetensors file.
 
     Returns:
-      A line of output.
+      What was written.
 
     Raises:
       UserError: If the network is none of `lpjax.models`, or a package is missing.
@@ -121,21 +139,16 @@ def write_state_dict(
     one_of("dtype", dtype, packed.DTYPES)
     if dtype != "float32" and not as_tensors:
         raise UserError(f"dtype: got {dtype}, expected float32 for {destination.suffix}; use .safetensors or .lpz")
-    if not isinstance(ticket.params, Variables):
-        raise UserError(
-            f"{paths.ticket(saved.directory)} has no batch statistics; give a ticket of a network of lpjax.models"
-        )
-    with files.naming(paths.ticket(saved.directory)):
-        weights, _ = split_masks(to_state_dict(ticket, form="plain", prunable=prunable))
-        model = recognize(weights).model
-    if model.startswith(_WEIGHTS_ALONE):
+    model = _model_of(saved)
+    family = model.partition("_")[0]
+    if family in _WEIGHTS_ALONE:
         form = form or "plain"
         dataset = dataset or "none"
     form = form or ("plain" if as_tensors else "pruned")
     known = dataset or _dataset(saved.directory)
     normalize = data.PUBLISHED.get(known.partition(":")[0])
     state = to_state_dict(ticket, form=form, normalize=normalize, prunable=prunable)
-    prefix = "model." if model.startswith("imagenet_") else ""
+    prefix = "model." if family == "imagenet" else ""
     state = {f"{prefix}{name}": array for name, array in state.items()}
     if as_tensors:
         masks = {f"{prefix}{name}": mask for name, mask in _masks(saved).items()} if form == "plain" else {}
@@ -147,7 +160,12 @@ def write_state_dict(
         _write_safetensors(destination, state, masks, provenance or {})
     else:
         files.save(destination, state)
-    return f"{model}: {saved.counts}, {len(state)} entries: {destination}"
+    about = f"It is a state dict of `{model}` as {_WEIGHTS_ALONE.get(family, _OTHERS)} defines it. "
+    if normalize:
+        about += f"Normalization of {known} is included, in `{prefix}normalize.mean` and `{prefix}normalize.std`."
+    else:
+        about += "No normalization is included: normalize images as in training before the network sees them."
+    return WrittenStateDict(f"{model}: {saved.counts}, {len(state)} entries: {destination}", about)
 
 
 def write_packed(
@@ -166,6 +184,24 @@ def check_destination(destination: Path) -> None:
     """Refuse a file that exists."""
     if destination.exists():
         raise UserError(f"{destination} exists; give a new file, e.g. ticket{destination.suffix or '.pth'}")
+
+
+def _model_of(saved: SavedTicket) -> str:
+    """Recognize the network of `lpjax.models`; of others, names in PyTorch are not known."""
+    try:
+        if isinstance(saved.ticket.params, Variables):
+            weights, _ = split_masks(to_state_dict(saved.ticket, form="plain", prunable=saved.prunable))
+            return recognize(weights).model
+    except UserError as error:
+        raise _unknown(saved.directory) from error
+    raise _unknown(saved.directory)
+
+
+def _unknown(directory: Path) -> UserError:
+    return UserError(
+        f"{paths.ticket(directory)} is of no network of lpjax.models, so its names in PyTorch are not known; export to "
+        ".lpz, which takes any network"
+    )
 
 
 def _masks(saved: SavedTicket) -> dict[str, np.ndarray]:

@@ -7,6 +7,7 @@ import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +20,9 @@ _BEST = re.compile(r"(\d+)model_SA_best\.pth\.tar")
 _LAST = re.compile(r"(\d+)checkpoint\.pth\.tar")
 _OPENLTH_MODEL = re.compile(r"model_ep(\d+)_it(\d+)\.pth")
 _MASK_WORD = re.compile(r"[._-]?(?<![a-z])masks?(?![a-z])[._-]?", re.IGNORECASE)
-_FILE = re.compile(r"(.+)\.(pth\.tar|pth|pt|th|safetensors)")
+SUFFIXES = (".safetensors", ".pth.tar", ".pth", ".pt", ".th")
+"""Of state dicts that can be read."""
+_FILE = re.compile(f"(.+)({'|'.join(map(re.escape, SUFFIXES))})")
 # If a checkpoint holds several networks, e.g. a moving average too, the first of these is read.
 _WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "net", "network")
 _SHOWN = 80
@@ -35,14 +38,17 @@ class Source(NamedTuple):
 
 
 class Contents(NamedTuple):
-    """The contents of the files of one level: the state dict, what is known of the training, names of non-tensors.
+    """The contents of the files of one level.
 
-    Masks that were stored apart from the state dict are `X_mask` in it; the accuracy is a fraction.
+    Attributes:
+      state: The state dict; masks that were stored apart from it are `X_mask` in it.
+      known: What the files say of the ticket: `epoch` and `validation_accuracy` (a fraction), and all else that lpjax
+        wrote into its own.
+      ignored: Names of entries that are no tensors.
     """
 
     state: dict[str, np.ndarray]
-    epoch: int | None = None
-    validation_accuracy: float | None = None
+    known: Mapping[str, Any] = MappingProxyType({})
     ignored: tuple[str, ...] = ()
 
 
@@ -78,23 +84,19 @@ def read(source: Source, load: Callable[[Path], Any]) -> Contents:
     for name, mask in masks.items():
         arrays[f"{name.removesuffix('_mask').removesuffix('.mask')}_mask"] = mask
     if source.weights.suffix == ".safetensors":
-        known = safetensors.read_record(source.weights).get("provenance", {})
-        return Contents(arrays, known.get("epoch"), known.get("validation_accuracy"), ignored)
-    if state is content:
-        return Contents(arrays, ignored=ignored)
-    epoch, accuracy = _training(content, source.weights)
-    return Contents(arrays, epoch, accuracy, ignored)
+        return Contents(arrays, safetensors.read_record(source.weights).get("provenance", {}), ignored)
+    known = {} if state is content else _training(content, source.weights)
+    return Contents(arrays, known, ignored)
 
 
-def _training(checkpoint: Mapping[str, Any], path: Path) -> tuple[int | None, float | None]:
+def _training(checkpoint: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """Read the epochs trained, and the accuracy if it is that of these weights and not maybe of earlier ones."""
-    epoch = checkpoint.get("epoch")
-    accuracy = checkpoint.get("best_sa")
-    if epoch is not None:
-        epoch = int(epoch)
-    if accuracy is None or not _BEST.fullmatch(path.name):
-        return epoch, None
-    return epoch, float(accuracy) / 100
+    known: dict[str, Any] = {}
+    if checkpoint.get("epoch") is not None:
+        known["epoch"] = int(checkpoint["epoch"])
+    if checkpoint.get("best_sa") is not None and _BEST.fullmatch(path.name):
+        known["validation_accuracy"] = float(checkpoint["best_sa"]) / 100
+    return known
 
 
 def _is_tensor(name: str, value: Any) -> bool:

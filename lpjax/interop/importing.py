@@ -1,6 +1,6 @@
 """Import tickets of the PyTorch implementations: all levels of one architecture, with the same prunable weights."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -59,15 +59,7 @@ def import_tickets(
             with files.naming(one.weights):
                 contents = files.read(one, files.load)
                 ticket = _convert(contents, shared, network, mask)
-            kept = save_level(
-                folder,
-                one.seed,
-                one.level,
-                ticket,
-                prunable,
-                epoch=contents.epoch,
-                validation_accuracy=contents.validation_accuracy,
-            )
+            kept = save_level(folder, one.seed, one.level, ticket, prunable, contents.known)
             notes = record["seeds"][str(one.seed)]
             notes["levels"].append(one.level)
             for path in filter(None, (one.weights, one.mask)):
@@ -77,7 +69,7 @@ def import_tickets(
                 yield f"{one.weights}: ignored {', '.join(contents.ignored)}: not tensors of the network"
             yield from _doubts(one, before.get(one.seed), ticket)
             before[one.seed] = ticket
-    yield f"{_described(shared)}: {destination}{_hint(sources)}"
+    yield f"{_described(shared)}: {destination}{hint_of_level_0(record)}"
 
 
 def save_level(
@@ -86,9 +78,7 @@ def save_level(
     level: int,
     ticket: Ticket,
     prunable: PyTree,
-    *,
-    epoch: float | None,
-    validation_accuracy: float | None,
+    known: Mapping[str, Any],
 ) -> int:
     """Write a ticket as the level of a run, with its summary.
 
@@ -98,8 +88,8 @@ def save_level(
       level: Number of prunings done.
       ticket: In numpy arrays.
       prunable: A tree of bools: which leaves count.
-      epoch: Epochs trained, if that is known.
-      validation_accuracy: A fraction, if it is known.
+      known: What its file says of it: `epoch` and `validation_accuracy` (a fraction), if they are known; of a file of
+        lpjax all the rest too, which a later export writes again.
 
     Returns:
       Its kept weights.
@@ -113,25 +103,26 @@ def save_level(
         "kept": kept,
         "total": total,
         "density": kept / total,
-        "epoch": epoch,
-        "validation_accuracy": validation_accuracy,
+        "epoch": known.get("epoch"),
+        "validation_accuracy": known.get("validation_accuracy"),
     }
+    if "lpjax" in known:
+        summary["provenance"] = known
     store.write_json(paths.summary(directory), summary)
     return kept
+
+
+def hint_of_level_0(record: Mapping[str, Any]) -> str:
+    """Name a seed of `tickets.json` without level 0, which a run needs."""
+    for seed, notes in record["seeds"].items():
+        if 0 not in notes["levels"]:
+            return f"; lpjax.main needs level 0 of seed {seed} too"
+    return ""
 
 
 def _described(shared: Shared) -> str:
     model, classes, width, _ = shared.architecture
     return f"{model}, {classes} classes, width {width}, {shared.dataset or 'no'} normalization built in"
-
-
-def _hint(sources: list[files.Source]) -> str:
-    """Name a seed without level 0, as a run needs it."""
-    with_dense = {one.seed for one in sources if one.level == 0}
-    for one in sources:
-        if one.seed not in with_dense:
-            return f"; lpjax.main needs level 0 of seed {one.seed} too"
-    return ""
 
 
 def _doubts(source: files.Source, before: Ticket | None, after: Ticket) -> Iterator[str]:

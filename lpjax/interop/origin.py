@@ -4,16 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from lpjax import store
+from lpjax import metrics, store
 from lpjax.interop.destination import RECORD
 from lpjax.pools import KINDS, METHODS
 from lpjax.store import paths
 from lpjax.version import __version__
 
 TICKET = "ticket"
-_CONFIDENCE = 0.95
 
 
 class Accepted(NamedTuple):
@@ -32,7 +29,7 @@ class Accuracy(NamedTuple):
       value: Of this network, a fraction; None where it was not measured.
       n: Seeds.
       mean: Over seeds.
-      low: Lower end of Student's 95 % interval of the mean over seeds; None for one seed.
+      low: Lower end of Student's 95 % interval of the mean over seeds; NaN for one seed.
       high: Its upper end.
     """
 
@@ -40,8 +37,8 @@ class Accuracy(NamedTuple):
     value: float | None
     n: int
     mean: float
-    low: float | None
-    high: float | None
+    low: float
+    high: float
 
 
 class Origin(NamedTuple):
@@ -52,7 +49,7 @@ class Origin(NamedTuple):
       config: The resolved configuration of the run; of imported tickets, their record.
       environment: Versions and devices of the run.
       command: The command of the run.
-      summary: Of the level or pool.
+      summary: Of the level or pool; of a ticket that was imported, its `provenance` is what the file said.
       steps: The candidates that were accepted, in their order.
       accuracies: Per split.
     """
@@ -67,8 +64,21 @@ class Origin(NamedTuple):
 
     @property
     def method(self) -> str:
-        """`'ticket'`, or the name of the pool."""
-        return self.place.pool or TICKET if self.place else TICKET
+        """`'ticket'`, or the name of the pool, also of one that was imported as a level."""
+        if self.place and self.place.pool:
+            return self.place.pool
+        return self._imported.get("method", TICKET)
+
+    @property
+    def anchor(self) -> tuple[int, int] | None:
+        """Seed and level of the ticket that a pool started from, where it was built; None if they are not known."""
+        if "anchor" in self._imported:
+            return self._imported["anchor"]["seed"], self._imported["anchor"]["level"]
+        return (self.place.seed, self.place.level) if self.place else None
+
+    @property
+    def _imported(self) -> dict[str, Any]:
+        return self.summary.get("provenance", {})
 
     @property
     def dataset(self) -> str:
@@ -85,21 +95,22 @@ def origin_of(directory: Path) -> Origin:
     Returns:
       What was found.
     """
-    summary = _read(paths.summary(directory))
+    summary = store.read_json_or_empty(paths.summary(directory))
     place = paths.parse(directory)
     if place is None:
         return Origin(None, {}, {}, "", summary, (), ())
     workdir = place.workdir
+    trials = store.read_trials(paths.trace(directory))
+    imported = [Accepted(**step) for step in summary.get("provenance", {}).get("steps", ())]
     command = paths.command(workdir)
-    trace = _read(paths.trace(directory))
     results = paths.results(workdir)
     return Origin(
         place=place,
-        config=_read(paths.config(workdir)) or _read(workdir / RECORD),
-        environment=_read(paths.environment(workdir)),
+        config=store.read_json_or_empty(paths.config(workdir)) or store.read_json_or_empty(workdir / RECORD),
+        environment=store.read_json_or_empty(paths.environment(workdir)),
         command=command.read_text(encoding="utf-8").strip() if command.exists() else "",
         summary=summary,
-        steps=_accepted(trace, place.seed),
+        steps=_accepted(trials, place.seed) or tuple(imported),
         accuracies=_accuracies(store.read_results(results), place) if results.exists() else (),
     )
 
@@ -123,20 +134,20 @@ def provenance(origin: Origin) -> dict[str, Any]:
             known[name] = origin.summary[name]
     if origin.environment.get("commit"):
         known["commit"] = origin.environment["commit"]
-    if origin.steps:
+    if origin.steps and origin.anchor:
+        known["anchor"] = dict(zip(("seed", "level"), origin.anchor, strict=True))
         known["steps"] = [step._asdict() for step in origin.steps]
     return known
 
 
-def shares(place: paths.Place, steps: Iterable[Accepted]) -> dict[tuple[int, int], float]:
+def shares(anchor: tuple[int, int], steps: Iterable[Accepted]) -> dict[tuple[int, int], float]:
     """Compute what every ticket contributes to a mix, by seed and level; prunings between steps are left out.
 
     Example:
-      >>> anchor = paths.Place(Path('runs'), seed=0, level=3, pool='interpolation')
-      >>> shares(anchor, [Accepted(0, 2, 0.5), Accepted(0, 4, 0.2)])
+      >>> shares((0, 3), [Accepted(0, 2, 0.5), Accepted(0, 4, 0.2)])
       {(0, 3): 0.4, (0, 2): 0.4, (0, 4): 0.2}
     """
-    found = {(place.seed, place.level): 1.0}
+    found = {anchor: 1.0}
     for step in steps:
         for ticket in found:
             found[ticket] *= 1 - step.coefficient
@@ -148,14 +159,15 @@ def shares(place: paths.Place, steps: Iterable[Accepted]) -> dict[tuple[int, int
 def explain(origin: Origin) -> str:
     """Say how the ticket was found, in one or two sentences."""
     text = _training(origin.config)
-    place = origin.place
-    if place is None or not place.pool:
+    method = origin.method
+    if method == TICKET or origin.anchor is None:
         return text
-    if place.pool in KINDS:
-        return f"{text} The tickets of cycles 1 to {place.level} are superposed by `{place.pool}` (Sup-tickets)."
-    known = METHODS.get(place.pool)
+    _, level = origin.anchor
+    if method in KINDS:
+        return f"{text} The tickets of cycles 1 to {level} are superposed by `{method}` (Sup-tickets)."
+    known = METHODS.get(method)
     about = f": {known.about} ({known.reference})" if known else "."
-    return f"{text} The ticket of level {place.level} is the anchor of a pool by `{place.pool}`{about}"
+    return f"{text} The ticket of level {level} is the anchor of a pool by `{method}`{about}"
 
 
 def _training(config: Mapping[str, Any]) -> str:
@@ -173,12 +185,11 @@ def _training(config: Mapping[str, Any]) -> str:
     )
 
 
-def _accepted(trace: Mapping[str, Any], seed: int) -> tuple[Accepted, ...]:
+def _accepted(trials: Iterable[Mapping[str, Any]], seed: int) -> tuple[Accepted, ...]:
     steps = []
-    for trial in trace.get("trials", ()):
+    for trial in trials:
         if trial["accepted"]:
-            level = trial.get("candidate", trial.get("newcomer"))  # lpjax 0.1 called it a newcomer
-            steps.append(Accepted(trial.get("candidate_seed", seed), level, trial["coefficient"]))
+            steps.append(Accepted(trial.get("candidate_seed", seed), trial["candidate"], trial["coefficient"]))
     return tuple(steps)
 
 
@@ -191,21 +202,6 @@ def _accuracies(results: Sequence[store.Result], place: paths.Place) -> tuple[Ac
             if (row.method, row.level, row.split, row.metric) == (method, place.level, split, "accuracy"):
                 values[row.seed] = row.value
         if values:
-            low, high = _interval(np.array(list(values.values())))
-            mean = float(np.mean(list(values.values())))
-            found.append(Accuracy(split, values.get(place.seed), len(values), mean, low, high))
+            over_seeds = metrics.mean_interval(list(values.values()))
+            found.append(Accuracy(split, values.get(place.seed), len(values), *over_seeds))
     return tuple(found)
-
-
-def _interval(values: np.ndarray) -> tuple[float | None, float | None]:
-    """Compute Student's interval of a mean; no interval for one value."""
-    from scipy import stats  # slow: a second
-
-    if len(values) < 2:
-        return None, None
-    reach = stats.t.ppf((1 + _CONFIDENCE) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-    return float(values.mean() - reach), float(values.mean() + reach)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    return store.read_json(path) if path.exists() else {}

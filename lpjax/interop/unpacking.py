@@ -9,7 +9,7 @@ from lpjax import data, sparsity
 from lpjax.errors import UserError
 from lpjax.interop import files
 from lpjax.interop.destination import joining
-from lpjax.interop.importing import save_level
+from lpjax.interop.importing import hint_of_level_0, save_level
 from lpjax.interop.layout import to_state_dict
 from lpjax.interop.masks import split_masks
 from lpjax.interop.packed import SUFFIX, Packed, read_packed_file
@@ -53,15 +53,7 @@ def import_packed(
     with joining(destination, record) as folder:
         for one in levels:
             ticket, prunable, provenance = one.packed
-            kept = save_level(
-                folder,
-                one.seed,
-                one.level,
-                ticket,
-                prunable,
-                epoch=provenance.get("epoch"),
-                validation_accuracy=provenance.get("validation_accuracy"),
-            )
+            kept = save_level(folder, one.seed, one.level, ticket, prunable, provenance)
             notes = record["seeds"][str(one.seed)]
             notes["levels"].append(one.level)
             notes["sources"][one.path.name] = files.digest(one.path)
@@ -69,7 +61,7 @@ def import_packed(
                 f"seed {one.seed} level {one.level:2d}: kept {kept:,} ({kept / record['total']:.4f}), "
                 f"{provenance.get('method', 'ticket')}"
             )
-    yield f"{record['model'] or 'a network'}: {destination}"
+    yield f"{record['model'] or 'a network'}: {destination}{hint_of_level_0(record)}"
 
 
 def _read(source: Path, seed: int | None, level: int | None) -> list[_Level]:

@@ -12,11 +12,19 @@ from lpjax.metrics.classification import (
 from lpjax.metrics.diversity import disagreement, kl_divergence, pairwise
 from lpjax.metrics.flops import inference_flops, layer_flops, training_flops
 from lpjax.metrics.masks import exploration_rate, mask_overlap
-from lpjax.metrics.paired import Interval, crossed_bootstrap, mcnemar, paired_bootstrap
+from lpjax.metrics.paired import (
+    Interval,
+    MeanInterval,
+    crossed_bootstrap,
+    mcnemar,
+    mean_interval,
+    paired_bootstrap,
+)
 from lpjax.metrics.storage import Storage, storage
 
 __all__ = [
     "Interval",
+    "MeanInterval",
     "Storage",
     "accuracy",
     "calibration_error",
@@ -29,6 +37,7 @@ __all__ = [
     "layer_flops",
     "mask_overlap",
     "mcnemar",
+    "mean_interval",
     "negative_log_likelihood",
     "paired_bootstrap",
     "pairwise",

@@ -1,4 +1,4 @@
-"""Paired statistics of two classifiers on the same images."""
+"""Intervals of means, and paired statistics of two classifiers on the same images."""
 
 from functools import lru_cache
 from typing import NamedTuple
@@ -21,6 +21,57 @@ class Interval(NamedTuple):
     difference: float
     low: float
     high: float
+
+
+class MeanInterval(NamedTuple):
+    """A mean with a confidence interval.
+
+    Attributes:
+      mean: Of the values.
+      low: Lower end of the interval.
+      high: Upper end of the interval.
+    """
+
+    mean: float
+    low: float
+    high: float
+
+
+def mean_interval(values: ArrayLike, *, level: float = 0.95) -> MeanInterval:
+    """Compute a mean of independent values, such as those of seeds, with its interval by Student's t.
+
+    `mean +- t_{(1 + level) / 2, n - 1} s / sqrt(n)`, where `s` is the standard deviation (divided by `n - 1`).
+
+    Args:
+      values: `[n]`, with `n` at least 1.
+      level: Confidence level, in (0, 1).
+
+    Returns:
+      The mean and its interval: NaN for one value, both the mean where all values are alike.
+
+    Raises:
+      ValueError: If there are no values, or the level is out of range.
+
+    Example:
+      >>> mean, low, high = mean_interval([1.0, 2.0, 3.0])
+      >>> mean, round(low, 2), round(high, 2)
+      (2.0, -0.48, 4.48)
+
+    References:
+      Student, The Probable Error of a Mean, Biometrika 1908.
+    """
+    from scipy import stats  # slow: a second
+
+    values = np.asarray(values, float)
+    if values.ndim != 1 or not values.size:
+        raise ValueError(f"values: got shape {values.shape}, expected [n] with n of at least 1")
+    _check_level(level)
+    mean = float(values.mean())
+    if len(values) == 1:
+        return MeanInterval(mean, float("nan"), float("nan"))
+    error = values.std(ddof=1) / len(values) ** 0.5
+    reach = float(stats.t.ppf((1 + level) / 2, len(values) - 1) * error)
+    return MeanInterval(mean, mean - reach, mean + reach)
 
 
 def mcnemar(right: ArrayLike, other: ArrayLike) -> float:
@@ -164,6 +215,10 @@ def _resampled_counts(seeds: int, images: int, resamples: int, seed: int) -> tup
 def _check_resampling(resamples: int, level: float) -> None:
     if resamples < 1:
         raise ValueError(f"resamples: got {resamples}, expected at least 1")
+    _check_level(level)
+
+
+def _check_level(level: float) -> None:
     if not 0 < level < 1:
         raise ValueError(f"level: got {level}, expected a fraction in (0, 1)")
 

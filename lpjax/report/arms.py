@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from lpjax import train
+from lpjax import store, train
 from lpjax.report import reading
 from lpjax.store import paths
 
@@ -36,7 +36,7 @@ def plan(workdir: Path) -> Plan | None:
     recorded = epochs(workdir)
     if recorded.empty:
         return None
-    config = reading.json_or_empty(paths.config(workdir))
+    config = store.read_json_or_empty(paths.config(workdir))
     settings = config["superpose"]
     steps_per_epoch = round((recorded["step"] / recorded["epoch"]).iloc[0])
     total = train.steps(config["train"]["duration"], steps_per_epoch)
@@ -64,9 +64,9 @@ def costs(workdir: Path, method: str, level: int, seeds: Iterable[int]) -> dict[
     """
     rows = []
     for seed in seeds:
-        cost = reading.json_or_empty(paths.summary(paths.level(workdir, seed, level)))
+        cost = store.read_json_or_empty(paths.summary(paths.level(workdir, seed, level)))
         if method not in (BASE, CHEAP):
-            made = reading.json_or_empty(paths.summary(paths.pool(workdir, seed, method, level)))
+            made = store.read_json_or_empty(paths.summary(paths.pool(workdir, seed, method, level)))
             cost = {"training_flops": cost.get("training_flops")} | made
         rows.append(cost)
     means = pd.DataFrame(rows, columns=list(_COSTS), dtype=float).mean()
@@ -82,7 +82,7 @@ def progress(workdir: Path) -> list[dict[str, Any]]:
     if asked is None:
         return []
     recorded = epochs(workdir)
-    seeds = reading.json_or_empty(paths.config(workdir))["seeds"]
+    seeds = store.read_json_or_empty(paths.config(workdir))["seeds"]
     return [_progress(workdir, seed, asked, recorded[recorded["seed"] == seed]) for seed in seeds]
 
 

@@ -30,7 +30,7 @@ def draw(workdir: Path, results: pd.DataFrame, directory: Path) -> dict[str, Dra
     Returns every figure for a page, by name: `accuracy`, `gains`, `baselines`, `coefficients`, `training`; of a sparse
     run `superposed`, `training`, `masks`.
     """
-    if arms.is_sparse(reading.json_or_empty(paths.config(workdir))):
+    if arms.is_sparse(store.read_json_or_empty(paths.config(workdir))):
         ways = sparse.figures(workdir, results)
     else:
         ways = _measured(results) | _recorded(workdir)

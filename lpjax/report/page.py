@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from lpjax import pools, transforms
+from lpjax import pools, store, transforms
 from lpjax.errors import StorageError
 from lpjax.report import arms, figures, reading, so_far, style, superposed, tables
 from lpjax.store import paths
@@ -38,7 +38,7 @@ def write(workdir: Path, command: str, out: Path | None = None) -> Path:
       StorageError: If the page cannot be written.
     """
     results = reading.results(workdir)
-    config = reading.json_or_empty(paths.config(workdir))
+    config = store.read_json_or_empty(paths.config(workdir))
     if arms.is_sparse(config):
         template = "sparse.html.jinja"
         content = _sparse(workdir, results)
@@ -57,7 +57,7 @@ def write(workdir: Path, command: str, out: Path | None = None) -> Path:
                 command=command,
                 config=config,
                 config_text=json.dumps(config, indent=2),
-                environment=reading.json_or_empty(paths.environment(workdir)),
+                environment=store.read_json_or_empty(paths.environment(workdir)),
                 figures=drawings,
                 so_far=so_far.summary(workdir),
                 **content,

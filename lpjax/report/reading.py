@@ -19,7 +19,7 @@ def config(workdir: Path) -> dict[str, Any]:
     """
     if not workdir.is_dir():
         raise UserError(f"there is no directory {workdir}; give the --workdir of a run")
-    config = json_or_empty(paths.config(workdir))
+    config = store.read_json_or_empty(paths.config(workdir))
     if not isinstance(config, dict) or not {"seeds", "model"} <= set(config):
         raise UserError(f"{workdir} is no work directory: no config of a run is in it; give the --workdir of one")
     return config
@@ -36,9 +36,8 @@ def trials(workdir: Path, method: str) -> pd.DataFrame:
     """Read what every pool of one method tried: `seed`, `anchor`, `candidate` (levels), `coefficient`, `accepted`."""
     rows = []
     for seed, anchor, directory in _levels(workdir, f"seed_*/pools/{method}"):
-        for trial in json_or_empty(paths.trace(directory)).get("trials", ()):
-            candidate = trial.get("candidate", trial.get("newcomer"))  # lpjax 0.1 called it a newcomer
-            rows.append((seed, anchor, candidate, trial.get("coefficient"), trial.get("accepted")))
+        for trial in store.read_trials(paths.trace(directory)):
+            rows.append((seed, anchor, *map(trial.get, ("candidate", "coefficient", "accepted"))))
     return pd.DataFrame(rows, columns=["seed", "anchor", "candidate", "coefficient", "accepted"])
 
 
@@ -50,7 +49,7 @@ def epochs(workdir: Path, columns: Sequence[str] = ("validation_accuracy",)) -> 
     """
     rows = []
     for seed, level, directory in _levels(workdir, "seed_*"):
-        summary = json_or_empty(paths.summary(directory))
+        summary = store.read_json_or_empty(paths.summary(directory))
         for line in _lines(directory):
             kept = line["epoch"] == summary.get("epoch")
             rows.append((seed, level, line["epoch"], *map(line.get, columns), kept))
@@ -63,7 +62,7 @@ def tickets(workdir: Path) -> pd.DataFrame:
     columns = ["kept", "density", "epoch", "validation_accuracy"]
     rows = []
     for seed, level, directory in _levels(workdir, "seed_*"):
-        summary = json_or_empty(paths.summary(directory))
+        summary = store.read_json_or_empty(paths.summary(directory))
         if summary:
             rows.append((seed, level, *map(summary.get, columns)))
     return pd.DataFrame(rows, columns=["seed", "level", *columns]).astype(dict.fromkeys(columns, float))
@@ -80,7 +79,7 @@ def progress(workdir: Path) -> list[dict[str, Any]]:
     That lists levels begun and not done, each with the `epoch` it has reached, and the last one, `epochs` (`None` if
     that is not known). Without a config nothing can be said.
     """
-    config = json_or_empty(paths.config(workdir))
+    config = store.read_json_or_empty(paths.config(workdir))
     if not {"seeds", "imp", "pool"} <= set(config):
         return []
     records = []
@@ -104,11 +103,6 @@ def progress(workdir: Path) -> list[dict[str, Any]]:
 def count(directories: Iterable[Path], record: Callable[[Path], Path]) -> int:
     """Count the directories that have a record, such as their summary."""
     return sum(record(directory).exists() for directory in directories)
-
-
-def json_or_empty(path: Path) -> dict[str, Any]:
-    """Read a record; nothing if it has not been written yet."""
-    return store.read_json(path) if path.exists() else {}
 
 
 def _lines(directory: Path) -> list[dict[str, Any]]:

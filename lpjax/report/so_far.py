@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from lpjax import store
 from lpjax.report import arms, reading
 from lpjax.store import paths
 
@@ -65,4 +66,4 @@ def _progress(workdir: Path) -> list[dict[str, Any]]:
 
 
 def _is_sparse(workdir: Path) -> bool:
-    return arms.is_sparse(reading.json_or_empty(paths.config(workdir)))
+    return arms.is_sparse(store.read_json_or_empty(paths.config(workdir)))

@@ -9,6 +9,7 @@ from lpjax import data, store
 from lpjax.cache import expand_home
 from lpjax.choices import one_of
 from lpjax.errors import UserError
+from lpjax.interop import files
 from lpjax.interop.card import card, card_path
 from lpjax.interop.exporting import SavedTicket, check_destination, read_saved, write_packed, write_state_dict
 from lpjax.interop.importing import import_tickets
@@ -30,7 +31,7 @@ SUFFIXES = {
 }
 """The formats, with the suffixes of their files."""
 _COMPUTE = ("onnx", "stablehlo")
-_READABLE = (SUFFIX, ".safetensors", ".pth", ".pt", ".pth.tar", ".th")
+_READABLE = (SUFFIX, *files.SUFFIXES)
 _STATE_DICTS = ("pth", "safetensors")
 _ROUNDED = ("packed", "safetensors")
 
@@ -45,7 +46,6 @@ def export(
     source: Path,
     destination: Path,
     *,
-    format: str = "",  # noqa: A002 (the word of the command)
     dtype: str = "float32",
     form: str = "",
     dataset: str = "",
@@ -55,8 +55,7 @@ def export(
 
     Args:
       source: The directory of a level or pool, or the `ticket/` in it.
-      destination: A new file.
-      format: `'packed'`, `'safetensors'`, `'pth'`, `'onnx'` or `'stablehlo'`; empty for that of the suffix.
+      destination: A new file, whose suffix says the format; see `SUFFIXES`.
       dtype: What kept values are rounded to: `'float32'`; for packed and safetensors files also `'float16'` and
         `'bfloat16'`.
       form: For state dicts (`pth`, `safetensors`): `'pruned'` or `'plain'`; empty for the default of the format.
@@ -72,7 +71,7 @@ def export(
     """
     source = expand_home(source)
     destination = expand_home(destination)
-    chosen = format_of(destination, format)
+    chosen = format_of(destination)
     _check_options(chosen, dtype, form, dataset, shrink=shrink)
     check_destination(destination)
     check_destination(card_path(destination))
@@ -133,29 +132,22 @@ def import_file(
     return list(import_packed(source, destination, seed=seed, level=level))
 
 
-def format_of(destination: Path, format: str = "") -> str:  # noqa: A002
-    """Find the format of a file.
+def format_of(destination: Path) -> str:
+    """Find the format of a file by its suffix.
 
     Args:
       destination: The file.
-      format: The format, if it is given; the suffix must be one of its own.
 
     Returns:
       A name of `SUFFIXES`.
 
     Raises:
-      UserError: If the format or the suffix is unknown.
+      UserError: If the suffix is unknown.
 
     Example:
-      >>> format_of(Path('ticket.lpz')), format_of(Path('ticket.pt'), 'pth')
+      >>> format_of(Path('ticket.lpz')), format_of(Path('ticket.pt'))
       ('packed', 'pth')
     """
-    if format:
-        one_of("format", format, SUFFIXES)
-        if destination.suffix not in SUFFIXES[format]:
-            wanted = " or ".join(SUFFIXES[format])
-            raise UserError(f"{destination}: got the suffix {destination.suffix!r}, expected {wanted} for {format}")
-        return format
     for name, suffixes in SUFFIXES.items():
         if destination.suffix in suffixes:
             return name
@@ -190,8 +182,8 @@ def _write_ticket(
     known = provenance(origin)
     if chosen == "packed":
         return _Written(write_packed(saved, destination, dtype=dtype, provenance=known))
-    line = write_state_dict(saved, destination, form=form, dataset=dataset, dtype=dtype, provenance=known)
-    return _Written(line)
+    written = write_state_dict(saved, destination, form=form, dataset=dataset, dtype=dtype, provenance=known)
+    return _Written(written.line, (written.about,))
 
 
 def _write_program(saved: SavedTicket, origin: Origin, destination: Path, chosen: str, *, shrink: bool) -> _Written:

@@ -86,8 +86,7 @@ def _check_folder(setup: Setup, missing: Sequence[Any], source: Path, workdir: P
         raise UserError(f"imp.tickets_from: got {str(source)!r}, expected a folder that holds seed_0/level_00/ticket")
     if source.resolve() == workdir.resolve():
         raise UserError(f"imp.tickets_from: got the work directory itself, {workdir}; choose another work directory")
-    record = source / RECORD
-    normalization = store.read_json(record).get("dataset") if record.exists() else None
+    normalization = store.read_json_or_empty(source / RECORD).get("dataset")
     if normalization and normalization != setup.config.dataset.partition(":")[0]:
         raise UserError(
             f"dataset: got {setup.config.dataset!r}, expected {normalization!r}: the tickets of {source} normalize "
@@ -101,8 +100,7 @@ def _check_folder(setup: Setup, missing: Sequence[Any], source: Path, workdir: P
 
 
 def _check_unchanged(origin: Path, directory: Path) -> None:
-    summary = paths.summary(directory)
-    before = store.read_json(summary).get("source_seal") if summary.exists() else None
+    before = store.read_json_or_empty(paths.summary(directory)).get("source_seal")
     now = _seal(origin)
     if before and now and before != now:
         raise UserError(
@@ -155,7 +153,7 @@ def _prunable_names(setup: Setup, prunable: sparsity.Predicate) -> dict[str, boo
 
 
 def _summary(setup: Setup, level: int, ticket: Ticket, origin: Path) -> dict[str, Any]:
-    theirs = store.read_json(paths.summary(origin)) if paths.summary(origin).exists() else {}
+    theirs = store.read_json_or_empty(paths.summary(origin))
     summary = {
         "level": level,
         **setup.counts(ticket.mask),
@@ -164,4 +162,6 @@ def _summary(setup: Setup, level: int, ticket: Ticket, origin: Path) -> dict[str
     }
     if theirs.get("validation_accuracy") is not None:
         summary["imported_validation_accuracy"] = theirs["validation_accuracy"]
+    if "provenance" in theirs:
+        summary["provenance"] = theirs["provenance"]
     return summary | {"source": str(origin), "source_seal": _seal(origin)}

@@ -119,6 +119,40 @@ def read_json(path: Path) -> Any:
         ) from error
 
 
+def read_json_or_empty(path: Path) -> dict[str, Any]:
+    """Read what `write_json` wrote, or `{}` if it has not been written yet.
+
+    Args:
+      path: The file.
+
+    Returns:
+      Nested dicts and lists.
+
+    Raises:
+      UserError: If the file is no JSON.
+    """
+    return read_json(path) if path.exists() else {}
+
+
+def read_trials(path: Path) -> list[dict[str, Any]]:
+    """Read what a pool tried; names that older versions wrote become today's.
+
+    Args:
+      path: The trace of a pool; it may be missing.
+
+    Returns:
+      One record a candidate, in the order in which they were tried.
+
+    Raises:
+      UserError: If the file is no JSON.
+    """
+    trials = []
+    for trial in read_json_or_empty(path).get("trials", ()):
+        level = trial.get("candidate", trial.get("newcomer"))  # lpjax 0.1 called it a newcomer
+        trials.append({**trial, "candidate": level})
+    return trials
+
+
 def append_jsonl(path: Path, record: Any) -> None:
     """Add one line to a file of JSON lines, after removing what an interrupted write left behind.
 

@@ -96,13 +96,6 @@ def test_a_comparison_is_made_within_seeds_and_within_images():
     assert pair["images_low"] < pair["difference"] < pair["images_high"]  # two images carry it all
 
 
-def test_the_interval_over_seeds_is_students():
-    low, high = pairs.interval(np.array([1.0, 2.0, 3.0]))
-    assert (high - low) / 2 == pytest.approx(4.302653 / 3**0.5, rel=1e-6)
-    assert (low + high) / 2 == 2
-    assert np.isnan(pairs.interval(np.array([1.0]))).all()
-
-
 def test_only_seeds_of_both_are_compared():
     assert pairs.compare_values({0: 1.0, 1: 2.0}, {1: 1.0, 2: 5.0})["difference"] == 1
     with pytest.raises(ValueError, match="no seed has both"):

@@ -1,6 +1,6 @@
 """What a work directory says of a ticket: the candidates of its pool, and its accuracy over seeds."""
 
-from pathlib import Path
+import math
 
 import pytest
 from scipy import stats
@@ -41,12 +41,11 @@ def pool(tmp_path):
 def test_accepted_candidates_are_listed_with_what_each_ticket_contributes(pool):
     origin = origin_of(pool)
     assert origin.steps == (Accepted(1, 1, 0.25), Accepted(7, 0, 0.5))
-    assert shares(origin.place, origin.steps) == {(1, 2): 0.375, (1, 1): 0.125, (7, 0): 0.5}
+    assert shares(origin.anchor, origin.steps) == {(1, 2): 0.375, (1, 1): 0.125, (7, 0): 0.5}
 
 
 def test_shares_add_up_to_one_where_a_candidate_comes_twice():
-    place = paths.Place(Path("runs"), 0, 1, "interpolation")
-    found = shares(place, [Accepted(0, 2, 0.3), Accepted(0, 1, 0.2), Accepted(0, 2, 0.1)])
+    found = shares((0, 1), [Accepted(0, 2, 0.3), Accepted(0, 1, 0.2), Accepted(0, 2, 0.1)])
     assert sum(found.values()) == pytest.approx(1)
     assert found.keys() == {(0, 1), (0, 2)}
 
@@ -56,7 +55,9 @@ def test_accuracies_are_those_of_the_same_method_and_level_over_seeds(pool):
     low, high = stats.t.interval(0.95, 2, 0.85, stats.sem(list(TEST.values())))
     assert test.split == "test"
     assert test[1:] == pytest.approx((0.8, 3, 0.85, low, high))
-    assert validation == ("validation", None, 1, 0.5, None, None)
+    assert validation[:4] == ("validation", None, 1, 0.5)
+    assert math.isnan(validation.low)
+    assert math.isnan(validation.high)
 
 
 def test_provenance_names_the_network_the_place_and_the_candidates(pool):
@@ -92,6 +93,17 @@ def test_imported_tickets_are_described_by_their_record(tmp_path):
     directory = paths.level(tmp_path, 0, 1)
     store.write_json(tmp_path / RECORD, {"model": "vgg16", "dataset": "cifar10"})
     assert provenance(origin_of(directory))["model"] == "vgg16"
+
+
+def test_an_imported_pool_keeps_its_lineage_under_another_seed_and_level(pool, tmp_path):
+    directory = paths.level(tmp_path / "imported", 5, 0)
+    store.write_json(paths.summary(directory), {"provenance": provenance(origin_of(pool))})
+    origin = origin_of(directory)
+    assert (origin.method, origin.anchor, origin.steps) == ("interpolation", (1, 2), origin_of(pool).steps)
+    assert "level 2 is the anchor" in explain(origin)
+    again = provenance(origin)
+    assert (again["seed"], again["level"]) == (5, 0)
+    assert again["anchor"] == {"seed": 1, "level": 2}
 
 
 def test_a_directory_outside_a_work_directory_has_no_origin(tmp_path):

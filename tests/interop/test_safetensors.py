@@ -105,3 +105,12 @@ def test_files_of_other_tools_have_no_record(tmp_path):
 def test_precision_of_pytorch_files_is_float32(level, tmp_path):
     with pytest.raises(UserError, match="dtype"):
         write_state_dict(read_saved(level), tmp_path / "ticket.pth", dtype="float16")
+
+
+def test_a_state_dict_says_for_which_network_it_is_and_whether_it_normalizes(level, tmp_path):
+    saved = read_saved(level)
+    plain = write_state_dict(saved, tmp_path / "plain.safetensors").about
+    normalizes = write_state_dict(saved, tmp_path / "normalizes.safetensors", dataset="cifar10").about
+    assert "`resnet8` as the Lottery Pools code defines it" in plain
+    assert "No normalization" in plain
+    assert "`normalize.mean`" in normalizes

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from lpjax.metrics import crossed_bootstrap, mcnemar, paired_bootstrap
+from lpjax.metrics import crossed_bootstrap, mcnemar, mean_interval, paired_bootstrap
 
 
 def answers(*discordant, both=0):
@@ -146,3 +146,21 @@ def test_levels_between_are_averaged_and_swapping_the_sides_turns_the_sign():
 def test_the_crossed_interval_needs_an_axis_of_seeds():
     with pytest.raises(ValueError, match="axis of seeds"):
         crossed_bootstrap([True, False], [True, True])
+
+
+def test_the_interval_of_a_mean_is_students():
+    mean, low, high = mean_interval([1.0, 2.0, 3.0])
+    assert mean == 2
+    assert (high - low) / 2 == pytest.approx(4.302653 / 3**0.5, rel=1e-6)  # t of 0.975 with two degrees of freedom
+    assert (low + high) / 2 == pytest.approx(2)
+
+
+def test_one_value_has_no_interval_and_equal_values_have_one_without_width():
+    assert np.isnan(mean_interval([1.0])[1:]).all()
+    assert mean_interval([0.25, 0.25]) == (0.25, 0.25, 0.25)
+
+
+@pytest.mark.parametrize(("values", "level"), [([], 0.95), ([[1.0, 2.0]], 0.95), ([1.0, 2.0], 1.0)])
+def test_an_interval_needs_a_list_of_values_and_a_level(values, level):
+    with pytest.raises(ValueError, match=r"values|level"):
+        mean_interval(values, level=level)

@@ -1,6 +1,7 @@
 """Tickets and pools of a finished run are exported with a card, read back, and taken by another run."""
 
 import json
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -129,10 +130,8 @@ def test_what_cannot_be_exported_is_refused_and_nothing_is_written(finished, poo
         (pool, "there.lpz", {}),
         (pool, "card.lpz", {}),
         (pool, "pool.bin", {}),
-        (pool, "pool.bin", {"format": "packed"}),
         (pool, "pool.lpz", {"shrink": True}),
         (pool, "pool.pth", {"dataset": "cifar99"}),
-        (pool, "pool.lpz", {"format": "pickle"}),
         (pool, "pool.lpz", {"dtype": "int8"}),
         (pool, "pool.onnx", {"dtype": "float16"}),
         (pool, "pool.lpz", {"form": "plain"}),
@@ -176,9 +175,28 @@ def test_what_cannot_be_imported_is_refused(finished, pool, tmp_path):
     assert not out.exists()
 
 
+def test_an_imported_pool_is_exported_with_the_card_of_its_lineage(finished, tmp_path):
+    workdir = shutil.copytree(finished, tmp_path / "run")
+    pool = paths.pool(workdir, 0, "interpolation", 1)
+    trace = store.read_json(paths.trace(pool))
+    for trial in trace["trials"]:  # whatever the search found
+        trial.update(accepted=True, coefficient=0.25)
+    store.write_json(paths.trace(pool), trace)
+    run.export(pool, tmp_path / "pool.lpz")
+    *_, line = run.import_file(tmp_path / "pool.lpz", tmp_path / "tickets")
+    assert "needs level 0 of seed 0" in line
+    run.export(paths.level(tmp_path / "tickets", 0, 1), tmp_path / "again.lpz")
+    before, after = [(tmp_path / f"{name}.lpz.md").read_text() for name in ("pool", "again")]
+    lineage = before.partition("## Lineage")[2].partition("##")[0]
+    assert lineage.count("| 0.25 |") == len(trace["trials"])
+    assert after.partition("## Lineage")[2].partition("##")[0] == lineage
+    assert "anchor of a pool by `interpolation`" in after
+
+
 def test_seed_and_level_can_be_given(pool, tmp_path):
     run.export(pool, tmp_path / "pool.lpz")
-    run.import_file(tmp_path / "pool.lpz", tmp_path / "out", seed=5, level=0)
+    *_, line = run.import_file(tmp_path / "pool.lpz", tmp_path / "out", seed=5, level=0)
+    assert "level 0" not in line
     assert store.exists(paths.level(tmp_path / "out", 5, 0))
     record = json.loads((tmp_path / "out" / "tickets.json").read_text())
     assert record["seeds"]["5"]["levels"] == [0]
