@@ -1,7 +1,7 @@
 """What cheaper ways to search a pool cost, and what they lose: on the tickets of a run that is there.
 
 The pools of all anchors and seeds are searched in every way and evaluated on test; they stay in the work directory, and
-are read where they are there already. The first way is the paper's. Images are forward passes per candidate;
+are read where they are there already. The first is the paper's. Images are forward passes per candidate;
 milliseconds are those recorded when a pool was built. Differences are of the mean test accuracy over levels, within
 seeds; their interval is Student's, over seeds.
 
@@ -19,6 +19,7 @@ import numpy as np
 from experiments.benchmarks.inputs import machine, parser
 from experiments.lottery_pools.runs import Run, finished, search_images
 from lpjax import store
+from lpjax.choices import one_of
 from lpjax.metrics import mean_interval
 from lpjax.report import tables
 from lpjax.run.pools import Search
@@ -56,13 +57,19 @@ def main(argv: list[str]) -> None:
     )
     arguments.add_argument("--strides", nargs="+", type=int, default=[1, 3], help="of pool.coarse_stride")
     arguments.add_argument("--rank_images", nargs="+", type=int, default=[0], help="of pool.rank_images; 0 for all")
+    arguments.add_argument("--ways", nargs="+", default=[], help="rows of the table, by name (default: all)")
     options = arguments.parse_args(argv)
     run = finished(options.workdir)
     config = run.setup.config
     base: np.ndarray | None = None
     print(f"{options.workdir.name}, {len(config.seeds)} seeds, {config.imp.levels} levels, {machine()}")
     print(f"{'search':>32} {'images':>8} {'ms':>7} {'accuracy':>17} {'difference (points)':>26}")
-    for way in ways(config.pool.recalibrate, options.budgets, options.strides, options.rank_images):
+    chosen = ways(config.pool.recalibrate, options.budgets, options.strides, options.rank_images)
+    for name in options.ways:
+        one_of("--ways", name, [way.name for way in chosen])
+    for way in chosen:
+        if options.ways and way.name not in options.ways:
+            continue
         config.pool.update(way.settings)
         run = run._replace(setup=prepare(config))
         run.build({way.name: Search("interpolation")})

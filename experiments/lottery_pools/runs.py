@@ -11,7 +11,7 @@ import pandas as pd
 from experiments.options import OWN, Options, Panel, config_of, own
 from lpjax import pools
 from lpjax.errors import UserError
-from lpjax.run import Setup, Stage, default_config, run, run_stages
+from lpjax.run import Setup, Stage, run, run_stages
 from lpjax.run.config import get, resolve
 from lpjax.run.evaluate import evaluation_stage, gather, load_right
 from lpjax.run.pools import Search, pools_stage
@@ -19,8 +19,15 @@ from lpjax.run.saved import networks
 from lpjax.run.setup import prepare
 from lpjax.store import Result, paths, read_json
 
-PUBLISHED = ("coefficients", "accept", "prune", "recalibration_batches", "coarse_stride", "rank_by")
-"""The settings of a search, whose defaults are the paper's."""
+PUBLISHED = {
+    "coefficients": pools.INTERPOLATION,
+    "accept": ">=",
+    "prune": "during",
+    "recalibration_batches": "shared",
+    "coarse_stride": 1,
+    "rank_by": "recalibrated",
+}
+"""The settings of the paper's search."""
 
 
 class Run(NamedTuple):
@@ -108,25 +115,24 @@ def _tickets(panel: Panel, workdir: Path, seeds: tuple[int, ...] | None, overrid
     config = config_of(panel)
     config.seeds = seeds or tuple(config.seeds)
     config.pool.methods = ()
+    if not panel.source.is_dir():
+        config.pool.update(PUBLISHED)
     config.update_from_flattened_dict(dict(overrides))
     return Run(panel.title, run(config, workdir), workdir, tuple(config.seeds), config.imp.levels)
 
 
 def published_name(runs: Iterable[Run], name: str) -> str:
     """Return `'interpolation'` where that is the paper's search in every run's own config, else `name`."""
-    published = default_config().pool
+    published = {**PUBLISHED, "candidates": 0}
     for setup in (one.setup for one in runs):
-        for field in (*PUBLISHED, "candidates"):
-            if setup.config.pool[field] != published[field]:
-                return name
+        if any(setup.config.pool[field] != value for field, value in published.items()):
+            return name
     return "interpolation"
 
 
-def published_search(*, candidates: int | None = None, **changes: Any) -> Search:
+def published_search(*, candidates: int = 0, **changes: Any) -> Search:
     """Return the paper's search, with another number of candidates or other settings where they are given."""
-    published = default_config().pool
-    settings = {field: published[field] for field in PUBLISHED}
-    return Search("interpolation", published.candidates if candidates is None else candidates, settings | changes)
+    return Search("interpolation", candidates, PUBLISHED | changes)
 
 
 def search_images(setup: Setup) -> int:

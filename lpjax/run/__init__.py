@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 
 from lpjax import store
 from lpjax.pools import KINDS, METHODS
-from lpjax.run.config import as_json, check, default_config, resolve, warnings, with_new_names
+from lpjax.run.config import as_json, check, default_config, resolve, upgrade, warnings
 from lpjax.run.corruptions import gather_corruptions
 from lpjax.run.evaluate import gather
 from lpjax.run.export import export, import_file
@@ -150,7 +150,7 @@ def _bind_or_refuse(workdir: Path, resolved: dict[str, Any], command: str) -> No
     grows = [field for field, setting in SETTINGS.items() if setting.use == "grows"]
     free = [field for field, setting in SETTINGS.items() if setting.use == "free"]
     defaults = as_json(resolve(default_config()))
-    store.bind_config(workdir, resolved, growing=grows, free=free, defaults=defaults, translate=with_new_names)
+    store.bind_config(workdir, resolved, growing=grows, free=free, defaults=defaults, translate=upgrade)
     here = store.environment()
     if paths.environment(workdir).exists():
         _report_move(workdir, store.read_json(paths.environment(workdir)), here)

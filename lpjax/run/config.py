@@ -21,6 +21,8 @@ RENAMED = {
 }
 """Fields of lpjax 0.1 by their old names, with the new ones."""
 _RENAMED_VALUES = {"pool.recalibration_batches": {"common": "shared"}}
+_BEFORE = {"pool": {"rank_by": "recalibrated", "coarse_stride": 1}}
+"""What a config means that was written before a field existed, where that is not today's default."""
 
 
 def default_config() -> ConfigDict:
@@ -87,12 +89,12 @@ def as_json(config: ConfigDict) -> dict[str, Any]:
     return plain
 
 
-def with_new_names(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Translate a config that an older version wrote: the fields and values that were renamed.
+def upgrade(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Translate a config that an older version wrote: what was renamed, and what it means by fields that it lacks.
 
     Example:
-      >>> with_new_names({'pool': {'newcomers': 3, 'numbers': 'common'}})
-      {'pool': {'candidates': 3, 'recalibration_batches': 'shared'}}
+      >>> upgrade({'pool': {'newcomers': 3, 'numbers': 'common'}})['pool']
+      {'rank_by': 'recalibrated', 'coarse_stride': 1, 'candidates': 3, 'recalibration_batches': 'shared'}
     """
     translated = copy.deepcopy(dict(config))
     for old, new in RENAMED.items():
@@ -101,6 +103,9 @@ def with_new_names(config: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(fields_there, dict) and old_name in fields_there:
             value = fields_there.pop(old_name)
             fields_there[new.split(".")[1]] = _RENAMED_VALUES.get(new, {}).get(value, value)
+    for section, before in _BEFORE.items():
+        if isinstance(translated.get(section), dict):
+            translated[section] = before | translated[section]
     return translated
 
 

@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from lpjax import models, store, tickets
 from lpjax.errors import UserError
-from lpjax.run.config import default_config, resolve, with_new_names
+from lpjax.run.config import default_config, resolve, upgrade
 from lpjax.run.saved import load_ticket
 from lpjax.run.setup import Setup, build_module, prepare
 from lpjax.store import paths
@@ -86,5 +86,5 @@ def config_of(workdir: Path) -> ConfigDict:
     if not path.exists():
         raise UserError(f"{workdir} holds no config.json; give the work directory of a run")
     config = default_config()
-    config.update(with_new_names(store.read_json(path)))
+    config.update(upgrade(store.read_json(path)))
     return config

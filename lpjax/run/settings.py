@@ -317,7 +317,9 @@ SETTINGS: dict[str, Setting] = {
     ),
     "pool.coefficients": Setting(pools.INTERPOLATION, COEFFICIENTS, "weights of the candidate, for 'interpolation'"),
     "pool.coarse_stride": Setting(
-        1, integer(1), "of 'interpolation': first try every n-th coefficient, then those near the best; 1 tries all"
+        3,
+        integer(1),
+        "of 'interpolation': first try every n-th coefficient, then those near the best; the paper tries all, 1",
     ),
     "pool.candidates": Setting(0, integer(0), "number of tickets tried, the nearest first; 0 for all"),
     "pool.accept": Setting(
@@ -335,9 +337,9 @@ SETTINGS: dict[str, Setting] = {
         "of 'interpolation' and 'average': one draw of images per anchor, or per mix",
     ),
     "pool.rank_by": Setting(
-        "recalibrated",
+        "batch_statistics",
         name_in(("recalibrated", "batch_statistics")),
-        "of 'interpolation': recalibrate every mix, or rank them by batch statistics and recalibrate the best",
+        "of 'interpolation': rank mixes by batch statistics and recalibrate the best; the paper recalibrates every mix",
     ),
     "pool.rank_images": Setting(
         0, integer(0), "with pool.rank_by='batch_statistics': rank on the first N validation images; 0 for all"

@@ -7,7 +7,7 @@ from ml_collections import ConfigDict
 
 from lpjax import models, run
 from lpjax.errors import UserError
-from lpjax.run.config import as_json, assert_known, get, warnings, with_new_names
+from lpjax.run.config import as_json, assert_known, get, upgrade, warnings
 
 
 def default_config():
@@ -256,15 +256,20 @@ def test_what_identifies_a_run_is_plain_and_the_same_on_every_process():
     assert get(config, "imp.levels") == as_json(config)["imp"]["levels"] == 19
 
 
-def test_the_names_of_older_configs_are_translated_and_those_of_today_left_alone():
+def test_older_configs_are_translated_and_those_of_today_left_alone():
     old = {"imp": {"rule": "torch"}, "pool": {"newcomers": 3, "numbers": "common"}, "sparse": {"thin_until": "2ep"}}
     new = {
         "imp": {"count_rule": "torch"},
-        "pool": {"candidates": 3, "recalibration_batches": "shared"},
+        "pool": {
+            "candidates": 3,
+            "recalibration_batches": "shared",
+            "rank_by": "recalibrated",  # these two did not exist
+            "coarse_stride": 1,
+        },
         "sparse": {"prune_until": "2ep"},
     }
-    assert with_new_names(old) == new
-    assert with_new_names(new) == new
+    assert upgrade(old) == new
+    assert upgrade(new) == new
 
 
 def test_more_levels_than_weights_are_refused_before_training(tmp_path, tiny_config):

@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 from lpjax import report, run, sparsity, store, train
 from lpjax.errors import UserError
 from lpjax.report import reading
-from lpjax.run.config import RENAMED, assert_known, fields, with_new_names
+from lpjax.run.config import RENAMED, assert_known, fields, upgrade
 from lpjax.run.saved import load_ticket
 from lpjax.run.setup import prepare
 from lpjax.run.training import NO_METRICS, Loop
@@ -49,7 +49,7 @@ def config_of(workdir):
         return tuple(tree) if isinstance(tree, list) else tree
 
     config = run.default_config()
-    config.update(ConfigDict(with_tuples(with_new_names(store.read_json(paths.config(workdir))))))
+    config.update(ConfigDict(with_tuples(upgrade(store.read_json(paths.config(workdir))))))
     return config
 
 
@@ -83,7 +83,7 @@ def imp(unpacked):
 def test_the_names_of_an_old_config_are_translated(unpacked):
     workdir = unpacked("imp")
     old = store.read_json(paths.config(workdir))
-    new = with_new_names(old)
+    new = upgrade(old)
     for before, after in RENAMED.items():
         section, name = before.split(".")
         new_section, new_name = after.split(".")
@@ -91,7 +91,7 @@ def test_the_names_of_an_old_config_are_translated(unpacked):
         assert name not in new[section]
         assert new_name in new[new_section]
     assert (new["pool"]["candidates"], new["pool"]["recalibration_batches"]) == (2, "fresh")
-    assert with_new_names(new) == new
+    assert upgrade(new) == new
 
 
 def test_an_old_field_on_the_command_line_is_refused_with_the_new_name():

@@ -84,13 +84,13 @@ superpose.base=True
 superpose.ensemble=False
 pool.methods=('recalibrated', 'interpolation', 'average', 'best_single', 'swa', 'ema_decay', 'ema_newest', 'uniform')
 pool.coefficients=(0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
-pool.coarse_stride=1
+pool.coarse_stride=3
 pool.candidates=0
 pool.accept='>='
 pool.prune='during'
 pool.recalibrate='4096'
 pool.recalibration_batches='shared'
-pool.rank_by='recalibrated'
+pool.rank_by='batch_statistics'
 pool.rank_images=0
 pool.chunk=1
 pool.spread='auto'
