@@ -1,4 +1,4 @@
-"""Keeps what a finished run shows: its numbers, its figures, where it ran; and writes its table into the README.
+"""Copies results and figures of a finished run into a folder of experiments/, and writes its tables into the README.
 
 Command: python -m experiments.keep runs/demo experiments/digits_resnet8
 """
@@ -19,6 +19,8 @@ from lpjax.report import paired, reading, tables
 from lpjax.run.saved import TICKET
 from lpjax.store import paths
 
+POOL = "interpolation"
+SINGLE = "best_single"
 RESULTS = "results"
 """The name of the marks in the README."""
 FIGURES = ("accuracy", "gains", "baselines", "coefficients")
@@ -54,21 +56,24 @@ def main(argv: list[str]) -> None:
 
 
 def statistics(workdir: Path) -> pd.DataFrame:
-    """Compare every pool of a run with the tickets, and with the recalibrated tickets where there are any."""
+    """Compare all pools with tickets and recalibrated tickets, and interpolation with the best single ticket."""
     results = reading.results(workdir)
     run = finished(workdir)
     methods = [row.method for row in tables.rows(results) if row.method != TICKET]
     right = run.right(methods)
+    pairs = [(method, TICKET) for method in methods]
+    pairs += [(method, CONTROL) for method in methods if method != CONTROL]
+    pairs.append((POOL, SINGLE))
+    there = {TICKET, *methods}
     compared = []
-    for base in (TICKET, CONTROL):
-        for method in methods:
-            if base in (TICKET, *methods) and method != base:
-                compared.append(paired.frame(paired.compare(results, right, method, base)))
+    for method, base in pairs:
+        if {method, base} <= there:
+            compared.append(paired.frame(paired.compare(results, right, method, base)))
     return pd.concat(compared)
 
 
 def describe(kept: Mapping[str, pd.DataFrame], preset: str = "") -> str:
-    """Write a row per method, means over levels and seeds."""
+    """Write a row per method, means over levels and seeds; then what interpolation gains at every density."""
     del preset
     overall = kept["statistics"][kept["statistics"]["level"].isna()]
     compared = {(row.method, row.base): row for row in paired.from_frame(overall)}
@@ -81,7 +86,16 @@ def describe(kept: Mapping[str, pd.DataFrame], preset: str = "") -> str:
         gap = row.gap
         cells.append("" if gap is None else markdown.points(gap.mean, gap.std))
         lines.append(cells)
-    return markdown.table(HEADINGS, lines)
+    return f"{markdown.table(HEADINGS, lines)}\n\n{_by_density(kept['statistics'])}"
+
+
+def _by_density(statistics: pd.DataFrame) -> str:
+    """Write what interpolation gains over the tickets of each level."""
+    rows = []
+    for row in paired.from_frame(statistics):
+        if (row.method, row.base) == (POOL, TICKET) and row.level is not None:
+            rows.append([f"{row.density:.3g}", *_difference(row)])
+    return markdown.table(("density", "interpolation over tickets (points)", "95 % over seeds and images"), rows)
 
 
 def _difference(pair: paired.Comparison | None) -> list[str]:

@@ -1,9 +1,9 @@
 """What cheaper ways to search a pool cost, and what they lose: on the tickets of a run that is there.
 
 The pools of all anchors and seeds are searched in every way and evaluated on test; they stay in the work directory, and
-are read where they are there already. The first is the paper's. Images are forward passes per candidate;
-milliseconds are those recorded when a pool was built. Differences are of the mean test accuracy over levels, within
-seeds; their interval is Student's, over seeds.
+are read where they are there already. Images are forward passes per candidate; milliseconds are those recorded when a
+pool was built. Accuracy is the mean over levels. Differences are from the first row, by default the paper's search,
+within seeds; their interval is Student's, over seeds.
 
 Command: python -m experiments.benchmarks.search_cost --workdir=runs/demo
 """

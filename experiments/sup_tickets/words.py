@@ -23,7 +23,7 @@ def comparisons(
 ) -> str:
     """Make a table of comparisons, accuracies as fractions and differences in points (hundredths).
 
-    The first interval speaks of other trainings, the second of other test images.
+    The first interval covers variation between trainings, the second between test images.
 
     Args:
       pairs: Comparisons, see `pairs`.

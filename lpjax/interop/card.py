@@ -14,7 +14,7 @@ from lpjax.interop.origin import Accuracy, Origin, explain, provenance, shares
 from lpjax.interop.stablehlo import MONTHS
 from lpjax.version import __version__
 
-_SHARED_READER = {
+_READING_CODE = {
     "packed": """from lpjax.interop import read_packed
 
 ticket = read_packed({name})  # ticket.params, ticket.mask: numpy arrays""",
@@ -136,7 +136,7 @@ def _rounding(dtype: str) -> str:
 
 
 def _reading(path: Path, format: str, image: tuple[int, int, int] | None) -> str:  # noqa: A002
-    code = _SHARED_READER[format].format(name=json.dumps(path.name), shape=image)
+    code = _READING_CODE[format].format(name=json.dumps(path.name), shape=image)
     text = f"## Reading it\n\n```python\n{code}\n```"
     if format in _READABLE:
         text += (
@@ -185,7 +185,7 @@ def _results(origin: Origin) -> str:
         own = "" if accuracy.value is None else f"{accuracy.value:.4f}"
         lines.append(f"| {accuracy.split} | {own} | {accuracy.n} | {accuracy.mean:.4f} | {_interval(accuracy)} |")
     lines += ["", "The interval is Student's, of the mean over seeds.", ""]
-    lines.append("Validation accuracy chose the network, so it is too high on average.")
+    lines.append("Where validation accuracy chose the network, as in pools that select, it is too high on average.")
     return "\n".join(lines)
 
 

@@ -83,6 +83,7 @@ def read_saved(source: Path) -> SavedTicket:
     if directory is None:
         raise UserError(f"{source} contains no ticket/; give the directory of a level or pool")
     ticket = store.restore_ticket(directory)
+    # The mask of a leaf that is never pruned is stored as a scalar.
     prunable = jax.tree.map(lambda leaf: leaf.ndim > 0, store.restore_mask(directory))
     if isinstance(ticket.params, Variables):
         prunable = Variables(prunable, jax.tree.map(lambda _: False, ticket.params.stats))

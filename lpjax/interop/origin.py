@@ -71,7 +71,7 @@ class Origin(NamedTuple):
 
     @property
     def anchor(self) -> tuple[int, int] | None:
-        """Seed and level of the ticket that a pool started from, where it was built; None if they are not known."""
+        """Seed and level of a ticket, of a pool those of its anchor, where it was found; None if they are not known."""
         if "anchor" in self._imported:
             return self._imported["anchor"]["seed"], self._imported["anchor"]["level"]
         return (self.place.seed, self.place.level) if self.place else None

@@ -47,7 +47,7 @@ def mean_interval(values: ArrayLike, *, level: float = 0.95) -> MeanInterval:
       level: Confidence level, in (0, 1).
 
     Returns:
-      The mean and its interval: NaN for one value, both the mean where all values are alike.
+      The mean and its interval: NaN for one value; both ends equal the mean if all values are equal.
 
     Raises:
       ValueError: If there are no values, or the level is out of range.
@@ -165,7 +165,7 @@ def crossed_bootstrap(
 
     Every seed and image has one difference, `mean(right - other)` over the axes between. Seeds and images are resampled
     independently of each other, both with replacement, and the mean is taken over all pairs. The interval measures
-    variation over trainings and over test images; it is conservative, and with few seeds too narrow for the former.
+    variation over trainings and over test images. It is too wide with many seeds, and too narrow with few, such as three.
 
     Args:
       right: `[S, ..., N]`, bool: whether the first classifier is right; the first axis is the seed, the last the image.

@@ -36,8 +36,8 @@ class Comparison(NamedTuple):
 def compare(results: pd.DataFrame, right: Right, method: str, base: str = "ticket") -> list[Comparison]:
     """Compare a method with the tickets, level by level and over all.
 
-    The interval is that of a bootstrap which resamples seeds and test images together: it speaks of other trainings and
-    other images. The p-value speaks of other images alone, for the networks at hand. Over all levels, only seeds that
+    The interval is that of a bootstrap which resamples seeds and test images together: it covers variation between
+    trainings and between images. The p-value covers variation between images alone, with the networks fixed. Over all levels, only seeds that
     have them all count.
 
     Args:

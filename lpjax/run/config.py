@@ -1,4 +1,4 @@
-"""The configuration: its defaults, what is wrong with one, and what identifies a run."""
+"""The configuration: its defaults, its validation, and what identifies a run."""
 
 import copy
 from collections.abc import Iterator, Mapping
@@ -21,12 +21,14 @@ RENAMED = {
 }
 """Fields of lpjax 0.1 by their old names, with the new ones."""
 _RENAMED_VALUES = {"pool.recalibration_batches": {"common": "shared"}}
-_BEFORE = {"pool": {"rank_by": "recalibrated", "coarse_stride": 1}}
+_OLD_DEFAULTS = {"pool": {"rank_by": "recalibrated", "coarse_stride": 1}}
 """What a config means that was written before a field existed, where that is not today's default."""
 
 
 def default_config() -> ConfigDict:
-    """Return the paper's CIFAR setting: the base that every file in `configs/` changes.
+    """Return the base that every file in `configs/` changes: training as in the paper's CIFAR setting.
+
+    The search of pools differs from the paper's: see `pool.rank_by` and `pool.coarse_stride`.
 
     Returns:
       A `ConfigDict` with all fields of docs/settings.md. Durations carry their unit (`'182ep'`, `'500it'`), densities
@@ -103,7 +105,7 @@ def upgrade(config: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(fields_there, dict) and old_name in fields_there:
             value = fields_there.pop(old_name)
             fields_there[new.split(".")[1]] = _RENAMED_VALUES.get(new, {}).get(value, value)
-    for section, before in _BEFORE.items():
+    for section, before in _OLD_DEFAULTS.items():
         if isinstance(translated.get(section), dict):
             translated[section] = before | translated[section]
     return translated

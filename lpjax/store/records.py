@@ -1,8 +1,8 @@
 """Small text records: JSON, JSON lines and the table of results.
 
-What is written whole is written beside its place, flushed to the disk and renamed, so that a reader finds the old
-record or the new one and never a part of either; a disk that refuses raises StorageError. Of several processes the
-first writes, and the others go on at once.
+A whole file is written under a temporary name, flushed to the disk and renamed, so that a reader finds the old record or
+the new one and never a part of either. A disk that is full or fails raises StorageError. Of several processes only
+process 0 writes.
 """
 
 import csv
@@ -148,8 +148,9 @@ def read_trials(path: Path) -> list[dict[str, Any]]:
     """
     trials = []
     for trial in read_json_or_empty(path).get("trials", ()):
-        level = trial.get("candidate", trial.get("newcomer"))  # lpjax 0.1 called it a newcomer
-        trials.append({**trial, "candidate": level})
+        if "newcomer" in trial:  # as lpjax 0.1 called a candidate
+            trial["candidate"] = trial.pop("newcomer")
+        trials.append(trial)
     return trials
 
 

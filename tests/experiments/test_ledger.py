@@ -37,7 +37,7 @@ def test_every_claim_is_of_a_page_that_is_described():
 
 
 def statistics(low, high, *, method="interpolation", base="ticket"):
-    row = {"method": method, "base": base, "level": np.nan, "seeds": 3, "difference": (low + high) / 2, "std": 0.001}
+    row = {"method": method, "base": base, "level": np.nan, "seeds": 5, "difference": (low + high) / 2, "std": 0.001}
     return pd.DataFrame([row | {"low": low, "high": high, "panel": "digits"}, row | {"level": 0}])
 
 
@@ -55,7 +55,15 @@ def test_a_claim_holds_if_its_interval_is_on_its_side_of_zero(low, high, better,
     (matches,) = claims.difference("ticket", "interpolation", matches=True)(kept)
     assert (above.verdict, matches.verdict) == (better, alike)
     assert above.interval == f"{100 * low:+.2f} to {100 * high:+.2f}"
-    assert (above.on, above.seeds) == ("digits", 3)
+    assert (above.on, above.seeds) == ("digits", 5)
+
+
+def test_with_few_seeds_a_claim_needs_students_interval_too():
+    kept = {"statistics": statistics(0.001, 0.003).assign(seeds=3)}
+    (finding,) = claims.difference("ticket", "interpolation")(kept)
+    reach = 0.1 * 4.302653 / 3**0.5  # of a standard deviation of 0.1 points
+    assert finding.interval == f"{0.2 - reach:+.2f} to {0.2 + reach:+.2f}"
+    assert finding.verdict == "undecided"
 
 
 def test_many_candidates_are_compared_with_the_fewest():
@@ -83,6 +91,7 @@ def test_pairs_are_averaged_within_a_seed_and_settings_are_compared():
 
 def test_comparisons_of_a_network_are_counted_and_averaged():
     rows = pd.DataFrame({"network": "tiny", "difference": [0.01, 0.02, -0.006], "seeds": [5, 5, 4]})
+    rows = rows.assign(method="rigl", low=rows["difference"] - 0.01, high=rows["difference"] + 0.01)
     (finding,) = claims.differences_in("pairs")({"pairs": rows})
     assert finding[:3] == ("tiny", 4, "above in 2 of 3, mean +0.80 points")
     assert finding.verdict == "undecided"
@@ -90,6 +99,19 @@ def test_comparisons_of_a_network_are_counted_and_averaged():
     assert lower.verdict == "held"
     (few,) = claims.differences_in("pairs")({"pairs": rows[:2]})
     assert (few.interval, few.verdict) == ("", "undecided")
+
+
+def test_fewer_than_three_comparisons_are_decided_by_their_own_intervals():
+    rows = pd.DataFrame({"network": "tiny", "method": "rigl", "difference": [-0.05, -0.09], "seeds": 5})
+    for high, verdict in ((-0.01, "not held"), (0.01, "undecided")):
+        (finding,) = claims.differences_in("pairs")({"pairs": rows.assign(low=-0.1, high=high)})
+        assert finding.verdict == verdict
+
+
+def test_variants_that_the_paper_does_not_clearly_have_are_not_counted():
+    rows = pd.DataFrame({"network": "tiny", "method": ["snip", "snip, exploring"], "difference": [0.01, -0.2]})
+    (finding,) = claims.differences_in("pairs")({"pairs": rows.assign(seeds=5, low=-0.1, high=0.1)})
+    assert finding.measured == "above in 1 of 1, mean +1.00 points"
 
 
 @pytest.mark.parametrize(
