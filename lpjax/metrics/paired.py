@@ -164,8 +164,8 @@ def crossed_bootstrap(
     """Compute a difference of accuracies with its bootstrap interval over seeds and images together.
 
     Every seed and image has one difference, `mean(right - other)` over the axes between. Seeds and images are resampled
-    independently of each other, both with replacement, and the mean is taken over all pairs. The interval measures
-    variation over trainings and over test images. It is too wide with many seeds, and too narrow with few, such as three.
+    independently of each other, both with replacement, and the mean is taken over all pairs. The interval covers
+    variation between trainings and between test images. It is too wide with many seeds, and too narrow with few.
 
     Args:
       right: `[S, ..., N]`, bool: whether the first classifier is right; the first axis is the seed, the last the image.

@@ -37,8 +37,8 @@ def compare(results: pd.DataFrame, right: Right, method: str, base: str = "ticke
     """Compare a method with the tickets, level by level and over all.
 
     The interval is that of a bootstrap which resamples seeds and test images together: it covers variation between
-    trainings and between images. The p-value covers variation between images alone, with the networks fixed. Over all levels, only seeds that
-    have them all count.
+    trainings and between images. The p-value covers variation between images alone, with the networks fixed. Over all
+    levels, only seeds that have them all count.
 
     Args:
       results: Measurements, as `reading.results` gives them.

@@ -1,7 +1,7 @@
 """Small text records: JSON, JSON lines and the table of results.
 
-A whole file is written under a temporary name, flushed to the disk and renamed, so that a reader finds the old record or
-the new one and never a part of either. A disk that is full or fails raises StorageError. Of several processes only
+A whole file is written under a temporary name, flushed to the disk and renamed, so that a reader finds the old record
+or the new one and never a part of either. A disk that is full or fails raises StorageError. Of several processes only
 process 0 writes.
 """
 
