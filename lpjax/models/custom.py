@@ -9,6 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from flax.errors import InvalidRngError
 
 from lpjax.errors import UserError
 from lpjax.types import Apply, PyTree, Variables
@@ -51,7 +52,8 @@ def custom_model(constructor: Callable[..., Any], options: Mapping[str, Any]) ->
     layers run with momentum 0 and over all devices, whatever their own setting: runs average statistics themselves.
 
     Raises:
-      UserError: If the constructor makes something else, or a module that draws random numbers while it trains.
+      UserError: If the constructor makes something else, or a module that draws random numbers while it trains, such as
+        Dropout; a linen module is refused at its first training step.
     """
     makes_module = isinstance(constructor, type) and issubclass(constructor, nn.Module | nnx.Module)
     if isinstance(constructor, type) and not makes_module:
@@ -96,8 +98,14 @@ def _linen_model(module: nn.Module) -> CustomModel:
                 object.__setattr__(context.module, "axis_name", axis_name)
             return call(*args, **kwargs)
 
-        with nn.intercept_methods(with_batch_statistics):
-            logits, updated = module.apply(collections, images, **arguments(True), mutable=["batch_stats"])
+        try:
+            with nn.intercept_methods(with_batch_statistics):
+                logits, updated = module.apply(collections, images, **arguments(True), mutable=["batch_stats"])
+        except InvalidRngError as error:
+            raise UserError(
+                f"model: got {type(module).__name__}, which draws random numbers while it trains, expected none: "
+                "layers such as Dropout are not supported; remove them, or set their rate to 0"
+            ) from error
         return jnp.asarray(logits), updated.get("batch_stats", {})
 
     return CustomModel(initialize, apply)

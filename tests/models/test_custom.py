@@ -38,6 +38,16 @@ class Drops(nnx.Module):
         self.dropout = nnx.Dropout(0.5, rngs=rngs)
 
 
+class LinenDrops(nn.Module):
+    classes: int
+    rate: float
+
+    @nn.compact
+    def __call__(self, images, train):
+        hidden = nn.Dropout(self.rate, deterministic=not train)(images.reshape(len(images), -1))
+        return nn.Dense(self.classes)(hidden)
+
+
 @pytest.fixture(params=[Linen, Nnx], ids=["linen", "nnx"])
 def model(request):
     return models.build(request.param, classes=5)
@@ -96,3 +106,18 @@ def test_an_import_path_names_a_constructor():
 def test_what_cannot_run_is_refused(model):
     with pytest.raises(UserError):
         models.build(model, classes=5)
+
+
+def test_linen_layers_that_draw_random_numbers_are_refused_when_they_train():
+    model = models.build(LinenDrops, classes=5, rate=0.5)
+    variables = models.initialize(model, jax.random.key(0), (4, 4, 1))
+    model.apply(variables, IMAGES, train=False)
+    with pytest.raises(UserError):
+        jax.eval_shape(lambda variables: model.apply(variables, IMAGES, train=True), variables)
+
+
+def test_dropout_at_rate_0_draws_nothing():
+    model = models.build(LinenDrops, classes=5, rate=0.0)
+    variables = models.initialize(model, jax.random.key(0), (4, 4, 1))
+    logits, _ = model.apply(variables, IMAGES, train=True)
+    np.testing.assert_array_equal(logits, model.apply(variables, IMAGES, train=False)[0])
