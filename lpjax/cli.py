@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from lpjax.cache import expand_home
 from lpjax.choices import one_of
-from lpjax.command import USER_MISTAKE, OneLineParser, extra
+from lpjax.command import USER_MISTAKE, OneLineParser, count, extra
 from lpjax.errors import StorageError, UserError
 from lpjax.version import __version__
 
@@ -97,7 +97,7 @@ def _show(arguments: Sequence[str]) -> None:
 
     parser = OneLineParser("lpjax show", "Prints levels, densities per layer, accuracies, and what pools are made of.")
     parser.add_argument("workdir", type=expand_home, help="the --workdir of a run, finished or not")
-    parser.add_argument("--seed", type=int, help="the seed to show (default: the first)")
+    parser.add_argument("--seed", type=count, help="the seed to show (default: the first)")
     parser.add_argument("--method", default="", help="the pools to show (default: interpolation, if there are any)")
     given = parser.parse_args(arguments)
     _print(parser, lambda: [report.describe(given.workdir, given.seed, given.method)])
@@ -125,11 +125,11 @@ def _export(arguments: Sequence[str]) -> None:
     from lpjax import run
     from lpjax.interop.layout import FORMS
     from lpjax.interop.packed import DTYPES
-    from lpjax.run.export import SUFFIXES
+    from lpjax.run.export import KNOWN_SUFFIXES
 
     parser = OneLineParser("lpjax export", "Writes a ticket or pool to a file, and a card, FILE.md, beside it.")
     parser.add_argument("source", type=Path, help="the directory of a level or pool, such as runs/demo/seed_0/level_03")
-    suffixes = ", ".join(suffix for known in SUFFIXES.values() for suffix in known)
+    suffixes = ", ".join(KNOWN_SUFFIXES)
     parser.add_argument("destination", type=Path, help=f"a new file; its suffix says the format: {suffixes}")
     parser.add_argument("--dtype", choices=DTYPES, default="float32", help="what kept weights are rounded to")
     parser.add_argument("--shrink", action="store_true", help="remove channels without weights (onnx, stablehlo)")
@@ -152,14 +152,14 @@ def _import(arguments: Sequence[str]) -> None:
     parser.add_argument(
         "--mask", choices=MASKS, default="stored", help="nonzero: zeros of files without masks are pruned"
     )
-    parser.add_argument("--seed", type=int, help="seed number (default: from the file, else 0)")
-    parser.add_argument("--level", type=int, help="level of a single file (default: from the file, else 0)")
+    parser.add_argument("--seed", type=count, help="seed number (default: from the file, else 0)")
+    parser.add_argument("--level", type=count, help="level of the (first) file (default: from the file, else 0)")
     given = parser.parse_args(arguments)
     _print(parser, lambda: run.import_file(**vars(given)))
 
 
 def _report(arguments: Sequence[str]) -> None:
-    importlib.import_module("lpjax.report.__main__").main(arguments)
+    importlib.import_module("lpjax.report.__main__").main(arguments, prog="lpjax report")
 
 
 COMMANDS = {

@@ -54,6 +54,27 @@ def extra(name: str, *, command: bool = False) -> Iterator[None]:
         raise ModuleNotFoundError(message, name=error.name) from error
 
 
+def count(text: str) -> int:
+    """Read an integer of at least 0, as the `type` of an argument.
+
+    Args:
+      text: As it was typed.
+
+    Returns:
+      The integer.
+
+    Raises:
+      argparse.ArgumentTypeError: If it is none.
+
+    Example:
+      >>> count('3')
+      3
+    """
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected an integer of at least 0")
+    return int(text)
+
+
 class OneLineParser(argparse.ArgumentParser):
     """Reads a command line without abbreviations; refuses it without the usage that argparse puts before the reason."""
 

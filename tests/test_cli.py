@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from lpjax import cli, main
+from lpjax import cli, main, store
+from lpjax.store import paths
 from lpjax.version import __version__
 
 
@@ -56,7 +57,7 @@ def test_an_unknown_command_is_one_line_with_exit_code_2(command):
 def test_every_command_explains_itself(command, word):
     code, out, _ = command(word, "--help")
     assert code == 0
-    assert out.startswith(f"usage: {'python -m lpjax.report' if word == 'report' else f'lpjax {word}'} ")
+    assert out.startswith(f"usage: lpjax {word} ")
 
 
 def test_an_export_that_is_not_there_is_one_line_with_exit_code_2(command, tmp_path):
@@ -64,6 +65,20 @@ def test_an_export_that_is_not_there_is_one_line_with_exit_code_2(command, tmp_p
     assert (code, out) == (2, "")
     assert err.count("\n") == 1
     assert command("import", str(tmp_path / "none.lpz"), str(tmp_path / "levels"))[0] == 2
+
+
+@pytest.mark.slow
+def test_a_pool_is_exported_and_imported_as_a_level_of_another_seed(command, finished, tmp_path):
+    pool = paths.pool(finished, 0, "interpolation", 1)
+    file = str(tmp_path / "pool.lpz")
+    code, out, _ = command("export", str(pool), file, "--dtype=float16")
+    assert (code, out.count("\n")) == (0, 2)
+    code, out, _ = command("import", file, str(tmp_path / "levels"), "--seed=3", "--level=0")
+    assert code == 0
+    ours, theirs = (store.read_json(paths.summary(level)) for level in (paths.level(tmp_path / "levels", 3, 0), pool))
+    assert (ours["kept"], ours["validation_accuracy"]) == (theirs["kept"], theirs["value"])
+    assert command("import", file, str(tmp_path / "others"), "--seed=-1")[0] == 2
+    assert not (tmp_path / "others").exists()
 
 
 @pytest.mark.parametrize("word", ["show", "cite"])

@@ -57,7 +57,7 @@ def search(options: argparse.Namespace, devices: int, way: str) -> tuple[Any, tu
     mesh = train.mesh_of(jax.devices()[:devices])
     measures, ticket, candidate = search_problem(options, mesh=mesh if way == "images" else None)
     measures = train.replicate(measures, mesh)
-    choices: dict[str, Callable[..., Any]] = {"map_fn": train.shard_candidates(mesh)} if way == "grid" else {}
+    choices: dict[str, Callable[..., Any]] = {"map_fn": train.sharded_map(mesh)} if way == "grid" else {}
     state = train.replicate(pools.pool(*measures, **choices).init(ticket, jax.random.key(0)), mesh)
 
     def step(measures: tuple[Any, Any], state: pools.PoolState, candidate: Variables) -> jax.Array:

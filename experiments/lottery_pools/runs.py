@@ -141,7 +141,7 @@ def search_images(setup: Setup) -> int:
     budget = setup.data.size if pool.recalibrate == "full" else min(int(pool.recalibrate), setup.data.size)
     validation = len(setup.data.validation.labels)
     mixes = len(pool.coefficients)
-    tried = pools.coefficients_tried(mixes, pool.coarse_stride)
+    tried = sum(pools.coefficient_rounds(mixes, pool.coarse_stride))
     if pool.rank_by == "recalibrated":
         return tried * (budget + validation)
     return tried * (pool.rank_images or validation) + budget + validation

@@ -18,14 +18,14 @@ _READING_CODE = {
     "packed": """from lpjax.interop import read_packed
 
 ticket = read_packed({name})  # ticket.params, ticket.mask: numpy arrays""",
-    "safetensors": """from safetensors.numpy import load_file
+    "safetensors": """from safetensors.numpy import load_file  # in PyTorch: from safetensors.torch
 
-state = load_file({name})  # arrays by PyTorch's names; zero where they are pruned
-# in PyTorch: network.load_state_dict(safetensors.torch.load_file({name}))""",
+state = load_file({name})
+# {state}""",
     "pth": """import torch
 
 state = torch.load({name}, weights_only=True)
-# network.load_state_dict(state); `X_orig` and `X_mask` are those of torch.nn.utils.prune""",
+# {state}""",
     "onnx": """import numpy as np
 import onnxruntime
 
@@ -41,6 +41,11 @@ program = jax.export.deserialize(bytearray(Path({name}).read_bytes()))
 images = np.zeros((1, *{shape}), np.uint8)  # as they are stored: normalization is part of the file
 logits = program.call(images)""",
 }
+_STATE = {
+    "plain": "by PyTorch's names, zero where weights are pruned: network.load_state_dict(state)",
+    "pruned": "X_orig and X_mask, as torch.nn.utils.prune names them, instead of every pruned X",
+}
+"""What a state dict contains, by its form."""
 _READABLE = ("packed", "safetensors", "pth")
 
 
@@ -61,6 +66,7 @@ def card(
     *,
     format: str,  # noqa: A002 (the word of the command)
     dtype: str,
+    form: str = "",
     image: tuple[int, int, int] | None = None,
     remarks: Sequence[str] = (),
 ) -> str:
@@ -72,6 +78,7 @@ def card(
       path: The exported file, which is read for its size and digest.
       format: One of `packed`, `safetensors`, `pth`, `onnx`, `stablehlo`.
       dtype: What kept values were rounded to.
+      form: Of a state dict, `'pruned'` or `'plain'`.
       image: `(H, W, C)`, for files that compute.
       remarks: Further lines on the file.
 
@@ -81,7 +88,7 @@ def card(
     sections = [
         _title(origin),
         _file(path, format, dtype, remarks),
-        _reading(path, format, image),
+        _reading(path, format, form, image),
         "## Method\n\n" + explain(origin),
         _lineage(origin),
         _densities(saved),
@@ -135,12 +142,13 @@ def _rounding(dtype: str) -> str:
     return "" if dtype == "float32" else f", kept values rounded to {dtype}"
 
 
-def _reading(path: Path, format: str, image: tuple[int, int, int] | None) -> str:  # noqa: A002
-    code = _READING_CODE[format].format(name=json.dumps(path.name), shape=image)
+def _reading(path: Path, format: str, form: str, image: tuple[int, int, int] | None) -> str:  # noqa: A002
+    code = _READING_CODE[format].format(name=json.dumps(path.name), state=_STATE.get(form), shape=image)
     text = f"## Reading it\n\n```python\n{code}\n```"
     if format in _READABLE:
+        options = " --mask=nonzero" if (format, form) == ("pth", "plain") else ""
         text += (
-            f"\n\n`lpjax import {path.name} FOLDER` turns it into a level, which a run takes as "
+            f"\n\n`lpjax import {path.name} FOLDER{options}` turns it into a level, which a run takes as "
             "`--config.imp.tickets_from=FOLDER`."
         )
     return text

@@ -26,8 +26,8 @@ _WEIGHTS_ALONE = {
     "wide": "the Sup-tickets code",
 }
 _OTHERS = "the Lottery Pools code"
-_TORCH = (".pth", ".pt")
-_SAFETENSORS = ".safetensors"
+TORCH_SUFFIXES = (".pth", ".pt")
+"""Of files of `torch.save` that are written."""
 
 
 class WrittenStateDict(NamedTuple):
@@ -35,10 +35,12 @@ class WrittenStateDict(NamedTuple):
 
     Attributes:
       line: Of output.
+      form: `'pruned'` or `'plain'`.
       about: For which network of PyTorch it is, and whether normalization is part of it.
     """
 
     line: str
+    form: str
     about: str
 
 
@@ -103,7 +105,7 @@ def export_ticket(
     code. Yields a line of output.
     """
     check_destination(destination)
-    if destination.suffix not in (*_TORCH, _SAFETENSORS):
+    if destination.suffix not in (*TORCH_SUFFIXES, safetensors.SUFFIX):
         raise UserError(f"{destination} is not a .pth, .pt or .safetensors file; give e.g. ticket.pth")
     yield write_state_dict(read_saved(source), destination, form=form, dataset=dataset).line
 
@@ -136,7 +138,7 @@ def write_state_dict(
     """
     ticket = saved.ticket
     prunable = saved.prunable
-    as_tensors = destination.suffix == _SAFETENSORS
+    as_tensors = destination.suffix == safetensors.SUFFIX
     one_of("dtype", dtype, packed.DTYPES)
     if dtype != "float32" and not as_tensors:
         raise UserError(f"dtype: got {dtype}, expected float32 for {destination.suffix}; use .safetensors or .lpz")
@@ -166,7 +168,7 @@ def write_state_dict(
         about += f"Normalization of {known} is included, in `{prefix}normalize.mean` and `{prefix}normalize.std`."
     else:
         about += "No normalization is included: normalize images as in training before the network sees them."
-    return WrittenStateDict(f"{model}: {saved.counts}, {len(state)} entries: {destination}", about)
+    return WrittenStateDict(f"{model}: {saved.counts}, {len(state)} entries: {destination}", form, about)
 
 
 def write_packed(

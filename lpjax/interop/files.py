@@ -5,7 +5,7 @@ import hashlib
 import io
 import itertools
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ _BEST = re.compile(r"(\d+)model_SA_best\.pth\.tar")
 _LAST = re.compile(r"(\d+)checkpoint\.pth\.tar")
 _OPENLTH_MODEL = re.compile(r"model_ep(\d+)_it(\d+)\.pth")
 _MASK_WORD = re.compile(r"[._-]?(?<![a-z])masks?(?![a-z])[._-]?", re.IGNORECASE)
-SUFFIXES = (".safetensors", ".pth.tar", ".pth", ".pt", ".th")
+SUFFIXES = (safetensors.SUFFIX, ".pth.tar", ".pth", ".pt", ".th")
 """Of state dicts that can be read."""
 _FILE = re.compile(f"(.+)({'|'.join(map(re.escape, SUFFIXES))})")
 # If a checkpoint holds several networks, e.g. a moving average too, the first of these is read.
@@ -69,7 +69,7 @@ def find(source: Path, seed: int | None = None, level: int | None = None) -> tup
         if found[0].seed != found[-1].seed:
             raise UserError(f"--seed: got {seed}, but {source} contains several replicates; give one of them")
         found = [one._replace(seed=seed) for one in found]
-    _check_contiguous(found)
+    check_levels([(one.seed, one.level, one.weights) for one in found])
     return form, found
 
 
@@ -83,7 +83,7 @@ def read(source: Source, load: Callable[[Path], Any]) -> Contents:
     ignored = tuple(str(name) for name in state if name not in arrays)
     for name, mask in masks.items():
         arrays[f"{name.removesuffix('_mask').removesuffix('.mask')}_mask"] = mask
-    if source.weights.suffix == ".safetensors":
+    if source.weights.suffix == safetensors.SUFFIX:
         return Contents(arrays, safetensors.read_record(source.weights).get("provenance", {}), ignored)
     known = {} if state is content else _training(content, source.weights)
     return Contents(arrays, known, ignored)
@@ -105,7 +105,7 @@ def _is_tensor(name: str, value: Any) -> bool:
 
 def load(path: Path) -> Any:
     """Read a file of `torch.save` or of safetensors, without executing pickled code, as arrays and Python values."""
-    package = "safetensors" if path.suffix == ".safetensors" else "torch"
+    package = "safetensors" if path.suffix == safetensors.SUFFIX else "torch"
     try:
         return safetensors.load(path) if package == "safetensors" else _read_torch(path)
     except ImportError as error:
@@ -231,12 +231,22 @@ def _only_masks(content: Any, path: Path) -> dict[str, np.ndarray]:
     return {name: value for name, value in found[0][1].items() if isinstance(value, np.ndarray) and value.ndim}
 
 
-def _check_contiguous(found: list[Source]) -> None:
-    for before, after in itertools.pairwise(found):
-        if before.seed == after.seed and after.level != before.level + 1:
-            raise UserError(
-                f"level {before.level} is followed by level {after.level} ({after.weights}); give those between"
-            )
+def check_levels(found: Iterable[tuple[int, int, Path]]) -> None:
+    """Refuse two files of one level, and levels without those between.
+
+    Args:
+      found: Seed, level and file, sorted.
+
+    Raises:
+      UserError: If the levels of a seed do not follow each other.
+    """
+    for (seed, level, path), (next_seed, next_level, next_path) in itertools.pairwise(found):
+        if seed != next_seed:
+            continue
+        if level == next_level:
+            raise UserError(f"{path} and {next_path} are both level {level} of seed {seed}; give one of them")
+        if next_level != level + 1:
+            raise UserError(f"level {level} is followed by level {next_level} ({next_path}); give those between")
 
 
 def _search(source: Path, first: int | None) -> tuple[str, list[Source]]:
@@ -275,7 +285,7 @@ def _state_dicts(source: Path, first: int | None) -> list[Source]:
         networks = [source]
     found = []
     for level, path in enumerate(networks, start=0 if first is None else first):
-        known = safetensors.read_record(path).get("provenance", {}) if path.suffix == ".safetensors" else {}
+        known = safetensors.read_record(path).get("provenance", {}) if path.suffix == safetensors.SUFFIX else {}
         if first is None and "level" in known:
             found.append(Source(known.get("seed", 0), known["level"], path, pairs.get(path)))
         else:

@@ -81,7 +81,7 @@ def to_onnx(
     if not difference < TOLERANCE * scale:
         raise UserError(
             f"onnx: logits differ from JAX by {difference:.3g} where the largest is {scale:.3g}, expected less than "
-            f"{TOLERANCE:g} of it; export to .stablehlo, or compute in float32"
+            f"{TOLERANCE:g} of it; export to .stablehlo instead"
         )
     return Converted(content, difference, scale)
 

@@ -8,6 +8,7 @@ from lpjax import metrics, store
 from lpjax.interop.destination import RECORD
 from lpjax.pools import KINDS, METHODS
 from lpjax.store import paths
+from lpjax.tickets import rewinds_weights
 from lpjax.version import __version__
 
 TICKET = "ticket"
@@ -129,9 +130,12 @@ def provenance(origin: Origin) -> dict[str, Any]:
     for name in ("model", "width", "dataset"):
         if origin.config.get(name):
             known[name] = origin.config[name]
-    for name in ("kept", "total", "epoch", "validation_accuracy"):
+    for name in ("kept", "total", "epoch"):
         if origin.summary.get(name) is not None:
             known[name] = origin.summary[name]
+    for name in ("validation_accuracy", "value"):  # of a ticket, of a pool
+        if origin.summary.get(name) is not None:
+            known["validation_accuracy"] = origin.summary[name]
     if origin.environment.get("commit"):
         known["commit"] = origin.environment["commit"]
     if origin.steps and origin.anchor:
@@ -173,15 +177,20 @@ def explain(origin: Origin) -> str:
 def _training(config: Mapping[str, Any]) -> str:
     sparse = config.get("sparse", {})
     pruning = config.get("imp", {})
+    if sparse.get("method") == "dense":
+        return "Dense training."
     if "density" in sparse and sparse.get("method", "none") != "none":
         return f"Sparse training by `{sparse['method']}` at density {sparse['density']:g}."
     if pruning.get("tickets_from"):
         return "A ticket that was imported."
     if not {"score", "scope", "prune_fraction", "rewind", "prunable"} <= set(pruning):
         return "How the ticket was found is not recorded."
+    rewinding = f"rewinding weights to `{pruning['rewind']}`"
+    if not rewinds_weights(pruning["rewind"]):
+        rewinding = "rewinding the learning rate alone"
     return (
         f"Iterative pruning by {pruning['score']} ({pruning['scope']}): {pruning['prune_fraction']:g} of the kept "
-        f"weights per level, rewinding to `{pruning['rewind']}`, prunable leaves `{pruning['prunable']}`."
+        f"weights per level, {rewinding}, prunable leaves `{pruning['prunable']}`."
     )
 
 

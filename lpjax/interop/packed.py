@@ -215,9 +215,12 @@ def _leaves(params: PyTree) -> list[tuple[list[str | int], np.ndarray]]:
 
 def _key(entry: Any) -> str | int:
     for attribute in ("key", "idx", "name"):
-        if hasattr(entry, attribute):
-            return getattr(entry, attribute)
-    raise ValueError(f"cannot pack a tree with the key {entry}; use dicts, lists or named tuples")
+        key = getattr(entry, attribute, None)
+        if isinstance(key, str | int):
+            return key
+    raise ValueError(
+        f"cannot pack a tree with the key {entry}; use lists, named tuples, or dicts whose keys are strings or integers"
+    )
 
 
 def _pack_leaf(

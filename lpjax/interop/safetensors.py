@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+SUFFIX = ".safetensors"
 _ENTRY = "lpjax"
 
 

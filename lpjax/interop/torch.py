@@ -1,13 +1,12 @@
 """The command `python -m lpjax.interop.torch SRC DST`, which imports or exports tickets."""
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from lpjax import data
 from lpjax.cache import expand_home
-from lpjax.command import OneLineParser
+from lpjax.command import OneLineParser, count
 from lpjax.errors import UserError
 from lpjax.interop.exporting import export_ticket, ticket_directory
 from lpjax.interop.importing import MASKS, import_tickets
@@ -29,10 +28,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("dst", type=Path, help="import: folder for tickets of lpjax; export: .pth file")
     parser.add_argument("--model", help="import: name of the architecture (default: recognize it)")
     parser.add_argument("--mask", choices=MASKS, help="import: nonzero treats zeros as pruned if files have no masks")
-    parser.add_argument("--seed", type=_count, help="import: seed of the replicate (default 0)")
-    parser.add_argument(
-        "--level", type=_count, help="import: level of a single state dict, or of the first of a folder"
-    )
+    parser.add_argument("--seed", type=count, help="import: seed of the replicate (default 0)")
+    parser.add_argument("--level", type=count, help="import: level of a single state dict, or of the first of a folder")
     parser.add_argument(
         "--form", choices=FORMS, help="export: with masks, or only weights, which take less room (default for OpenLTH)"
     )
@@ -53,12 +50,6 @@ def main(argv: Sequence[str] | None = None) -> None:
             sys.stdout.write(f"{line}\n")
     except (UserError, OSError) as error:
         parser.error(f"{error}; nothing was written")
-
-
-def _count(text: str) -> int:
-    if not text.isdigit():
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected an integer of at least 0")
-    return int(text)
 
 
 if __name__ == "__main__":

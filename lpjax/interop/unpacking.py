@@ -46,7 +46,7 @@ def import_packed(
       Lines of output.
 
     Raises:
-      UserError: If a file is damaged, two are of the same level, or networks differ.
+      UserError: If a file is damaged, levels do not follow each other, or networks differ.
     """
     levels = _read(source, seed, level)
     record = _shared(levels)
@@ -62,6 +62,9 @@ def import_packed(
                 f"{provenance.get('method', 'ticket')}"
             )
     yield f"{record['model'] or 'a network'}: {destination}{hint_of_level_0(record)}"
+    others = sorted(path.name for path in source.glob("*") if path.name.endswith(files.SUFFIXES))
+    if others:
+        yield f"ignored beside the {SUFFIX} files: {', '.join(others)}; import them into a folder of their own"
 
 
 def _read(source: Path, seed: int | None, level: int | None) -> list[_Level]:
@@ -70,16 +73,15 @@ def _read(source: Path, seed: int | None, level: int | None) -> list[_Level]:
         raise UserError(f"{source}: got no packed tickets, expected a {SUFFIX} file or a folder of them")
     if level is not None and len(found) > 1:
         raise UserError(f"--level: got {level}, but {source} contains {len(found)} files; give one of them")
-    levels: dict[tuple[int, int], _Level] = {}
+    levels = []
     for number, path in enumerate(found):
         packed = read_packed_file(path)
         of_seed = packed.provenance.get("seed", 0) if seed is None else seed
         of_level = packed.provenance.get("level", number) if level is None else level
-        if (of_seed, of_level) in levels:
-            other = levels[of_seed, of_level].path
-            raise UserError(f"{path} and {other} are both level {of_level} of seed {of_seed}; give one of them")
-        levels[of_seed, of_level] = _Level(of_seed, of_level, path, packed)
-    return [levels[place] for place in sorted(levels)]
+        levels.append(_Level(of_seed, of_level, path, packed))
+    levels.sort(key=lambda one: one[:3])
+    files.check_levels([one[:3] for one in levels])
+    return levels
 
 
 def _shared(levels: list[_Level]) -> dict[str, Any]:

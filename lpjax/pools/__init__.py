@@ -14,7 +14,7 @@ from lpjax.pools.lottery import (  # noqa: F401
     Pool,
     PoolState,
     Trial,
-    coefficients_tried,
+    coefficient_rounds,
     pool,
 )
 from lpjax.pools.methods import METHODS, STANDARD, Method, recalibrated, running_mean  # noqa: F401

@@ -302,15 +302,15 @@ def _step(
     return after, Trial(coefficients, values, coefficient, best_value, accepted)
 
 
-def coefficients_tried(count: int, coarse_stride: int) -> int:
-    """Count the coefficients that `pool` tries of so many per candidate, repeated ones included.
+def coefficient_rounds(count: int, coarse_stride: int) -> tuple[int, ...]:
+    """Count the coefficients that `pool` tries together: all, or the coarse ones, then those near the best.
 
     Example:
-      >>> [coefficients_tried(11, stride) for stride in (1, 2, 3)]
-      [11, 7, 6]
+      >>> [coefficient_rounds(11, stride) for stride in (1, 2, 3)]
+      [(11,), (5, 2), (4, 2)]
     """
     coarse = len(_coarse_indices(count, coarse_stride))
-    return count if coarse == count else coarse + 2 * (coarse_stride // 2)
+    return (count,) if coarse == count else (coarse, 2 * (coarse_stride // 2))
 
 
 def _coarse_indices(size: int, stride: int) -> list[int]:

@@ -12,10 +12,10 @@ from lpjax.report.page import write
 from lpjax.store import paths
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None, prog: str = "python -m lpjax.report") -> None:
     """Write the page from what a work directory holds by now, and say what is missing; the run is not disturbed."""
     parser = OneLineParser(
-        prog="python -m lpjax.report",
+        prog=prog,
         description="Writes the page of a run that has finished, is at work, or was cut off.",
     )
     parser.add_argument("workdir", help="what --workdir was given")

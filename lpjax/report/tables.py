@@ -102,8 +102,8 @@ def rows(results: pd.DataFrame) -> list[Row]:
 def sizes(results: pd.DataFrame) -> list[dict[Hashable, Any]]:
     """Give what `lpjax.shrink` leaves of networks, level by level, in shares of the dense network, mean over seeds.
 
-    A row has `level`, `density`, `method` and `parameters`, `flops`, `bytes`, and `milliseconds` if they were measured.
-    Without measured sizes there are no rows.
+    A row has `level`, `density`, `method` and `parameters`, `flops`, `bytes`, and `milliseconds` if they were measured
+    of every network. Without measured sizes there are no rows.
     """
     sized = results[results["split"] == "size"]
     if sized.empty:
@@ -111,7 +111,7 @@ def sizes(results: pd.DataFrame) -> list[dict[Hashable, Any]]:
     values = sized.pivot_table(index=["level", "method"], columns="metric", values="value", aggfunc="mean")
     shares = pd.DataFrame({"density": densities(results).reindex(values.index, level="level")})
     for name in ("parameters", "flops", "bytes", "milliseconds"):
-        if name in values:
+        if name in values and values[name].notna().all():
             shares[name] = values[f"shrunk_{name}"] / values[name]
     return shares.reset_index().to_dict("records")
 

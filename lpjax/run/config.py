@@ -105,8 +105,9 @@ def upgrade(config: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(fields_there, dict) and old_name in fields_there:
             value = fields_there.pop(old_name)
             fields_there[new.split(".")[1]] = _RENAMED_VALUES.get(new, {}).get(value, value)
+    searches = translated.get("sparse", {}).get("method", "none") == "none"  # sparse training ignores these settings
     for section, before in _OLD_DEFAULTS.items():
-        if isinstance(translated.get(section), dict):
+        if searches and isinstance(translated.get(section), dict):
             translated[section] = before | translated[section]
     return translated
 

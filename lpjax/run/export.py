@@ -1,5 +1,6 @@
 """Export a ticket of a work directory to a file, with its card; and import such files as levels that a run takes."""
 
+import itertools
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,9 +10,16 @@ from lpjax import data, store
 from lpjax.cache import expand_home
 from lpjax.choices import one_of
 from lpjax.errors import UserError
-from lpjax.interop import files
+from lpjax.interop import files, safetensors
 from lpjax.interop.card import card, card_path
-from lpjax.interop.exporting import SavedTicket, check_destination, read_saved, write_packed, write_state_dict
+from lpjax.interop.exporting import (
+    TORCH_SUFFIXES,
+    SavedTicket,
+    check_destination,
+    read_saved,
+    write_packed,
+    write_state_dict,
+)
 from lpjax.interop.importing import import_tickets
 from lpjax.interop.layout import FORMS
 from lpjax.interop.onnx import to_onnx
@@ -24,12 +32,14 @@ from lpjax.store import paths
 
 SUFFIXES = {
     "packed": (SUFFIX,),
-    "safetensors": (".safetensors",),
-    "pth": (".pth", ".pt"),
+    "safetensors": (safetensors.SUFFIX,),
+    "pth": TORCH_SUFFIXES,
     "onnx": (".onnx",),
     "stablehlo": (".stablehlo",),
 }
 """The formats, with the suffixes of their files."""
+KNOWN_SUFFIXES = tuple(itertools.chain(*SUFFIXES.values()))
+"""Of every file that can be exported."""
 _COMPUTE = ("onnx", "stablehlo")
 _READABLE = (SUFFIX, *files.SUFFIXES)
 _STATE_DICTS = ("pth", "safetensors")
@@ -39,6 +49,7 @@ _ROUNDED = ("packed", "safetensors")
 class _Written(NamedTuple):
     line: str
     remarks: tuple[str, ...] = ()
+    form: str = ""
     image: tuple[int, int, int] | None = None
 
 
@@ -74,14 +85,26 @@ def export(
     chosen = format_of(destination)
     _check_options(chosen, dtype, form, dataset, shrink=shrink)
     check_destination(destination)
-    check_destination(card_path(destination))
+    if card_path(destination).exists():
+        raise UserError(
+            f"{card_path(destination)} exists, where the card of {destination.name} goes; give another file"
+        )
     saved = read_saved(source)
     origin = origin_of(saved.directory)
     if chosen in _COMPUTE:
         written = _write_program(saved, origin, destination, chosen, shrink=shrink)
     else:
         written = _write_ticket(saved, origin, destination, chosen, dtype, form, dataset)
-    text = card(saved, origin, destination, format=chosen, dtype=dtype, image=written.image, remarks=written.remarks)
+    text = card(
+        saved,
+        origin,
+        destination,
+        format=chosen,
+        dtype=dtype,
+        form=written.form,
+        image=written.image,
+        remarks=written.remarks,
+    )
     store.write_text(card_path(destination), text)
     return [written.line, f"card: {card_path(destination)}"]
 
@@ -98,12 +121,13 @@ def import_file(
     """Write `destination/seed_{s}/level_{k}` for every ticket found in files; `--config.imp.tickets_from` takes it.
 
     Args:
-      source: A packed file or a folder of them; a file or folder of safetensors or PyTorch, see `import_tickets`.
+      source: A packed file or a folder of them; a file or folder of state dicts, in safetensors or PyTorch files; or
+        the tickets of the Lottery Pools code or of OpenLTH. docs/import_tickets.md lists what is recognized.
       destination: A new folder, or one with other seeds of the same network.
       model: Name of the architecture, for state dicts; empty to recognize it.
       mask: `'nonzero'` treats zeros as pruned in state dicts without masks.
       seed: Of the replicate; by default that which the file says, else 0.
-      level: Of a single file; by default that which the file says, else 0.
+      level: Of a single file, or of the first of a folder of state dicts; by default that which the file says, else 0.
 
     Returns:
       Lines that say what was written.
@@ -151,7 +175,7 @@ def format_of(destination: Path) -> str:
     for name, suffixes in SUFFIXES.items():
         if destination.suffix in suffixes:
             return name
-    known = ", ".join(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
+    known = ", ".join(KNOWN_SUFFIXES)
     raise UserError(
         f"{destination}: got the suffix {destination.suffix!r}, expected one of {known}; change the file name"
     )
@@ -183,7 +207,7 @@ def _write_ticket(
     if chosen == "packed":
         return _Written(write_packed(saved, destination, dtype=dtype, provenance=known))
     written = write_state_dict(saved, destination, form=form, dataset=dataset, dtype=dtype, provenance=known)
-    return _Written(written.line, (written.about,))
+    return _Written(written.line, (written.about,), form=written.form)
 
 
 def _write_program(saved: SavedTicket, origin: Origin, destination: Path, chosen: str, *, shrink: bool) -> _Written:
@@ -194,7 +218,8 @@ def _write_program(saved: SavedTicket, origin: Origin, destination: Path, chosen
             f"{saved.directory} is not inside the work directory of a run, so the normalization of images is "
             "not known; use its tickets in a run (imp.tickets_from), or export to .lpz"
         )
-    network = load(place.workdir, place.seed, place.level, place.pool)
+    dtype = "float32" if chosen == "onnx" else ""  # few runtimes of ONNX compute in bfloat16
+    network = load(place.workdir, place.seed, place.level, place.pool, dtype=dtype)
     ticket = network.ticket
     apply = network.setup.network.apply
     counts = saved.counts
@@ -211,12 +236,12 @@ def _write_program(saved: SavedTicket, origin: Origin, destination: Path, chosen
     if chosen == "stablehlo":
         store.write_bytes(destination, to_stablehlo(predict, image))
         remarks.append(f"It takes {takes}.")
-        return _Written(f"stablehlo: {counts}, {takes}: {destination}", tuple(remarks), image)
+        return _Written(f"stablehlo: {counts}, {takes}: {destination}", tuple(remarks), image=image)
     converted = to_onnx(predict, image, properties={"lpjax": provenance(origin)}, reference=network.predict)
     store.write_bytes(destination, converted.content)
     checked = (
         f"logits differ by at most {converted.difference:.3g} from JAX on random images, the largest is "
         f"{converted.scale:.3g}"
     )
-    remarks.append(f"It takes {takes}. By ONNX Runtime, {checked}.")
-    return _Written(f"onnx: {counts}, {takes}; {checked}: {destination}", tuple(remarks), image)
+    remarks.append(f"It takes {takes}, and computes in float32. By ONNX Runtime, {checked}.")
+    return _Written(f"onnx: {counts}, {takes}; {checked}: {destination}", tuple(remarks), image=image)

@@ -30,7 +30,7 @@ class LoadedNetwork(NamedTuple):
     setup: Setup
 
 
-def load(workdir: Path, seed: int = 0, level: int = 0, pool: str = "") -> LoadedNetwork:
+def load(workdir: Path, seed: int = 0, level: int = 0, pool: str = "", *, dtype: str = "") -> LoadedNetwork:
     """Load a ticket, or the pool around it, with its network and its data.
 
     Args:
@@ -38,6 +38,7 @@ def load(workdir: Path, seed: int = 0, level: int = 0, pool: str = "") -> Loaded
       seed: Of the run.
       level: Number of prunings done; of a pool, its anchor's.
       pool: The method of the pool, such as `'interpolation'`; empty for the ticket.
+      dtype: Of the computation, `'float32'` or `'bfloat16'`; empty for that of the run.
 
     Returns:
       The network. The data set is loaded too, since it says how images are normalized.
@@ -46,7 +47,10 @@ def load(workdir: Path, seed: int = 0, level: int = 0, pool: str = "") -> Loaded
       UserError: If there is no such network, or it is damaged.
     """
     workdir = Path(workdir)
-    setup = prepare(resolve(config_of(workdir)))
+    config = config_of(workdir)
+    if dtype:
+        config.dtype = dtype
+    setup = prepare(resolve(config))
     directory = paths.pool(workdir, seed, pool, level) if pool else paths.level(workdir, seed, level)
     if not store.exists(paths.ticket(directory)):
         raise UserError(f"{directory} holds no ticket; give a seed, a level and a pool of this run")

@@ -131,41 +131,48 @@ def build_method(setup: Setup, search: Search) -> pools.Pool:
         settings[name] = tuple(value) if name == "coefficients" else value
     settings |= search.settings
     mixes = len(settings.get("coefficients", (None,)))
-    shards_grid = shard_grid_or_images(config.spread, mixes, setup.mesh.size) == "grid"
+    rounds = pools.coefficient_rounds(mixes, settings.get("coarse_stride", 1))
+    shards_grid = shard_grid_or_images(config.spread, rounds, setup.mesh.size) == "grid"
     measures = setup.measures_per_device if shards_grid else setup.measures
     if settings.pop("rank_by", "recalibrated") == "batch_statistics" and mixes > 1:
         settings["rank"] = measures.rank
         measures = setup.measures  # of one mix alone
     recalibrate = measures.recalibrate
     if shards_grid:
-        settings["map_fn"] = train.shard_candidates(setup.mesh)
+        settings["map_fn"] = train.sharded_map(setup.mesh)
     if search.method == "reference":
         recalibrate = _recalibrate_in_order(setup, None if shards_grid else setup.mesh)
     return pools.METHODS[search.method].build(measures.evaluate, recalibrate, **settings)
 
 
-def shard_grid_or_images(setting: str, mixes: int, devices: int) -> str:
+def shard_grid_or_images(setting: str, rounds: Sequence[int], devices: int) -> str:
     """Choose what is sharded over devices: the grid of mixes, or the images of one mix after another.
 
-    With the grid nothing passes between devices, and a candidate takes the time of `ceil(k / n)` mixes where `k / n`
-    would be ideal. With the images every batch is `n` times smaller, and BatchNorm statistics of every batch are summed
-    over all devices, layer after layer. So the grid is taken where it wastes little: `ceil(k / n) n <= 1.5 k`.
+    With the grid nothing passes between devices, and `k` mixes take the time of `ceil(k / n)` where `k / n` would be
+    ideal. With the images every batch is `n` times smaller, and BatchNorm statistics of every batch are summed over all
+    devices, layer after layer. So the grid is taken where it wastes little: `sum(ceil(k / n) n) <= 1.5 sum(k)`.
 
     Args:
       setting: `config.pool.spread`: `'grid'`, `'images'` or `'auto'`.
-      mixes: `k`, of one candidate; of a single one the images are sharded whatever the setting.
+      rounds: The numbers `k` of mixes that are tried together, for one candidate; of a single mix the images are
+        sharded whatever the setting.
       devices: `n`.
 
     Example:
-      >>> [shard_grid_or_images('auto', 11, devices) for devices in (2, 8, 16, 32)], shard_grid_or_images('auto', 1, 2)
-      (['grid', 'grid', 'grid', 'images'], 'images')
+      >>> [shard_grid_or_images('auto', [11], devices) for devices in (2, 4, 8, 16, 32)]
+      ['grid', 'grid', 'grid', 'grid', 'images']
+      >>> [shard_grid_or_images('auto', [4, 2], devices) for devices in (2, 4, 8)]
+      ['grid', 'grid', 'images']
     """
+    mixes = sum(rounds)
     if mixes == 1 or devices == 1:
         return "images"
     if setting != "auto":
         return setting
-    rounds = -(-mixes // devices)
-    return "grid" if 2 * rounds * devices <= 3 * mixes else "images"
+    padded = 0
+    for together in rounds:
+        padded += -(-together // devices) * devices
+    return "grid" if 2 * padded <= 3 * mixes else "images"
 
 
 def _check_start(value: float, anchor: int, directory: Path) -> None:

@@ -17,7 +17,7 @@ from lpjax.train.fit import Feed, TrainEvent, fit, mean_metrics, resident, steps
 from lpjax.train.optimizer import SCHEDULES, learning_rate, sgd
 from lpjax.train.parallel import AXIS, data_parallel, mesh_of, replicate  # noqa: F401
 from lpjax.train.recalibrate import Recalibrate, recalibrate, recalibrator
-from lpjax.train.sharding import shard_batch, shard_candidates  # noqa: F401
+from lpjax.train.sharding import shard_batch, sharded_map  # noqa: F401
 from lpjax.train.step import (  # noqa: F401
     Step,
     StepMetrics,

@@ -45,7 +45,7 @@ def shard_batch(function: Callable[[jax.Array, str | None], T], mesh: Mesh | Non
 
 
 @cache
-def shard_candidates(mesh: Mesh) -> Callable[..., Any]:
+def sharded_map(mesh: Mesh) -> Callable[..., Any]:
     """Make a `lax.map` whose elements are sharded over devices; each device computes its own elements.
 
     Devices communicate only to gather the results, which are replicated. Elements are padded to a multiple of the
@@ -53,13 +53,13 @@ def shard_candidates(mesh: Mesh) -> Callable[..., Any]:
     time of `ceil(k / n)`. Arrays on the mesh must be arguments bound by `jax.tree_util.Partial`, not closed over.
 
     Example:
-      >>> shard_candidates(Mesh(jax.devices(), ('data',)))(lambda x: x * x, jnp.arange(3)).tolist()
+      >>> sharded_map(Mesh(jax.devices(), ('data',)))(lambda x: x * x, jnp.arange(3)).tolist()
       [0, 1, 4]
     """
     if mesh.size == 1:
         return lax.map
 
-    def sharded_map(function: Callable[[Any], T], xs: Any, *, batch_size: int | None = None) -> T:
+    def map_fn(function: Callable[[Any], T], xs: Any, *, batch_size: int | None = None) -> T:
         def on_shard(function: Callable[[Any], T], xs: Any) -> T:
             ys = lax.map(function, xs, batch_size=batch_size)
             return lax.all_gather(ys, AXIS, tiled=True)
@@ -69,7 +69,7 @@ def shard_candidates(mesh: Mesh) -> Callable[..., Any]:
         ys = sharded(as_partial(function), pad_to_multiple(xs, mesh.size))
         return jax.tree.map(lambda y: y[:size], ys)
 
-    return sharded_map
+    return map_fn
 
 
 def pad_to_multiple(tree: T, multiple: int) -> T:

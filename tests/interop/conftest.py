@@ -38,7 +38,7 @@ def write(monkeypatch):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(pickle.dumps(content))
 
-        monkeypatch.setattr(files, "load", lambda path: pickle.loads(path.read_bytes()))
+        monkeypatch.setattr(files, "_read_torch", lambda path: pickle.loads(path.read_bytes()))
         monkeypatch.setattr(files, "save", put)
     return put
 

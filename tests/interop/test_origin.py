@@ -11,6 +11,7 @@ from lpjax.interop.origin import Accepted, explain, origin_of, provenance, share
 from lpjax.store import Result, paths
 
 TEST = {0: 0.9, 1: 0.8, 2: 0.85}
+PRUNING = {"score": "magnitude", "scope": "global", "prune_fraction": 0.2, "prunable": "kernels"}
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def pool(tmp_path):
         {"candidate": 0, "candidate_seed": 7, "coefficient": 0.5, "accepted": True},
     ]
     store.write_json(paths.trace(directory), {"trials": trials})
-    store.write_json(paths.summary(directory), {"kept": 64, "total": 100})
+    store.write_json(paths.summary(directory), {"kept": 64, "total": 100, "value": 0.875})
     config = {"model": "resnet8", "dataset": "digits", "sparse": {"method": "none"}, "imp": {"prune_fraction": 0.2}}
     store.write_json(paths.config(tmp_path), config)
     store.write_json(paths.environment(tmp_path), {"lpjax": "0.1.0", "commit": "abc"})
@@ -64,6 +65,7 @@ def test_provenance_names_the_network_the_place_and_the_candidates(pool):
     known = provenance(origin_of(pool))
     assert (known["method"], known["seed"], known["level"], known["kept"]) == ("interpolation", 1, 2, 64)
     assert (known["model"], known["dataset"], known["commit"]) == ("resnet8", "digits", "abc")
+    assert known["validation_accuracy"] == 0.875
     assert known["steps"] == [
         {"seed": 1, "level": 1, "coefficient": 0.25},
         {"seed": 7, "level": 0, "coefficient": 0.5},
@@ -74,7 +76,10 @@ def test_provenance_names_the_network_the_place_and_the_candidates(pool):
     ("config", "wanted"),
     [
         ({"sparse": {"method": "rigl", "density": 0.05}}, "`rigl` at density 0.05"),
+        ({"sparse": {"method": "dense", "density": 1.0}}, "Dense training"),
         ({"imp": {"tickets_from": "elsewhere"}}, "imported"),
+        ({"imp": {**PRUNING, "rewind": "2ep"}}, "rewinding weights to `2ep`"),
+        ({"imp": {**PRUNING, "rewind": "final"}}, "rewinding the learning rate alone"),
         ({}, "not recorded"),
     ],
 )

@@ -140,6 +140,8 @@ def test_what_is_no_ticket_is_refused():
         pack(ticket_of(kernel=dense, name=(np.array(["a"]), np.ones(1, bool))))
     with pytest.raises(ValueError, match="cannot pack"):
         pack(ticket_of(kernel=dense, key=(jax.random.key(0), np.ones((), bool))))
+    with pytest.raises(ValueError, match="cannot pack a tree with the key"):
+        pack(Ticket({("a", "b"): {"kernel": kernel}}, {("a", "b"): {"kernel": kernel == 1}}))
     with pytest.raises(UserError, match="dtype"):
         pack(ticket_of(kernel=dense), dtype="int8")
 

@@ -11,7 +11,7 @@ from jax.tree_util import Partial
 
 from lpjax.pools import INTERPOLATION, METHODS, pool
 from lpjax.sparsity import kept, select
-from lpjax.train import mesh_of, replicate, shard_batch, shard_candidates
+from lpjax.train import mesh_of, replicate, shard_batch, sharded_map
 from lpjax.types import Ticket
 
 KEY = jax.random.key(0)
@@ -75,7 +75,7 @@ def searched(method, state_of=lambda state: state, candidates=3):
 @pytest.mark.parametrize("how", ["grid", "images"])
 def test_eight_devices_decide_as_one(eight, images, how, coefficients):
     alone = searched(pool(*measures(images, None), coefficients=coefficients))
-    everywhere, map_fn = replicate(images, eight), {"map_fn": shard_candidates(eight)} if how == "grid" else {}
+    everywhere, map_fn = replicate(images, eight), {"map_fn": sharded_map(eight)} if how == "grid" else {}
     method = pool(*measures(everywhere, None if how == "grid" else eight), coefficients=coefficients, **map_fn)
     state, trials = searched(method, partial(replicate, mesh=eight))
     assert int(alone[0].accepted) > 0
@@ -92,7 +92,7 @@ def test_eight_devices_decide_as_one(eight, images, how, coefficients):
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["grid", "images"])
 def test_every_device_ends_with_the_same_anchor_bit_for_bit(eight, images, how):
-    map_fn = {"map_fn": shard_candidates(eight)} if how == "grid" else {}
+    map_fn = {"map_fn": sharded_map(eight)} if how == "grid" else {}
     method = pool(*measures(replicate(images, eight), None if how == "grid" else eight), **map_fn)
     state, trials = searched(method, partial(replicate, mesh=eight), candidates=2)
     for leaf in jax.tree.leaves((state._replace(key=0), trials, method.ticket(state))):
@@ -105,14 +105,15 @@ def test_every_device_ends_with_the_same_anchor_bit_for_bit(eight, images, how):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "settings", [{"recalibration_batches": "fresh"}, {"chunk": 2}, {"prune": "after", "accept": "always"}]
+    "settings",
+    [{"recalibration_batches": "fresh"}, {"chunk": 2}, {"prune": "after", "accept": "always"}, {"coarse_stride": 3}],
 )
 def test_the_engines_other_choices_stay_what_they_are(eight, images, settings):
     alone = pool(*measures(images, None), coefficients=INTERPOLATION[:5], **settings)
     dealt = pool(
         *measures(replicate(images, eight), None),
         coefficients=INTERPOLATION[:5],
-        map_fn=shard_candidates(eight),
+        map_fn=sharded_map(eight),
         **settings,
     )
     expected, _ = searched(alone, candidates=2)
@@ -124,7 +125,7 @@ def test_the_engines_other_choices_stay_what_they_are(eight, images, settings):
 
 @pytest.mark.slow
 def test_a_grid_in_which_nothing_is_a_number_is_refused_by_all_devices(eight):
-    lost = pool(lambda params: jnp.nan * params["w"][0, 0], map_fn=shard_candidates(eight))
+    lost = pool(lambda params: jnp.nan * params["w"][0, 0], map_fn=sharded_map(eight))
     state, trials = searched(lost, partial(replicate, mesh=eight), candidates=1)
     assert not trials[0].accepted
     assert jnp.isnan(trials[0].values).all()
@@ -139,7 +140,7 @@ def test_the_released_search_may_share_its_grid_too(eight, images):
         method = method._replace(init=partial(method.init, value=-1e3))
         return searched(method, candidates=1)[0]
 
-    state = final({"map_fn": shard_candidates(eight)}, replicate(images, eight))
+    state = final({"map_fn": sharded_map(eight)}, replicate(images, eight))
     np.testing.assert_array_equal(state.mask["w"], final({}, images).mask["w"])
     assert int(state.kept) in (5, 6)
 

@@ -1,6 +1,7 @@
 """Tickets and pools of a finished run are exported with a card, read back, and taken by another run."""
 
 import json
+import re
 import shutil
 
 import jax
@@ -51,11 +52,11 @@ def test_a_pool_is_packed_with_its_card_and_read_back(pool, tmp_path):
 
 
 def test_the_reader_on_the_card_runs(pool, tmp_path, monkeypatch):
-    for suffix in (".lpz", ".stablehlo"):
+    monkeypatch.chdir(tmp_path)
+    for suffix in (".lpz", ".onnx", ".stablehlo"):
         run.export(pool, tmp_path / f"file{suffix}")
         card = (tmp_path / f"file{suffix}.md").read_text()
         code = card.partition("```python\n")[2].partition("```")[0]
-        monkeypatch.chdir(tmp_path)
         names = {}
         exec(code, names)
         if suffix == ".lpz":
@@ -101,13 +102,39 @@ def test_an_onnx_file_predicts_as_the_run(finished, pool, tmp_path):
 
 
 def test_a_program_can_be_shrunk_first_and_computes_the_same(finished, tmp_path):
-    level = paths.level(finished, 0, 1)
-    (line, _) = run.export(level, tmp_path / "small.stablehlo", shrink=True)
-    assert "shrunk to" in line
-    program = jax.export.deserialize(bytearray((tmp_path / "small.stablehlo").read_bytes()))
-    network = run.load(finished, level=1)
-    images = network.setup.data.test.images[:5]
-    np.testing.assert_allclose(program.call(images), network.predict(images), rtol=1e-5, atol=1e-5)
+    workdir = shutil.copytree(finished, tmp_path / "run")
+    level = paths.level(workdir, 0, 1)
+    setup = run.load(workdir, level=1).setup
+    ticket = store.restore_ticket(level)
+    mask = lpjax.select_channels(lpjax.magnitude(ticket.params), ticket.mask, setup.network.graph, 0.5)
+    channels = Ticket(lpjax.apply_mask(ticket.params, mask), mask)
+    shutil.rmtree(paths.ticket(level))
+    store.save_ticket(paths.ticket(level), channels, setup.network.prunable)
+    network = run.load(workdir, level=1)
+    images = np.asarray(network.setup.data.test.images[:5])
+    expected = np.asarray(network.predict(images))
+    for name in ("small.stablehlo", "small.onnx"):
+        (line, _) = run.export(level, tmp_path / name, shrink=True)
+        left, full = re.search(r"shrunk to ([\d,]+) of ([\d,]+) parameters", line).groups()
+        assert int(left.replace(",", "")) < int(full.replace(",", ""))
+        content = (tmp_path / name).read_bytes()
+        if name.endswith(".onnx"):
+            got = run_onnx(content, images)
+        else:
+            got = jax.export.deserialize(bytearray(content)).call(images)
+        np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_an_onnx_file_of_a_run_in_bfloat16_computes_in_float32(finished, tmp_path):
+    workdir = shutil.copytree(finished, tmp_path / "run")
+    config = store.read_json(paths.config(workdir))
+    store.write_json(paths.config(workdir), {**config, "dtype": "bfloat16"})
+    run.export(paths.level(workdir, 0, 1), tmp_path / "ticket.onnx")
+    network = run.load(workdir, level=1, dtype="float32")
+    images = np.asarray(network.setup.data.test.images[:5])
+    expected = np.asarray(network.predict(images))
+    got = run_onnx((tmp_path / "ticket.onnx").read_bytes(), images)
+    np.testing.assert_allclose(got, expected, atol=1e-4 * np.abs(expected).max())
 
 
 def test_a_smaller_network_has_fewer_parameters_where_channels_are_pruned(finished):
@@ -172,7 +199,20 @@ def test_what_cannot_be_imported_is_refused(finished, pool, tmp_path):
         run.import_file(tmp_path, out)
     with pytest.raises(UserError, match="--level"):
         run.import_file(tmp_path, out, level=3)
+    (tmp_path / "gap").mkdir()
+    for level in (0, 2):
+        run.export(paths.level(finished, 0, level), tmp_path / "gap" / f"{level}.lpz")
+    with pytest.raises(UserError, match="level 0 is followed by level 2"):
+        run.import_file(tmp_path / "gap", out)
     assert not out.exists()
+
+
+def test_files_that_are_ignored_beside_packed_ones_are_named(finished, tmp_path):
+    (tmp_path / "files").mkdir()
+    run.export(paths.level(finished, 0, 0), tmp_path / "files" / "a.lpz")
+    (tmp_path / "files" / "b.safetensors").touch()
+    *_, line = run.import_file(tmp_path / "files", tmp_path / "out")
+    assert "b.safetensors" in line
 
 
 def test_an_imported_pool_is_exported_with_the_card_of_its_lineage(finished, tmp_path):

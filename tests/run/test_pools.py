@@ -21,24 +21,25 @@ from lpjax.run.stage import run_stage
 from lpjax.store import paths
 
 
-@given(st.integers(2, 40), st.integers(2, 40))
-def test_the_grid_is_sharded_where_it_wastes_at_most_half(mixes, devices):
-    time_of_grid, ideal = -(-mixes // devices), mixes / devices
-    assert (shard_grid_or_images("auto", mixes, devices) == "grid") == (time_of_grid <= 1.5 * ideal)
+@given(st.lists(st.integers(2, 40), min_size=1, max_size=2), st.integers(2, 40))
+def test_the_grid_is_sharded_where_it_wastes_at_most_half(rounds, devices):
+    time_of_grid = sum(-(-together // devices) for together in rounds)
+    ideal = sum(rounds) / devices
+    assert (shard_grid_or_images("auto", rounds, devices) == "grid") == (time_of_grid <= 1.5 * ideal)
     for setting in ("grid", "images"):
-        assert shard_grid_or_images(setting, mixes, devices) == setting
+        assert shard_grid_or_images(setting, rounds, devices) == setting
 
 
 @pytest.mark.parametrize("setting", ["auto", "grid", "images"])
 def test_a_single_mix_or_device_leaves_no_grid_to_shard(setting):
-    assert shard_grid_or_images(setting, 1, 8) == "images"
-    assert shard_grid_or_images(setting, 11, 1) == "images"
+    assert shard_grid_or_images(setting, [1], 8) == "images"
+    assert shard_grid_or_images(setting, [11], 1) == "images"
 
 
 def test_the_papers_grid_is_sharded_over_as_many_devices_as_a_host_has():
-    assert [shard_grid_or_images("auto", 11, devices) for devices in (2, 4, 6, 8, 16)] == ["grid"] * 5
-    assert shard_grid_or_images("auto", 11, 7) == "grid"
-    assert shard_grid_or_images("auto", 11, 10) == "images"  # two rounds of which the second is nearly empty
+    assert [shard_grid_or_images("auto", [11], devices) for devices in (2, 4, 6, 8, 16)] == ["grid"] * 5
+    assert shard_grid_or_images("auto", [11], 7) == "grid"
+    assert shard_grid_or_images("auto", [11], 10) == "images"  # ten of eleven, then one: nine devices wait
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +108,7 @@ def test_each_candidate_is_read_in_its_turn_and_the_outcome_is_that_of_the_run(s
 @pytest.mark.slow
 @pytest.mark.parametrize("spread", ["grid", "images"])
 def test_eight_devices_build_the_pools_of_one(tiny_config, finished, with_tickets, monkeypatch, spread):
-    """From the same tickets: odd splits, three mixes on eight devices, methods of one mix."""
+    """From the same tickets: odd splits, two mixes on eight devices, methods of one mix."""
     mesh = Mesh(jax.devices(), (train.AXIS,))
     monkeypatch.setattr(train, "mesh_of", lambda: mesh)
     setup = prepare(run.resolve(tiny_config(pool__spread=spread)))
@@ -115,13 +116,33 @@ def test_eight_devices_build_the_pools_of_one(tiny_config, finished, with_ticket
     build_pools(setup, with_tickets, config_searches(setup.config))
     for method in setup.config.pool.methods:
         for anchor in range(3):
-            ours, theirs = (paths.pool(place, 0, method, anchor) for place in (with_tickets, finished))
-            for trial, other in zip(*(store.read_json(paths.trace(p))["trials"] for p in (ours, theirs)), strict=True):
-                assert (trial["coefficient"], trial["accepted"]) == (other["coefficient"], other["accepted"])
-                np.testing.assert_allclose(trial["values"], other["values"], rtol=1e-6)
-            mine, other = (store.restore_ticket(paths.ticket(place)) for place in (ours, theirs))
-            jax.tree.map(np.testing.assert_array_equal, mine.mask, other.mask)
-            jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), mine.params, other.params)
+            assert_same_pool(*(paths.pool(place, 0, method, anchor) for place in (with_tickets, finished)))
+
+
+@pytest.mark.slow
+def test_eight_devices_recalibrate_every_mix_from_coarse_to_fine_as_one_does(
+    tiny_config, setup, with_tickets, monkeypatch
+):
+    settings = {"rank_by": "recalibrated", "coefficients": (0.1, 0.3, 0.5, 0.7, 0.9), "coarse_stride": 3}
+    search = Search("interpolation", candidates=1, settings=settings)
+    build_pools(setup, with_tickets, {"one": search})
+    mesh = Mesh(jax.devices(), (train.AXIS,))
+    monkeypatch.setattr(train, "mesh_of", lambda: mesh)
+    everywhere = prepare(run.resolve(tiny_config(pool__spread="grid")))
+    build_pools(everywhere, with_tickets, {"eight": search})
+    for anchor in range(3):
+        one, eight = (paths.pool(with_tickets, 0, name, anchor) for name in ("one", "eight"))
+        assert len(store.read_json(paths.trace(one))["trials"][0]["values"]) == 5
+        assert_same_pool(eight, one)
+
+
+def assert_same_pool(ours, theirs):
+    for trial, other in zip(*(store.read_json(paths.trace(place))["trials"] for place in (ours, theirs)), strict=True):
+        assert (trial["coefficient"], trial["accepted"]) == (other["coefficient"], other["accepted"])
+        np.testing.assert_allclose(*(np.array(one["values"], float) for one in (trial, other)), rtol=1e-6)
+    mine, other = (store.restore_ticket(paths.ticket(place)) for place in (ours, theirs))
+    jax.tree.map(np.testing.assert_array_equal, mine.mask, other.mask)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), mine.params, other.params)
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ from lpjax.train import (
     recalibrator,
     replicate,
     shard_batch,
-    shard_candidates,
+    sharded_map,
     with_sequential_vmap,
 )
 from lpjax.train.sharding import pad_to_multiple
@@ -149,7 +149,7 @@ def test_without_a_mesh_or_on_one_device_the_program_is_the_same(tiny):
         assert "manual" not in programs(recalibrate, tiny.variables, KEY)
         whole = programs(evaluator(tiny.apply, tiny.preprocess, tiny.data, 6), tiny.variables)
         assert programs(evaluate, tiny.variables) == whole
-    assert shard_candidates(alone) is lax.map
+    assert sharded_map(alone) is lax.map
     sharded = evaluator(tiny.apply, tiny.preprocess, tiny.data, 6, mesh_of())
     assert "manual" in programs(sharded, tiny.variables)
 
@@ -187,19 +187,19 @@ def test_a_map_sharded_over_devices_is_the_map(size, batch_size):
 
     held = Partial(function, replicate(jnp.arange(3.0), mesh_of()))
     xs = {"n": jnp.arange(size), "m": jnp.arange(3.0 * size).reshape(size, 3)}
-    mapped = jax.jit(lambda held, xs: shard_candidates(mesh_of())(held, xs, batch_size=batch_size))(held, xs)
+    mapped = jax.jit(lambda held, xs: sharded_map(mesh_of())(held, xs, batch_size=batch_size))(held, xs)
     jax.tree.map(np.testing.assert_array_equal, mapped, lax.map(Partial(function, jnp.arange(3.0)), xs))
     assert_same_on_every_device(mapped)
 
 
 def test_every_device_computes_its_own_elements_alone(eight):
-    here = jax.jit(lambda xs: shard_candidates(eight)(lambda x: lax.axis_index("data"), xs))(jnp.arange(11))
+    here = jax.jit(lambda xs: sharded_map(eight)(lambda x: lax.axis_index("data"), xs))(jnp.arange(11))
     assert here.tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5]
 
 
 def test_one_mesh_has_one_function_so_that_programs_are_shared(eight):
-    assert shard_candidates(eight) is shard_candidates(mesh_of())
-    assert shard_candidates(eight) is not shard_candidates(mesh_of(jax.devices()[:2]))
+    assert sharded_map(eight) is sharded_map(mesh_of())
+    assert sharded_map(eight) is not sharded_map(mesh_of(jax.devices()[:2]))
 
 
 @pytest.mark.parametrize(
