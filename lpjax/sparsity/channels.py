@@ -69,6 +69,11 @@ class Writer(NamedTuple):
     then: Sequence[Step] = ()
     positions: tuple[int, ...] | None = None
 
+    @property
+    def output(self) -> Axis:
+        """The axis of its kernel that carries the channels."""
+        return Axis(self.kernel, self.axis, self.positions)
+
 
 class ChannelGroup(NamedTuple):
     """Channels that are permuted, or removed, together.
@@ -116,7 +121,7 @@ def _several(field: str, given: Sequence[Any]) -> Sequence[Any]:
 def axes_of(group: ChannelGroup) -> Iterator[Axis]:
     """List all axes of a group, those of its kernels first."""
     for writer in writers_of(group):
-        yield Axis(writer.kernel, writer.axis, writer.positions)
+        yield writer.output
     yield from readers_of(group)
     for writer in writers_of(group):
         for leaf in _vectors(writer):

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lpjax.sparsity.channels import Axis, ChannelGraph, channel_sizes, prunable_groups, readers_of, writers_of
+from lpjax.sparsity.channels import ChannelGraph, channel_sizes, prunable_groups, readers_of, writers_of
 from lpjax.sparsity.names import leaf_names, leaves_by_name
 from lpjax.sparsity.prunable import (
     Prunable,
@@ -164,7 +164,7 @@ def select_channels(
     totals = {}
     alive = {}
     for name, group in prunable_groups(graph).items():
-        writers = [Axis(*writer[:2]) for writer in writers_of(group)]
+        writers = [writer.output for writer in writers_of(group)]
         if not all(chosen[writer.leaf] for writer in writers):
             continue
         total = jnp.zeros(sizes[name], jnp.float32)
@@ -185,7 +185,7 @@ def select_channels(
     count = max(round(density * number), len(alive))
     kept_channels = select(totals, alive, count, all_leaves, min_kept=1)
     for name, channels in kept_channels.items():
-        for axis in [Axis(*writer[:2]) for writer in writers_of(graph[name])] + readers_of(graph[name]):
+        for axis in [writer.output for writer in writers_of(graph[name])] + readers_of(graph[name]):
             if chosen[axis.leaf]:
                 leaf = jnp.asarray(masks[axis.leaf])
                 shape = [1] * leaf.ndim

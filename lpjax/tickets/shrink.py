@@ -133,7 +133,7 @@ class _Network:
 def _shrink_group(network: _Network, name: str, group: sparsity.ChannelGroup) -> bool:
     """Remove channels of one group; return whether anything changed."""
     size = network.size(group)
-    written = [sparsity.Axis(writer.kernel, writer.axis) for writer in writers_of(group)]
+    written = [writer.output for writer in writers_of(group)]
     incoming = _has_weights(network, written, size)
     outgoing = _has_weights(network, readers_of(group), size)
     constant = outgoing & ~incoming

@@ -141,6 +141,37 @@ def test_a_channel_that_the_mask_has_lost_does_not_come_back():
     assert chosen["u"].tolist() == [[False, False, True, True]]
 
 
+def test_axes_may_be_counted_from_the_end():
+    rng = np.random.default_rng(0)
+    params = {
+        name: jnp.asarray(rng.normal(size=shape)) for name, shape in {"u": (2, 6), "v": (6, 4), "w": (4, 2)}.items()
+    }
+    backward = {
+        "u": ChannelGroup([("u", -1)], [("v", -2)]),
+        "v": ChannelGroup([("v", -1)], [("w", -2)]),
+        "w": ChannelGroup([("w", -1)], prunable=False),
+    }
+    small = []
+    for graph in (CHAIN, backward):
+        mask = select_channels(lpjax.magnitude(params), lpjax.full_mask(params), graph, 0.4)
+        small.append(lpjax.shrink(lpjax.Ticket(lpjax.apply_mask(params, mask), mask), graph))
+    assert small[0].widths == small[1].widths
+    jax.tree.map(np.testing.assert_array_equal, small[0].ticket, small[1].ticket)
+
+
+def test_a_gated_unit_counts_the_weights_of_both_its_kernels_and_loses_both():
+    params = {
+        "gate": jnp.array([[1.0, 5.0, 2.0]]),
+        "value": jnp.array([[4.0, 1.0, 2.0]]),
+        "out": jnp.ones((3, 1)),
+    }
+    graph = {"units": ChannelGroup([("gate", 1), ("value", 1)], [("out", 0)], join=jnp.multiply)}
+    mask = select_channels(lpjax.magnitude(params), lpjax.full_mask(params), graph, 0.67)
+    for name in ("gate", "value"):
+        assert mask[name].tolist() == [[True, True, False]]
+    assert mask["out"].ravel().tolist() == [True, True, False]
+
+
 def test_leaves_that_are_not_prunable_keep_all_they_have():
     tree = variables()
     mask = select_channels(
