@@ -11,9 +11,9 @@ from lpjax import data, sparsity, store
 from lpjax.choices import one_of
 from lpjax.errors import UserError
 from lpjax.interop import files, packed, safetensors
-from lpjax.interop.destination import RECORD
 from lpjax.interop.layout import to_state_dict, torch_keys
 from lpjax.interop.masks import split_masks
+from lpjax.interop.origin import origin_of
 from lpjax.interop.recognize import recognize
 from lpjax.store import paths
 from lpjax.types import PyTree, Ticket, Variables
@@ -148,7 +148,7 @@ def write_state_dict(
         form = form or "plain"
         dataset = dataset or "none"
     form = form or ("plain" if as_tensors else "pruned")
-    known = dataset or _dataset(saved.directory)
+    known = dataset or origin_of(saved.directory).dataset or "none"
     normalize = data.PUBLISHED.get(known.partition(":")[0])
     state = to_state_dict(ticket, form=form, normalize=normalize, prunable=prunable)
     prefix = "model." if family == "imagenet" else ""
@@ -222,11 +222,3 @@ def _write_safetensors(
     except ImportError as error:
         raise files.missing("safetensors") from error
     store.write_bytes(path, content)
-
-
-def _dataset(source: Path) -> str:
-    for parent in source.resolve().parents:
-        for record in (parent / RECORD, paths.config(parent)):
-            if record.exists():
-                return store.read_json(record).get("dataset") or "none"
-    return "none"
