@@ -1,6 +1,7 @@
 """A network as an ONNX file, compared with JAX before it is handed over."""
 
 import contextlib
+import inspect
 import io
 import json
 import logging
@@ -109,7 +110,7 @@ def _convert(predict: Predict, image: tuple[int, int, int], properties: Mapping[
     try:
         with _quiet():
             model = jax2onnx.to_onnx(
-                predict,
+                inspect.unwrap(predict),  # some versions cannot convert a `jit` within
                 inputs=[shape],
                 model_name="lpjax",
                 opset=OPSET,
