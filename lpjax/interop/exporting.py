@@ -13,7 +13,7 @@ from lpjax.errors import UserError
 from lpjax.interop import files, packed, safetensors
 from lpjax.interop.layout import to_state_dict, torch_keys
 from lpjax.interop.masks import split_masks
-from lpjax.interop.origin import origin_of
+from lpjax.interop.origin import recorded_config
 from lpjax.interop.recognize import recognize
 from lpjax.store import paths
 from lpjax.types import PyTree, Ticket, Variables
@@ -148,7 +148,7 @@ def write_state_dict(
         form = form or "plain"
         dataset = dataset or "none"
     form = form or ("plain" if as_tensors else "pruned")
-    known = dataset or origin_of(saved.directory).dataset or "none"
+    known = dataset or recorded_config(saved.directory).get("dataset") or "none"
     normalize = data.PUBLISHED.get(known.partition(":")[0])
     state = to_state_dict(ticket, form=form, normalize=normalize, prunable=prunable)
     prefix = "model." if family == "imagenet" else ""

@@ -87,6 +87,21 @@ class Origin(NamedTuple):
         return self.config.get("dataset") or ""
 
 
+def recorded_config(directory: Path) -> dict[str, Any]:
+    """Read the configuration of the run that a level or pool is part of; of imported tickets, their record.
+
+    Args:
+      directory: The level's or the pool's.
+
+    Returns:
+      Its fields; none where nothing is recorded.
+    """
+    place = paths.parse(directory)
+    if place is None:
+        return {}
+    return store.read_json_or_empty(paths.config(place.workdir)) or store.read_json_or_empty(place.workdir / RECORD)
+
+
 def origin_of(directory: Path) -> Origin:
     """Read what is known of the ticket of a level or pool.
 
@@ -107,7 +122,7 @@ def origin_of(directory: Path) -> Origin:
     results = paths.results(workdir)
     return Origin(
         place=place,
-        config=store.read_json_or_empty(paths.config(workdir)) or store.read_json_or_empty(workdir / RECORD),
+        config=recorded_config(directory),
         environment=store.read_json_or_empty(paths.environment(workdir)),
         command=command.read_text(encoding="utf-8").strip() if command.exists() else "",
         summary=summary,
