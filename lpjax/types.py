@@ -93,3 +93,14 @@ def as_partial(function: Callable[..., Any]) -> Partial:
       ([3], [])
     """
     return function if isinstance(function, Partial) else Partial(function)
+
+
+@jax.jit
+def call_compiled(function: Partial, *args: Any) -> Any:
+    """Call what `as_partial` returned, compiled once for all functions and arguments of one structure.
+
+    Example:
+      >>> int(call_compiled(as_partial(jax.numpy.add), 1, 2))
+      3
+    """
+    return function(*args)

@@ -16,7 +16,7 @@ from jax.tree_util import Partial
 
 from lpjax import sparsity
 from lpjax.choices import one_of
-from lpjax.types import Ticket, as_partial
+from lpjax.types import Ticket, as_partial, call_compiled
 
 PyTree = Any
 Evaluate = Callable[[PyTree], jax.Array]
@@ -43,7 +43,7 @@ class PoolState(NamedTuple):
       params: The anchor as it stands.
       mask: Its mask.
       kept: The count to prune to, int32 scalar: the first anchor's.
-      value: Its value on validation, scalar.
+      value: Its value on validation, scalar; NaN where nothing is measured.
       key: Draws the images, and their augmentation, that recalibration uses.
       tried: Candidates tried, int32 scalar.
       accepted: Candidates accepted, int32 scalar.
@@ -63,9 +63,10 @@ class Trial(NamedTuple):
 
     Attributes:
       coefficients: `[C]`, the candidate's weights that were tried.
-      values: `[C]`, the mixes' values on validation, or by `rank`; NaN where `coarse_stride` left one out.
+      values: `[C]`, the mixes' values on validation, or by `rank`; NaN where `coarse_stride` left one out, or where
+        nothing is measured.
       coefficient: The best of them; the first tried where several tie.
-      value: Its value on validation.
+      value: Its value on validation; NaN where nothing is measured.
       accepted: Whether the mix became the anchor.
     """
 
@@ -92,7 +93,7 @@ class Pool(NamedTuple):
 
 
 def pool(
-    evaluate: Evaluate,
+    evaluate: Evaluate | None,
     recalibrate: Recalibrate | None = None,
     *,
     rank: Evaluate | None = None,
@@ -115,7 +116,9 @@ def pool(
     The grid over coefficients is one compiled program that holds `chunk` mixes at a time on a device.
 
     Args:
-      evaluate: `params -> value` on validation, jittable; the higher the better.
+      evaluate: `params -> value` on validation, jittable; the higher the better. Where it decides nothing, with
+        `accept='always'` and a single coefficient, it may be None: then nothing is measured, and batch statistics are
+        recalibrated once, by `ticket`. The outcome is the same.
       recalibrate: `(params, key) -> params` with fresh batch statistics, jittable; it may change leaves that are not
         prunable. Without it batch statistics are mixed.
       rank: `params -> value`, cheaper than to recalibrate and evaluate, jittable; the higher the better. It chooses
@@ -139,7 +142,7 @@ def pool(
       (nothing is broadcast), or no leaf is prunable.
 
     Raises:
-      ValueError: If a setting is unknown or out of range.
+      ValueError: If a setting is unknown or out of range, or `evaluate` is None where it is needed.
 
     Example:
       >>> goal = jnp.array([[1.0, 0.5, 0.0]])
@@ -167,10 +170,12 @@ def pool(
         raise ValueError(f"coarse_stride: got {coarse_stride}, expected 1 (all coefficients) or more")
     if chunk < 1:
         raise ValueError(f"chunk: got {chunk}, expected the number of mixes held at once, 1 or more")
+    if evaluate is None and (accept != "always" or rank is not None):
+        raise ValueError("evaluate: got None, which needs accept='always' and no rank: nothing is chosen by a value")
     propose = coefficients if callable(coefficients) else _constant(coefficients)
     accept_index = jnp.asarray(list(ACCEPT).index(accept), jnp.int32)  # as data: rules share one compiled program
     needs_key = recalibrate is not None
-    evaluate = as_partial(evaluate)
+    measure = None if evaluate is None else as_partial(evaluate)
     recalibrate = as_partial(recalibrate or _keep_statistics)
     rank = None if rank is None else as_partial(rank)
     options = _Options(prune, recalibration_batches == "fresh", coarse_stride, chunk, map_fn)
@@ -181,7 +186,12 @@ def pool(
         if needs_key and key is None:
             raise ValueError("key: got None, but recalibrate draws images; pass a PRNG key to init")
         mask = sparsity.expand_mask(ticket.mask, ticket.params)
-        measured = call(evaluate, ticket.params) if value is None else jnp.asarray(value, float)
+        if value is not None:
+            measured = jnp.asarray(value, float)
+        elif measure is not None:
+            measured = call_compiled(measure, ticket.params)
+        else:
+            measured = jnp.asarray(jnp.nan)
         if measured.shape:
             raise ValueError(f"evaluate: returned an array of shape {measured.shape}, expected a scalar")
         return PoolState(
@@ -201,20 +211,16 @@ def pool(
         chosen = tuple(sparsity.prunable_leaves(state.mask, prunable))
         # Fixed coefficients and computed ones lie on the same devices, so that they share one compiled program.
         tried = sparsity.like_parameter(propose(state.tried), state.tried)
-        return _step(evaluate, recalibrate, rank, state, candidate, tried, accept_index, options, chosen)
+        if measure is None:
+            return _take(state, candidate, tried, prune, chosen)
+        return _step(measure, recalibrate, rank, state, candidate, tried, accept_index, options, chosen)
 
     def ticket(state: PoolState) -> Ticket:
-        if prune == "during":
+        if prune == "during" and measure is not None:
             return Ticket(state.params, state.mask)
         return _finish(recalibrate, state, tuple(sparsity.prunable_leaves(state.mask, prunable)))
 
     return Pool(init, step, ticket)
-
-
-@jax.jit
-def call(function: Partial, *args: Any) -> Any:
-    """Call what `as_partial` returned, compiled."""
-    return function(*args)
 
 
 class _Options(NamedTuple):
@@ -243,17 +249,13 @@ def _step(
     scorer = "evaluate" if rank is None else "rank"
     changed = _changed_by(recalibrate, state)
 
-    def mix(state: PoolState, candidate: PyTree, coefficient: jax.Array) -> tuple[PyTree, PyTree]:
-        mixed = sparsity.lerp(state.params, candidate, coefficient)
-        return _pruned(mixed, state, chosen) if options.prune == "during" else (mixed, state.mask)
-
     def draw_key(state: PoolState, number: jax.Array) -> jax.Array:
         return jax.random.fold_in(state.key, number) if options.fresh else state.key
 
     def trial(held: tuple[Evaluate, Recalibrate, PoolState, PyTree], proposal: Any) -> tuple[jax.Array, PyTree]:
         score, recalibrate, state, candidate = held
         coefficient, number = proposal
-        mixed, _ = mix(state, candidate, coefficient)
+        mixed, _ = _mix(state, candidate, coefficient, options.prune, chosen)
         if rank is not None:
             return score(mixed), []
         mixed = recalibrate(mixed, draw_key(state, number))
@@ -275,7 +277,7 @@ def _step(
         indices = jnp.concatenate([indices, nearby])
         first = _index_of_best(measured, scorer)
     coefficient = coefficients[indices[first]]
-    mixed, mask = mix(state, candidate, coefficient)
+    mixed, mask = _mix(state, candidate, coefficient, options.prune, chosen)
     if rank is None:
         best_value = measured[first]
         mixed = _with_leaves(mixed, changed, [leaf[first] for leaf in recalibrated])
@@ -300,6 +302,27 @@ def _step(
         accepted=state.accepted + accepted.astype(jnp.int32),
     )
     return after, Trial(coefficients, values, coefficient, best_value, accepted)
+
+
+@partial(jax.jit, static_argnames=("prune", "chosen"))
+def _take(
+    state: PoolState, candidate: PyTree, coefficients: jax.Array, prune: str, chosen: tuple[bool, ...]
+) -> tuple[PoolState, Trial]:
+    """Mix a candidate in without measuring anything."""
+    if coefficients.shape != (1,):
+        raise ValueError(f"coefficients: got {coefficients.size} of them without evaluate, which needs a single one")
+    coefficient = coefficients[0]
+    params, mask = _mix(state, candidate, coefficient, prune, chosen)
+    unknown = jnp.full_like(state.value, jnp.nan)
+    after = state._replace(params=params, mask=mask, value=unknown, tried=state.tried + 1, accepted=state.accepted + 1)
+    return after, Trial(coefficients, unknown[None], coefficient, unknown, jnp.asarray(True))
+
+
+def _mix(
+    state: PoolState, candidate: PyTree, coefficient: jax.Array, prune: str, chosen: tuple[bool, ...]
+) -> tuple[PyTree, PyTree]:
+    mixed = sparsity.lerp(state.params, candidate, coefficient)
+    return _pruned(mixed, state, chosen) if prune == "during" else (mixed, state.mask)
 
 
 def coefficient_rounds(count: int, coarse_stride: int) -> tuple[int, ...]:
@@ -350,6 +373,7 @@ def _with_leaves(tree: PyTree, changed: list[bool], new_leaves: list[jax.Array])
 
 @partial(jax.jit, static_argnames="chosen")
 def _finish(recalibrate: Recalibrate, state: PoolState, chosen: tuple[bool, ...]) -> Ticket:
+    """Prune the outcome to the anchor's count, which changes nothing where mixes were pruned, and recalibrate it."""
     pruned, mask = _pruned(state.params, state, chosen)
     changed = Ticket(recalibrate(pruned, state.key), mask)
     untouched = Ticket(state.params, state.mask)

@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 
 from lpjax import sparsity
-from lpjax.pools.lottery import Evaluate, Pool, PoolState, Recalibrate, call, pool
+from lpjax.pools.lottery import Evaluate, Pool, PoolState, Recalibrate, pool
 from lpjax.pools.reference import reference
-from lpjax.types import Ticket, as_partial
+from lpjax.types import Ticket, as_partial, call_compiled
 
 
 def running_mean(tried: jax.Array) -> jax.Array:
@@ -49,7 +49,7 @@ def recalibrated(
     recalibrate = as_partial(recalibrate)
 
     def init(ticket: Ticket, key: jax.Array, value: float | None = None) -> PoolState:
-        return engine.init(ticket._replace(params=call(recalibrate, ticket.params, key)), key, value)
+        return engine.init(ticket._replace(params=call_compiled(recalibrate, ticket.params, key)), key, value)
 
     return engine._replace(init=init)
 
@@ -63,6 +63,7 @@ class Method(NamedTuple):
       about: One sentence for people.
       reference: Where it comes from.
       candidates: Whether it takes any.
+      selects: Whether a value on validation decides anything; if not, `evaluate` may be None.
       settings: Which of `pool.*` a run takes from its config for it; the others are bound or have no effect.
     """
 
@@ -70,6 +71,7 @@ class Method(NamedTuple):
     about: str
     reference: str
     candidates: bool = True
+    selects: bool = True
     settings: tuple[str, ...] = ()
 
 
@@ -101,21 +103,25 @@ METHODS: dict[str, Method] = {
         build=partial(pool, coefficients=running_mean, accept="always"),
         about="The equal-weight mean of all tickets, pruned after every candidate, without selection.",
         reference="Izmailov et al., UAI 2018",
+        selects=False,
     ),
     "ema_decay": Method(
         build=partial(pool, coefficients=(0.05,), accept="always"),
         about="A moving average that keeps 0.95 of the anchor at every candidate.",
         reference="Lottery Pools, Figure 3b, conventional orientation",
+        selects=False,
     ),
     "ema_newest": Method(
         build=partial(pool, coefficients=(0.95,), accept="always"),
         about="A moving average that gives 0.95 to every candidate, as the authors' code does.",
         reference="Lottery Pools, Figure 3b, the code's orientation",
+        selects=False,
     ),
     "uniform": Method(
         build=partial(pool, coefficients=running_mean, accept="always", prune="after"),
         about="The equal-weight mean of all tickets, pruned once.",
         reference="Wortsman et al., Model Soups, ICML 2022",
+        selects=False,
     ),
     "reference": Method(
         build=reference,

@@ -86,15 +86,24 @@ def build_pools(
     """
     read_ticket = ticket_reader(setup)
     methods: dict[str, pools.Pool] = {}
+    ticket_values: dict[int, float] = {}
     for name, anchor in missing:
         start = time.monotonic()
         search = searches[name]
         if name not in methods:
             methods[name] = build_method(setup, search)
         method = methods[name]
-        given = (setup.config.pool.start[anchor],) if search.method == "reference" else ()
+        ticket = read_ticket(paths.level(workdir, seed, anchor))
+        if search.method == "recalibrated":
+            ticket_value = None  # it measures the ticket once that is recalibrated
+        elif search.method == "reference":
+            ticket_value = setup.config.pool.start[anchor]
+        else:
+            if anchor not in ticket_values:
+                ticket_values[anchor] = validation_accuracy(setup, ticket.params)
+            ticket_value = ticket_values[anchor]
         key = jax.random.fold_in(SeedKeys.of(seed).pool, anchor)
-        state = method.init(read_ticket(paths.level(workdir, seed, anchor)), key, *given)
+        state = method.init(ticket, key, ticket_value)
         state = train.replicate(state, setup.mesh)  # as steps return it: one program serves the first step too
         first_value = float(state.value)
         trials = []
@@ -142,7 +151,8 @@ def build_method(setup: Setup, search: Search) -> pools.Pool:
         settings["map_fn"] = train.sharded_map(setup.mesh)
     if search.method == "reference":
         recalibrate = _recalibrate_in_order(setup, None if shards_grid else setup.mesh)
-    return pools.METHODS[search.method].build(measures.evaluate, recalibrate, **settings)
+    method = pools.METHODS[search.method]
+    return method.build(measures.evaluate if method.selects else None, recalibrate, **settings)
 
 
 def shard_grid_or_images(setting: str, rounds: Sequence[int], devices: int) -> str:
@@ -219,8 +229,13 @@ def _candidates(setup: Setup, search: Search, seed: int, anchor: int) -> list[tu
 def _plain(trial: pools.Trial) -> dict[str, Any]:
     return {
         "coefficient": round(float(trial.coefficient), 6),
-        "value": float(trial.value),
+        "value": _number(trial.value),
         "accepted": bool(trial.accepted),
         "coefficients": [round(c, 6) for c in np.asarray(trial.coefficients).tolist()],
-        "values": [None if np.isnan(value) else value for value in np.asarray(trial.values).tolist()],
+        "values": [_number(value) for value in np.asarray(trial.values)],
     }
+
+
+def _number(value: Any) -> float | None:
+    """Return what JSON can hold: None where nothing was measured."""
+    return None if np.isnan(value) else float(value)

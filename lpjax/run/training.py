@@ -17,7 +17,7 @@ from lpjax.run.hosts import ReplicatedError, broadcast_from_process0
 from lpjax.run.setup import Setup
 from lpjax.run.stage import Progress, logger
 from lpjax.store import paths
-from lpjax.types import Variables
+from lpjax.types import Variables, as_partial, call_compiled
 
 NO_METRICS = np.zeros((1, 3))
 """The metrics of a training before its first step: a row of no images, since no empty array is stored."""
@@ -235,13 +235,7 @@ class Loop:
 
 def validation_accuracy(setup: Setup, variables: Variables) -> float:
     """Measure the accuracy of a network on validation."""
-    return float(_evaluate(setup.measures.evaluate, variables))
-
-
-@jax.jit
-def _evaluate(evaluate: train.Evaluate, variables: Variables) -> jax.Array:
-    """Call an evaluator; compiled once for all networks of a shape."""
-    return evaluate(variables)
+    return float(call_compiled(as_partial(setup.measures.evaluate), variables))
 
 
 @jax.jit

@@ -387,6 +387,18 @@ def test_a_setting_that_makes_no_sense_is_refused(wrong, field):
         pool(evaluate, **wrong)
 
 
+@pytest.mark.parametrize("settings", [{}, {"accept": ">"}, {"accept": "always", "rank": evaluate}])
+def test_without_an_evaluation_nothing_may_depend_on_a_value(settings):
+    with pytest.raises(ValueError, match="evaluate: got None"):
+        pool(None, **settings)
+
+
+def test_without_an_evaluation_there_is_one_coefficient():
+    unmeasured = pool(None, coefficients=(0.2, 0.5), accept="always")
+    with pytest.raises(ValueError, match="coefficients: got 2"):
+        unmeasured.step(unmeasured.init(random_ticket(5)), random_ticket(5).params)
+
+
 @functools.partial(jax.tree_util.register_dataclass, data_fields=["weight", "bias"], meta_fields=["name"])
 @dataclasses.dataclass
 class Linear:

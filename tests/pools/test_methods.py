@@ -148,3 +148,31 @@ def test_the_control_compiles_once_and_takes_the_images_as_an_argument():
         search.init(ticket_of(count), KEY)
     (data,) = held
     assert isinstance(data, jax.core.Tracer)
+
+
+@pytest.mark.parametrize("name", [name for name, method in METHODS.items() if not method.selects])
+def test_a_method_that_selects_nothing_comes_to_the_same_without_measuring(name):
+    outcomes = []
+    for measure in (evaluate, None):
+        search = METHODS[name].build(measure, recalibrate)
+        state = search.init(ticket_of(7), KEY)
+        for seed, count in enumerate((10, 3)):
+            state, trial = search.step(state, ticket_of(count, seed + 1).params)
+            assert bool(trial.accepted)
+        outcomes.append(search.ticket(state))
+        assert int(state.accepted) == int(state.tried) == 2
+    assert np.isnan(trial.value)
+    assert np.isnan(trial.values).all()
+    jax.tree.map(np.testing.assert_array_equal, *outcomes)
+
+
+def test_without_candidates_an_unmeasured_pool_is_the_ticket_itself():
+    search = METHODS["swa"].build(None, recalibrate)
+    outcome = search.ticket(search.init(ticket_of(7), KEY))
+    jax.tree.map(np.testing.assert_array_equal, outcome, ticket_of(7))
+
+
+@pytest.mark.parametrize("name", [name for name, method in METHODS.items() if method.selects])
+def test_a_method_that_selects_needs_an_evaluation(name):
+    with pytest.raises(ValueError, match="evaluate"):
+        METHODS[name].build(None, recalibrate)

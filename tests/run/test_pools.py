@@ -155,6 +155,16 @@ def test_a_search_may_have_settings_of_its_own(setup, with_tickets):
 
 
 @pytest.mark.slow
+def test_pools_that_select_nothing_take_every_candidate_without_measuring_it(setup, with_tickets):
+    build_pools(setup, with_tickets, {"swa": Search("swa")})
+    trace = store.read_json(paths.trace(paths.pool(with_tickets, 0, "swa", 0)))
+    ticket = store.read_json(paths.summary(paths.level(with_tickets, 0, 0)))
+    assert trace["start"] == pytest.approx(ticket["validation_accuracy"])
+    found = [(trial["accepted"], trial["value"], trial["values"]) for trial in trace["trials"]]
+    assert found == [(True, None, [None])] * 2
+
+
+@pytest.mark.slow
 def test_candidates_may_be_the_tickets_of_other_seeds_at_the_anchors_level(setup, with_tickets):
     shutil.copytree(with_tickets / "seed_0", with_tickets / "seed_4")
     build_pools(setup, with_tickets, {"other_seeds": Search("uniform", seeds=(0, 4, 0))})
