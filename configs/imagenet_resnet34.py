@@ -11,7 +11,7 @@ The paper's Table 2 gives epochs, rewind point and number of tickets; everything
 validates on 10,000 training images held out, so an epoch has 1,242 steps where OpenLTH's has 1,252; the official
 validation split reports. Pictures are cut as OpenLTH cuts them (area 0.1 to 1, ratio 0.8 to 1.25), and measured on the
 center of 256 pixels. Departs from the paper: statistics are recalibrated on 4,096 images, each cut out once and for
-all; pools are searched as is the default of lpjax (docs/decisions/ranked_search.md), the paper's search is
+all; pools are searched as is the default of lpjax (docs/decisions/ranked_search.md), the exhaustive search is
 --config.pool.rank_by=recalibrated --config.pool.coarse_stride=1. See experiments/lottery_pools/imagenet.
 """
 

@@ -54,7 +54,7 @@ class Apply(Protocol):
     """A network as a pure function.
 
     With `train=True` the second value holds the **statistics of this batch alone** (mean and biased variance), not a
-    running average: who trains averages them exponentially, who recalibrates averages them equally.
+    running average: training averages them exponentially, recalibration averages them equally.
     With `train=False` it is `variables.stats`, unchanged.
     """
 
@@ -97,7 +97,9 @@ def as_partial(function: Callable[..., Any]) -> Partial:
 
 @jax.jit
 def call_compiled(function: Partial, *args: Any) -> Any:
-    """Call what `as_partial` returned, compiled once for all functions and arguments of one structure.
+    """Call what `as_partial` returned, compiled once for every function and every structure of its arguments.
+
+    A new `Partial` of the same function uses the compiled program again; a new lambda does not.
 
     Example:
       >>> int(call_compiled(as_partial(jax.numpy.add), 1, 2))

@@ -2,7 +2,7 @@
 
 The pools of all anchors and seeds are searched in every way and evaluated on test; they stay in the work directory, and
 are read where they are there already. Images are forward passes per candidate; milliseconds are those recorded when a
-pool was built. Accuracy is the mean over levels. Differences are from the first row, by default the paper's search,
+pool was built. Accuracy is the mean over levels. Differences are from the first row, by default the exhaustive search,
 within seeds; their interval is Student's, over seeds.
 
 Command: python -m experiments.benchmarks.search_cost --workdir=runs/demo

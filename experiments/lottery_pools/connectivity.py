@@ -97,7 +97,7 @@ def describe_barriers(tables: Mapping[str, pd.DataFrame], preset: str = "") -> s
         "statistics",
         "setting",
         "barrier, mean over pairs (points)",
-        "highest",
+        "highest mean of a pair",
         "above the worse end (points)",
     )
     rows = []
@@ -122,6 +122,6 @@ def _difference(heights: pd.DataFrame) -> str:
         return "There are no tickets found without rewinding to compare with."
     less = fresh.loc["no rewinding"] - fresh.loc["rewinding"]
     return (
-        f"Recalibrated, barriers without rewinding less those with it: {_points(less)} points; "
+        f"With recalibrated statistics, barriers without rewinding minus those with it: {_points(less)} points; "
         f"above zero in {(less > 0).sum()} of {len(less)} seeds."
     )

@@ -27,7 +27,7 @@ PUBLISHED = {
     "coarse_stride": 1,
     "rank_by": "recalibrated",
 }
-"""The settings of the paper's search."""
+"""The exhaustive search, as in the paper but for the images to recalibrate on, which the config says."""
 
 
 class Run(NamedTuple):
@@ -122,7 +122,7 @@ def _tickets(panel: Panel, workdir: Path, seeds: tuple[int, ...] | None, overrid
 
 
 def published_name(runs: Iterable[Run], name: str) -> str:
-    """Return `'interpolation'` where that is the paper's search in every run's own config, else `name`."""
+    """Return `'interpolation'` where that is the exhaustive search in every run's own config, else `name`."""
     published = {**PUBLISHED, "candidates": 0}
     for setup in (one.setup for one in runs):
         if any(setup.config.pool[field] != value for field, value in published.items()):
@@ -131,7 +131,7 @@ def published_name(runs: Iterable[Run], name: str) -> str:
 
 
 def published_search(*, candidates: int = 0, **changes: Any) -> Search:
-    """Return the paper's search, with another number of candidates or other settings where they are given."""
+    """Return the exhaustive search, with another number of candidates or other settings where they are given."""
     return Search("interpolation", candidates, PUBLISHED | changes)
 
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.tree_util import Partial
 
@@ -40,10 +41,10 @@ class PoolState(NamedTuple):
     """State of a search, between two candidates.
 
     Attributes:
-      params: The anchor as it stands.
-      mask: Its mask.
-      kept: The count to prune to, int32 scalar: the first anchor's.
-      value: Its value on validation, scalar; NaN where nothing is measured.
+      params: The current parameters, at first the anchor's.
+      mask: Their mask.
+      kept: The count to prune to, int32 scalar: the anchor's.
+      value: Their value on validation, scalar; NaN after a step that measured nothing.
       key: Draws the images, and their augmentation, that recalibration uses.
       tried: Candidates tried, int32 scalar.
       accepted: Candidates accepted, int32 scalar.
@@ -62,12 +63,11 @@ class Trial(NamedTuple):
     """What trying one candidate showed.
 
     Attributes:
-      coefficients: `[C]`, the candidate's weights that were tried.
-      values: `[C]`, the mixes' values on validation, or by `rank`; NaN where `coarse_stride` left one out, or where
-        nothing is measured.
-      coefficient: The best of them; the first tried where several tie.
-      value: Its value on validation; NaN where nothing is measured.
-      accepted: Whether the mix became the anchor.
+      coefficients: `[C]`, all coefficients, in [0, 1].
+      values: `[C]`, the values of their mixes on validation, or by `rank`; NaN for a mix that was not measured.
+      coefficient: The best of them. If several are equally good, the one that was tried first.
+      value: The value of its mix on validation; NaN if nothing is measured.
+      accepted: Whether the mix was accepted.
     """
 
     coefficients: jax.Array
@@ -81,8 +81,8 @@ class Pool(NamedTuple):
     """A pool method.
 
     Attributes:
-      init: `(ticket, key=None, value=None) -> state`; the anchor's value is measured unless given. The key is needed
-        with `recalibrate` alone.
+      init: `(ticket, key=None, value=None) -> state`; the anchor's value is measured unless given. A key is needed
+        only if there is a `recalibrate`. Weights outside the ticket's mask become zero.
       step: `(state, candidate's parameters) -> (state, trial)`.
       ticket: `state -> Ticket` of the anchor's density.
     """
@@ -111,19 +111,21 @@ def pool(
     A candidate `v` is mixed into the anchor `w` as `prune((1-c) w + c v)` for every coefficient `c`, batch statistics
     are recalibrated, and the mix of highest value becomes the anchor if it passes. Pruning keeps the anchor's exact
     count, chosen afresh among all prunable weights: a mix may keep weights that the anchor lacks. Leaves that are not
-    prunable are mixed, and may be changed by `recalibrate`.
+    prunable are mixed, and then replaced by what `recalibrate` returns for them.
 
     The grid over coefficients is one compiled program that holds `chunk` mixes at a time on a device.
 
     Args:
-      evaluate: `params -> value` on validation, jittable; the higher the better. Where it decides nothing, with
-        `accept='always'` and a single coefficient, it may be None: then nothing is measured, and batch statistics are
-        recalibrated once, by `ticket`. The outcome is the same.
-      recalibrate: `(params, key) -> params` with fresh batch statistics, jittable; it may change leaves that are not
-        prunable. Without it batch statistics are mixed.
+      evaluate: `params -> value` on validation, jittable; the higher the better. With `accept='always'` and a single
+        coefficient its value is not needed, and it may be None: then nothing is measured, and batch statistics are
+        recalibrated once, by `ticket`. The result is the same if `recalibrate` ignores the statistics that it is given
+        and `recalibration_batches` is `'shared'`.
+      recalibrate: `(params, key) -> params` with fresh batch statistics, jittable. What it returns for prunable leaves
+        is ignored. Without it batch statistics are mixed.
       rank: `params -> value`, cheaper than to recalibrate and evaluate, jittable; the higher the better. It chooses
         among the mixes of a candidate, and the chosen one alone is recalibrated and evaluated. Without it every mix is.
-      coefficients: Weights of the candidate, each in [0, 1], or a function of the number of candidates tried.
+      coefficients: Weights of the candidate, each in [0, 1], or a function that returns them, `[C]`, for the number of
+        candidates tried.
       coarse_stride: 1 tries all coefficients. `k` tries every `k`-th first, and then those within `k // 2` places of
         the best: of 11 coefficients in ascending order, 2 tries 7 and 3 tries 6. What is best among all may be missed
         where the value has several maxima.
@@ -134,15 +136,15 @@ def pool(
       chunk: Mixes evaluated at once: 1 is a loop, more is `jax.vmap` in chunks. A convolution batched over its
         weights is a grouped convolution, which on CPUs is several times slower than the loop.
       map_fn: What maps a function over the grid, called like `lax.map`; another may shard the mixes over devices.
-        The function is a pytree of all the arrays that it holds.
+        All arrays that the function uses are leaves of it.
       prunable: Which leaves are pruned: a predicate or a tree of bools.
 
     Returns:
-      `Pool(init, step, ticket)`. They raise ValueError if a candidate is of another structure or shape than the anchor
-      (nothing is broadcast), or no leaf is prunable.
+      `Pool(init, step, ticket)`. They raise ValueError if a candidate, or what `recalibrate` returns, is of another
+      structure or shape than the anchor (nothing is broadcast), or no leaf is prunable.
 
     Raises:
-      ValueError: If a setting is unknown or out of range, or `evaluate` is None where it is needed.
+      ValueError: If a setting is unknown or out of range, or `evaluate` is None but needed.
 
     Example:
       >>> goal = jnp.array([[1.0, 0.5, 0.0]])
@@ -170,32 +172,33 @@ def pool(
         raise ValueError(f"coarse_stride: got {coarse_stride}, expected 1 (all coefficients) or more")
     if chunk < 1:
         raise ValueError(f"chunk: got {chunk}, expected the number of mixes held at once, 1 or more")
-    if evaluate is None and (accept != "always" or rank is not None):
-        raise ValueError("evaluate: got None, which needs accept='always' and no rank: nothing is chosen by a value")
     propose = coefficients if callable(coefficients) else _constant(coefficients)
+    has_one = callable(coefficients) or len(coefficients) == 1
+    if evaluate is None and (accept != "always" or rank is not None or not has_one):
+        raise ValueError("evaluate: got None; this needs accept='always', rank=None and a single coefficient")
     accept_index = jnp.asarray(list(ACCEPT).index(accept), jnp.int32)  # as data: rules share one compiled program
-    needs_key = recalibrate is not None
-    measure = None if evaluate is None else as_partial(evaluate)
-    recalibrate = as_partial(recalibrate or _keep_statistics)
+    evaluate = None if evaluate is None else as_partial(evaluate)
+    recalibrate = None if recalibrate is None else as_partial(recalibrate)
     rank = None if rank is None else as_partial(rank)
     options = _Options(prune, recalibration_batches == "fresh", coarse_stride, chunk, map_fn)
 
     def init(ticket: Ticket, key: jax.Array | None = None, value: jax.Array | float | None = None) -> PoolState:
         if not isinstance(ticket, Ticket):
             raise TypeError(f"ticket: got a {type(ticket).__name__}, expected lpjax.Ticket(params, mask)")
-        if needs_key and key is None:
+        if recalibrate is not None and key is None:
             raise ValueError("key: got None, but recalibrate draws images; pass a PRNG key to init")
         mask = sparsity.expand_mask(ticket.mask, ticket.params)
+        params = sparsity.apply_mask(ticket.params, mask)  # a copy: donating the state leaves the ticket alone
         if value is not None:
             measured = jnp.asarray(value, float)
-        elif measure is not None:
-            measured = call_compiled(measure, ticket.params)
+        elif evaluate is not None:
+            measured = call_compiled(evaluate, params)
         else:
             measured = jnp.asarray(jnp.nan)
         if measured.shape:
             raise ValueError(f"evaluate: returned an array of shape {measured.shape}, expected a scalar")
         return PoolState(
-            params=jax.tree.map(jnp.copy, ticket.params),  # donating the state leaves the ticket alone
+            params=params,
             mask=mask,
             kept=sparsity.kept(mask, prunable),
             value=measured,
@@ -208,15 +211,17 @@ def pool(
         if isinstance(candidate, Ticket):
             raise TypeError("candidate: got a Ticket, expected parameters; pass ticket.params")
         sparsity.ensure_same_shapes(candidate, state.params, "candidate")
-        chosen = tuple(sparsity.prunable_leaves(state.mask, prunable))
+        is_prunable = tuple(sparsity.prunable_leaves(state.mask, prunable))
         # Fixed coefficients and computed ones lie on the same devices, so that they share one compiled program.
-        tried = sparsity.like_parameter(propose(state.tried), state.tried)
-        if measure is None:
-            return _take(state, candidate, tried, prune, chosen)
-        return _step(measure, recalibrate, rank, state, candidate, tried, accept_index, options, chosen)
+        proposed = sparsity.like_parameter(jnp.asarray(propose(state.tried)), state.tried)
+        if proposed.ndim != 1 or not proposed.size:
+            raise ValueError(f"coefficients: got an array of shape {proposed.shape}, expected [C] with C of at least 1")
+        if evaluate is None:
+            return _mix_unmeasured(state, candidate, proposed, prune, is_prunable)
+        return _step(evaluate, recalibrate, rank, state, candidate, proposed, accept_index, options, is_prunable)
 
     def ticket(state: PoolState) -> Ticket:
-        if prune == "during" and measure is not None:
+        if prune == "during" and evaluate is not None:
             return Ticket(state.params, state.mask)
         return _finish(recalibrate, state, tuple(sparsity.prunable_leaves(state.mask, prunable)))
 
@@ -233,37 +238,39 @@ class _Options(NamedTuple):
     map_fn: MapFn
 
 
-@partial(jax.jit, static_argnames=("options", "chosen"))
+@partial(jax.jit, static_argnames=("options", "is_prunable"))
 def _step(
     evaluate: Evaluate,
-    recalibrate: Recalibrate,
+    recalibrate: Recalibrate | None,
     rank: Evaluate | None,
     state: PoolState,
     candidate: PyTree,
     coefficients: jax.Array,
     accept_index: jax.Array,
     options: _Options,
-    chosen: tuple[bool, ...],
+    is_prunable: tuple[bool, ...],
 ) -> tuple[PoolState, Trial]:
     batch_size = options.chunk if options.chunk > 1 else None
     scorer = "evaluate" if rank is None else "rank"
-    changed = _changed_by(recalibrate, state)
+    keeps_leaves = recalibrate is not None and rank is None
 
     def draw_key(state: PoolState, number: jax.Array) -> jax.Array:
         return jax.random.fold_in(state.key, number) if options.fresh else state.key
 
-    def trial(held: tuple[Evaluate, Recalibrate, PoolState, PyTree], proposal: Any) -> tuple[jax.Array, PyTree]:
+    def trial(
+        held: tuple[Evaluate, Recalibrate | None, PoolState, PyTree], proposal: Any
+    ) -> tuple[jax.Array, list[jax.Array]]:
         score, recalibrate, state, candidate = held
         coefficient, number = proposal
-        mixed, _ = _mix(state, candidate, coefficient, options.prune, chosen)
+        mixed, _ = _mix(state, candidate, coefficient, options.prune, is_prunable)
         if rank is not None:
             return score(mixed), []
-        mixed = recalibrate(mixed, draw_key(state, number))
-        return score(mixed), [leaf for leaf, new in zip(jax.tree.leaves(mixed), changed, strict=True) if new]
+        mixed = _recalibrated(recalibrate, mixed, draw_key(state, number), is_prunable)
+        return score(mixed), _not_prunable(mixed, is_prunable) if keeps_leaves else []
 
     grid = Partial(trial, (evaluate if rank is None else rank, recalibrate, state, candidate))
 
-    def try_coefficients(indices: jax.Array) -> tuple[jax.Array, PyTree]:
+    def try_coefficients(indices: jax.Array) -> tuple[jax.Array, list[jax.Array]]:
         numbers = state.tried * coefficients.size + indices
         return options.map_fn(grid, (coefficients[indices], numbers), batch_size=batch_size)
 
@@ -277,22 +284,23 @@ def _step(
         indices = jnp.concatenate([indices, nearby])
         first = _index_of_best(measured, scorer)
     coefficient = coefficients[indices[first]]
-    mixed, mask = _mix(state, candidate, coefficient, options.prune, chosen)
+    mixed, mask = _mix(state, candidate, coefficient, options.prune, is_prunable)
     if rank is None:
         best_value = measured[first]
-        mixed = _with_leaves(mixed, changed, [leaf[first] for leaf in recalibrated])
+        if keeps_leaves:
+            mixed = _with_not_prunable(mixed, is_prunable, [leaf[first] for leaf in recalibrated])
     else:
-        mixed = recalibrate(mixed, draw_key(state, state.tried))
+        mixed = _recalibrated(recalibrate, mixed, draw_key(state, state.tried), is_prunable)
         best_value = evaluate(mixed)
     is_float = jnp.issubdtype(measured.dtype, jnp.floating)
     untried = jnp.full(coefficients.size, jnp.nan, measured.dtype if is_float else float)
     values = untried.at[indices].set(measured.astype(untried.dtype))
-    old_value = state.value.astype(best_value.dtype)
-    accepted = jnp.stack([accept(best_value, old_value) for accept in ACCEPT.values()])[accept_index]
+    best_value = best_value.astype(state.value.dtype)  # they differ if the anchor's was given, which is a float
+    accepted = jnp.stack([accept(best_value, state.value) for accept in ACCEPT.values()])[accept_index]
     params, mask, value = jax.tree.map(
         lambda new, old: jnp.where(accepted, new, old),
         (mixed, mask, best_value),
-        (state.params, state.mask, old_value),
+        (state.params, state.mask, state.value),
     )
     after = state._replace(
         params=params,
@@ -304,25 +312,47 @@ def _step(
     return after, Trial(coefficients, values, coefficient, best_value, accepted)
 
 
-@partial(jax.jit, static_argnames=("prune", "chosen"))
-def _take(
-    state: PoolState, candidate: PyTree, coefficients: jax.Array, prune: str, chosen: tuple[bool, ...]
+@partial(jax.jit, static_argnames=("prune", "is_prunable"))
+def _mix_unmeasured(
+    state: PoolState, candidate: PyTree, coefficients: jax.Array, prune: str, is_prunable: tuple[bool, ...]
 ) -> tuple[PoolState, Trial]:
-    """Mix a candidate in without measuring anything."""
-    if coefficients.shape != (1,):
-        raise ValueError(f"coefficients: got {coefficients.size} of them without evaluate, which needs a single one")
+    if coefficients.size != 1:
+        raise ValueError(f"coefficients: got {coefficients.size}; without evaluate there must be a single one")
     coefficient = coefficients[0]
-    params, mask = _mix(state, candidate, coefficient, prune, chosen)
+    params, mask = _mix(state, candidate, coefficient, prune, is_prunable)
     unknown = jnp.full_like(state.value, jnp.nan)
     after = state._replace(params=params, mask=mask, value=unknown, tried=state.tried + 1, accepted=state.accepted + 1)
     return after, Trial(coefficients, unknown[None], coefficient, unknown, jnp.asarray(True))
 
 
 def _mix(
-    state: PoolState, candidate: PyTree, coefficient: jax.Array, prune: str, chosen: tuple[bool, ...]
+    state: PoolState, candidate: PyTree, coefficient: jax.Array, prune: str, is_prunable: tuple[bool, ...]
 ) -> tuple[PyTree, PyTree]:
     mixed = sparsity.lerp(state.params, candidate, coefficient)
-    return _pruned(mixed, state, chosen) if prune == "during" else (mixed, state.mask)
+    return _pruned(mixed, state, is_prunable) if prune == "during" else (mixed, state.mask)
+
+
+def _recalibrated(
+    recalibrate: Recalibrate | None, params: PyTree, key: jax.Array, is_prunable: tuple[bool, ...]
+) -> PyTree:
+    """Recalibrate the leaves that are not prunable."""
+    if recalibrate is None:
+        return params
+    fresh = recalibrate(params, key)
+    sparsity.ensure_same_shapes(fresh, params, "what recalibrate returned")
+    return _with_not_prunable(params, is_prunable, _not_prunable(fresh, is_prunable))
+
+
+def _not_prunable(tree: PyTree, is_prunable: tuple[bool, ...]) -> list[jax.Array]:
+    return [leaf for leaf, prunable in zip(jax.tree.leaves(tree), is_prunable, strict=True) if not prunable]
+
+
+def _with_not_prunable(tree: PyTree, is_prunable: tuple[bool, ...], new_leaves: list[jax.Array]) -> PyTree:
+    rest = iter(new_leaves)
+    leaves = []
+    for leaf, prunable in zip(jax.tree.leaves(tree), is_prunable, strict=True):
+        leaves.append(leaf if prunable else next(rest))
+    return sparsity.as_tree(leaves, tree)
 
 
 def coefficient_rounds(count: int, coarse_stride: int) -> tuple[int, ...]:
@@ -360,48 +390,30 @@ def _nearby_indices(best: jax.Array, size: int, stride: int) -> jax.Array:
 def _index_of_best(values: jax.Array, name: str) -> jax.Array:
     if values.ndim != 1:
         raise ValueError(f"{name}: returned an array of shape {values.shape[1:]}, expected a scalar")
-    return jnp.argmax(jnp.where(jnp.isnan(values), -jnp.inf, values))
+    if jnp.issubdtype(values.dtype, jnp.floating):
+        values = jnp.where(jnp.isnan(values), -jnp.inf, values)
+    return jnp.argmax(values)
 
 
-def _with_leaves(tree: PyTree, changed: list[bool], new_leaves: list[jax.Array]) -> PyTree:
-    rest = iter(new_leaves)
-    leaves = []
-    for leaf, is_new in zip(jax.tree.leaves(tree), changed, strict=True):
-        leaves.append(next(rest) if is_new else leaf)
-    return sparsity.as_tree(leaves, tree)
-
-
-@partial(jax.jit, static_argnames="chosen")
-def _finish(recalibrate: Recalibrate, state: PoolState, chosen: tuple[bool, ...]) -> Ticket:
-    """Prune the outcome to the anchor's count, which changes nothing where mixes were pruned, and recalibrate it."""
-    pruned, mask = _pruned(state.params, state, chosen)
-    changed = Ticket(recalibrate(pruned, state.key), mask)
+@partial(jax.jit, static_argnames="is_prunable")
+def _finish(recalibrate: Recalibrate | None, state: PoolState, is_prunable: tuple[bool, ...]) -> Ticket:
+    """Prune the last mix to the anchor's count, which changes nothing if it was pruned before, and recalibrate it."""
+    pruned, mask = _pruned(state.params, state, is_prunable)
+    finished = Ticket(_recalibrated(recalibrate, pruned, state.key, is_prunable), mask)
     untouched = Ticket(state.params, state.mask)
-    return jax.tree.map(lambda new, old: jnp.where(state.accepted > 0, new, old), changed, untouched)
+    return jax.tree.map(lambda new, old: jnp.where(state.accepted > 0, new, old), finished, untouched)
 
 
-def _pruned(params: PyTree, state: PoolState, chosen: tuple[bool, ...]) -> tuple[PyTree, PyTree]:
+def _pruned(params: PyTree, state: PoolState, is_prunable: tuple[bool, ...]) -> tuple[PyTree, PyTree]:
     """Prune to the anchor's count, among all prunable weights."""
     everything = jax.tree.map(jnp.ones_like, state.mask)
-    prunable = sparsity.as_tree(list(chosen), everything)
+    prunable = sparsity.as_tree(list(is_prunable), everything)
     mask = sparsity.select(sparsity.magnitude(params), everything, state.kept, prunable)
     return sparsity.apply_mask(params, sparsity.with_scalars(mask, prunable)), mask
 
 
-def _changed_by(recalibrate: Recalibrate, state: PoolState) -> list[bool]:
-    """Tell which leaves recalibration computes; the others it returns as they are, and the grid need not hold them."""
-    program = jax.make_jaxpr(recalibrate)(state.params, state.key).jaxpr
-    given = program.invars[: len(program.outvars)]
-    return [result is not leaf for result, leaf in zip(program.outvars, given, strict=True)]
-
-
-def _keep_statistics(params: PyTree, key: jax.Array) -> PyTree:
-    del key
-    return params
-
-
 def _constant(coefficients: Sequence[float]) -> Callable[[jax.Array], jax.Array]:
-    if isinstance(coefficients, int | float):
+    if np.ndim(coefficients) != 1:
         raise TypeError(f"coefficients: got {coefficients}, expected a sequence of weights in [0, 1]")
     if not len(coefficients):
         raise ValueError("coefficients: got none, expected one or more in [0, 1]")

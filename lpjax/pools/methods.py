@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from lpjax import sparsity
-from lpjax.pools.lottery import Evaluate, Pool, PoolState, Recalibrate, pool
+from lpjax.pools.lottery import Evaluate, Pool, PoolState, PyTree, Recalibrate, Trial, pool
 from lpjax.pools.reference import reference
 from lpjax.types import Ticket, as_partial, call_compiled
 
@@ -30,7 +30,7 @@ def recalibrated(
     chunk: int = 1,
     prunable: sparsity.Prunable = sparsity.kernels,
 ) -> Pool:
-    """Build the control: the ticket itself with recalibrated batch statistics, and no candidate ever accepted.
+    """Build the control: the ticket itself with recalibrated batch statistics. It takes no candidates.
 
     Pools are recalibrated and plain tickets are not, so part of a pool's gain may come from recalibration alone. This
     control measures that part.
@@ -42,16 +42,21 @@ def recalibrated(
       prunable: Which leaves are pruned.
 
     Returns:
-      `Pool(init, step, ticket)`.
+      `Pool(init, step, ticket)`; `step` raises ValueError.
     """
     del chunk
     engine = pool(evaluate, recalibrate, prunable=prunable)
     recalibrate = as_partial(recalibrate)
 
-    def init(ticket: Ticket, key: jax.Array, value: float | None = None) -> PoolState:
-        return engine.init(ticket._replace(params=call_compiled(recalibrate, ticket.params, key)), key, value)
+    def init(ticket: Ticket, key: jax.Array | None = None, value: jax.Array | float | None = None) -> PoolState:
+        checked = engine.init(ticket, key, 0.0)
+        params = call_compiled(recalibrate, checked.params, key)
+        return engine.init(Ticket(params, checked.mask), key, value)
 
-    return engine._replace(init=init)
+    def step(state: PoolState, candidate: PyTree) -> tuple[PoolState, Trial]:
+        raise ValueError("recalibrated: got a candidate, but this control takes none")
+
+    return engine._replace(init=init, step=step)
 
 
 class Method(NamedTuple):
@@ -60,10 +65,10 @@ class Method(NamedTuple):
     Attributes:
       build: `(evaluate, recalibrate, *, chunk, prunable) -> Pool`, with further settings of the engine where they are
         free.
-      about: One sentence for people.
+      about: A one-line description.
       reference: Where it comes from.
-      candidates: Whether it takes any.
-      selects: Whether a value on validation decides anything; if not, `evaluate` may be None.
+      candidates: Whether it takes any candidates.
+      selects: Whether it needs values on validation; if not, `evaluate` may be None.
       settings: Which of `pool.*` a run takes from its config for it; the others are bound or have no effect.
     """
 
@@ -101,7 +106,7 @@ METHODS: dict[str, Method] = {
     ),
     "swa": Method(
         build=partial(pool, coefficients=running_mean, accept="always"),
-        about="The equal-weight mean of all tickets, pruned after every candidate, without selection.",
+        about="The running mean of all tickets, pruned to the anchor's count after every candidate, without selection.",
         reference="Izmailov et al., UAI 2018",
         selects=False,
     ),
@@ -119,7 +124,7 @@ METHODS: dict[str, Method] = {
     ),
     "uniform": Method(
         build=partial(pool, coefficients=running_mean, accept="always", prune="after"),
-        about="The equal-weight mean of all tickets, pruned once.",
+        about="The equal-weight mean of all tickets, pruned once at the end.",
         reference="Wortsman et al., Model Soups, ICML 2022",
         selects=False,
     ),

@@ -14,6 +14,9 @@ def neighbors(anchor: int, levels: Sequence[int], count: int = 0) -> list[int]:
     Returns:
       The candidates' levels, without the anchor's own.
 
+    Raises:
+      ValueError: If `count` is negative.
+
     Example:
       >>> neighbors(2, range(5))
       [1, 3, 0, 4]
@@ -24,5 +27,7 @@ def neighbors(anchor: int, levels: Sequence[int], count: int = 0) -> list[int]:
     Departs from the authors' code:
       Their `search_num` counts the anchor too: 19 there is 18 candidates here.
     """
+    if count < 0:
+        raise ValueError(f"count: got {count}, expected 0 (all levels) or more")
     order = sorted((level for level in levels if level != anchor), key=lambda level: (abs(level - anchor), level))
     return order[: count or None]

@@ -27,8 +27,8 @@ class Search(NamedTuple):
 
     Attributes:
       method: A name of `pools.METHODS`.
-      candidates: The nearest so many tickets are tried; 0 for all; None for as many as the config says.
-      settings: Of the engine (`coefficients`, `prune`, ...), instead of the config's.
+      candidates: How many of the nearest tickets are tried; 0 for all, None for `config.pool.candidates`.
+      settings: Arguments of the method (`coefficients`, `prune`, ...) that replace those of the config.
       seeds: If there are any, the candidates are the tickets of these seeds at the anchor's own level, and not its
         neighbors.
     """
@@ -94,17 +94,17 @@ def build_pools(
             methods[name] = build_method(setup, search)
         method = methods[name]
         ticket = read_ticket(paths.level(workdir, seed, anchor))
-        if search.method == "recalibrated":
-            ticket_value = None  # it measures the ticket once that is recalibrated
-        elif search.method == "reference":
+        ticket_value = None  # the method measures it
+        if search.method == "reference":
             ticket_value = setup.config.pool.start[anchor]
-        else:
+        elif not _selects(search):
             if anchor not in ticket_values:
                 ticket_values[anchor] = validation_accuracy(setup, ticket.params)
             ticket_value = ticket_values[anchor]
         key = jax.random.fold_in(SeedKeys.of(seed).pool, anchor)
         state = method.init(ticket, key, ticket_value)
-        state = train.replicate(state, setup.mesh)  # as steps return it: one program serves the first step too
+        del ticket  # the state has a copy
+        state = train.replicate(state, setup.mesh)  # placed as steps return it, so that all use one program
         first_value = float(state.value)
         trials = []
         for of_seed, level in _candidates(setup, search, seed, anchor):
@@ -151,8 +151,13 @@ def build_method(setup: Setup, search: Search) -> pools.Pool:
         settings["map_fn"] = train.sharded_map(setup.mesh)
     if search.method == "reference":
         recalibrate = _recalibrate_in_order(setup, None if shards_grid else setup.mesh)
-    method = pools.METHODS[search.method]
-    return method.build(measures.evaluate if method.selects else None, recalibrate, **settings)
+    evaluate = measures.evaluate if _selects(search) else None
+    return pools.METHODS[search.method].build(evaluate, recalibrate, **settings)
+
+
+def _selects(search: Search) -> bool:
+    """Tell whether a search needs values on validation; one with settings of its own may."""
+    return pools.METHODS[search.method].selects or bool(search.settings)
 
 
 def shard_grid_or_images(setting: str, rounds: Sequence[int], devices: int) -> str:

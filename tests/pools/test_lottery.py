@@ -366,7 +366,7 @@ def test_what_evaluation_and_recalibration_hold_becomes_an_argument_and_no_const
     full = pool(Partial(value, jnp.arange(4.0)), Partial(shifted, jnp.arange(4.0)), accept="always", prune="after")
     state, _ = full.step(full.init(random_ticket(5), KEY), random_ticket(4, 1).params)
     full.ticket(state)
-    assert len(held) == 5  # recalibration is traced once more, to see which leaves it computes
+    assert len(held) == 4  # the anchor's value, both in the grid, and recalibration after the last pruning
     assert all(isinstance(data, jax.core.Tracer) for data in held)
 
 
@@ -378,25 +378,80 @@ def test_what_evaluation_and_recalibration_hold_becomes_an_argument_and_no_const
         ({"recalibration_batches": True}, "recalibration_batches .*True"),
         ({"chunk": 0}, "chunk: got 0"),
         ({"coefficients": ()}, "coefficients: got none"),
+        ({"coefficients": ((0.1, 0.2),)}, "coefficients: got"),
+        ({"coefficients": 0.5}, "coefficients: got 0.5"),
+        ({"coefficients": jnp.float32(0.5)}, "coefficients: got 0.5"),
         ({"coefficients": (0.5, 1.5)}, r"coefficients: got 1\.5"),
         ({"coefficients": (float("nan"),)}, "coefficients: got nan"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_refused(wrong, field):
-    with pytest.raises(ValueError, match=field):
+    with pytest.raises((ValueError, TypeError), match=field):
         pool(evaluate, **wrong)
 
 
-@pytest.mark.parametrize("settings", [{}, {"accept": ">"}, {"accept": "always", "rank": evaluate}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"coefficients": (0.5,)},
+        {"coefficients": (0.5,), "accept": ">"},
+        {"accept": "always"},
+        {"coefficients": (0.5,), "accept": "always", "rank": evaluate},
+    ],
+)
 def test_without_an_evaluation_nothing_may_depend_on_a_value(settings):
     with pytest.raises(ValueError, match="evaluate: got None"):
         pool(None, **settings)
 
 
-def test_without_an_evaluation_there_is_one_coefficient():
-    unmeasured = pool(None, coefficients=(0.2, 0.5), accept="always")
-    with pytest.raises(ValueError, match="coefficients: got 2"):
-        unmeasured.step(unmeasured.init(random_ticket(5)), random_ticket(5).params)
+def test_computed_coefficients_are_an_array_and_without_an_evaluation_a_single_one():
+    for coefficients, wrong in ((jnp.float32(0.5), "shape"), (jnp.array([0.2, 0.5]), "got 2")):
+        unmeasured = pool(None, coefficients=lambda tried, returned=coefficients: returned, accept="always")
+        with pytest.raises(ValueError, match=f"coefficients: .*{wrong}"):
+            unmeasured.step(unmeasured.init(random_ticket(5)), random_ticket(5).params)
+
+
+def test_weights_outside_the_mask_of_the_anchor_become_zero():
+    dense = variables_of(GOAL)
+    anchor = random_ticket(5)
+    state = search.init(Ticket(dense, anchor.mask))
+    expected = np.where(weights_of(anchor.mask), weights_of(dense), 0)
+    np.testing.assert_array_equal(weights_of(search.ticket(state).params), expected)
+    assert state.value == search.init(ticket_of(expected)).value
+
+
+@pytest.mark.parametrize("prune", ["during", "after"])
+def test_what_recalibration_does_to_weights_is_ignored(prune):
+    def shifts_everything(variables, key):
+        return jax.tree.map(lambda leaf: leaf + 1, recalibrate(variables, key))
+
+    def shifts_statistics(variables, key):
+        changed = shifts_everything(variables, key)
+        return {**changed, "params": {**changed["params"], "w": variables["params"]["w"]}}
+
+    outcomes = []
+    for function in (shifts_everything, shifts_statistics, jax.jit(shifts_statistics)):
+        one = pool(evaluate, function, coefficients=(0.25, 0.5), accept="always", prune=prune)
+        state, _ = one.step(one.init(random_ticket(5), KEY), random_ticket(8, seed=1).params)
+        outcomes.append(one.ticket(state))
+    assert_equal(outcomes[0], outcomes[1])
+    assert_equal(outcomes[0], outcomes[2])
+
+
+def test_a_recalibration_that_loses_leaves_is_refused():
+    one = pool(evaluate, lambda variables, key: variables["params"])
+    with pytest.raises(ValueError, match="recalibrate"):
+        one.step(one.init(random_ticket(5), KEY), random_ticket(5).params)
+
+
+def test_a_given_value_is_compared_as_it_is_with_counts():
+    counting = pool(lambda variables: jnp.sum(variables["params"]["w"] != 0), prune="after", coefficients=(1.0,))
+    state = counting.init(random_ticket(2), value=4.5)
+    state, trial = counting.step(state, random_ticket(4).params)
+    assert not trial.accepted
+    state, trial = counting.step(state, random_ticket(5).params)
+    assert trial.accepted
+    assert state.value == 5
 
 
 @functools.partial(jax.tree_util.register_dataclass, data_fields=["weight", "bias"], meta_fields=["name"])

@@ -176,3 +176,11 @@ def test_without_candidates_an_unmeasured_pool_is_the_ticket_itself():
 def test_a_method_that_selects_needs_an_evaluation(name):
     with pytest.raises(ValueError, match="evaluate"):
         METHODS[name].build(None, recalibrate)
+
+
+def test_the_control_takes_no_candidate_and_needs_a_key():
+    control = recalibrated(evaluate, recalibrate)
+    with pytest.raises(ValueError, match="candidate"):
+        control.step(control.init(ticket_of(5), KEY), ticket_of(3).params)
+    with pytest.raises(ValueError, match="key"):
+        control.init(ticket_of(5))

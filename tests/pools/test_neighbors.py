@@ -29,6 +29,11 @@ def test_a_count_limits_the_candidates_and_zero_means_all():
     assert neighbors(2, range(5), 0) == neighbors(2, range(5), 99) == [1, 3, 0, 4]
 
 
+def test_a_negative_count_is_refused():
+    with pytest.raises(ValueError, match="count: got -1"):
+        neighbors(2, range(5), -1)
+
+
 def test_a_lone_ticket_has_no_candidates():
     assert neighbors(0, [0]) == []
 
