@@ -77,7 +77,7 @@ METHODS: dict[str, Method] = {
     "itop": Method(
         build=itop,
         choices=_PERIODIC,
-        about="RigL with long pauses and no end.",
+        about="RigL with longer intervals between mask updates, which by default never stop.",
         reference="Liu et al., ICML 2021",
         dense_gradient="at updates",
     ),
