@@ -87,11 +87,11 @@ def bounded_memory():
 
 @pytest.fixture(autouse=True)
 def freed_in_long_modules(request):
-    """Frees programs within a module of many tests too: every fifty tests it looks."""
+    """Frees programs within a module of many tests too: every ten tests it looks."""
     yield
     tests_done = request.session.stash.get(TESTS_DONE, 0) + 1
     request.session.stash[TESTS_DONE] = tests_done
-    if tests_done % 50 == 0:
+    if tests_done % 10 == 0:
         free_if_much(*memory_use())
 
 
