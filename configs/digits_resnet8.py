@@ -1,4 +1,4 @@
-"""ResNet-8 on scikit-learn's 1,797 handwritten digits: the demo, 75 seconds on two CPU cores.
+"""ResNet-8 on scikit-learn's 1,797 handwritten digits: the demo, 90 seconds on two CPU cores.
 
 Command: make demo
 Paper: none, the images are 8x8; the method is that of Lottery Pools, AAAI 2023, Algorithm 2.

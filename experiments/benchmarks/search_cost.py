@@ -76,8 +76,11 @@ def main(argv: list[str]) -> None:
         values = 100 * accuracies(run, way.name)
         base = values if base is None else base
         mean, low, high = mean_interval(values - base)
-        difference = f"{mean:+.3f} ({low:+.3f} to {high:+.3f})"
-        accuracy = f"{values.mean():.3f} ± {values.std(ddof=1) if len(values) > 1 else 0:.3f}"
+        difference = f"{mean:+.3f}"
+        accuracy = f"{values.mean():.3f}"
+        if len(values) > 1:
+            difference += f" ({low:+.3f} to {high:+.3f})"
+            accuracy += f" ± {values.std(ddof=1):.3f}"
         cost = f"{search_images(run.setup):>8} {milliseconds(run, way.name):7.0f}"
         print(f"{way.name:>32} {cost} {accuracy:>17} {difference:>26}", flush=True)
 
