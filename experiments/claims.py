@@ -49,7 +49,7 @@ def difference(base: str, method: str = "", *, matches: bool = False) -> Callabl
     Args:
       base: As the table of statistics has it; `'candidates_'` stands for the fewest candidates there.
       method: Likewise; any that is compared with the base if empty.
-      matches: The claim is that it is not below its base by a quarter of a point.
+      matches: The claim is that it matches its base: it held if the interval lies above minus a quarter of a point.
     """
 
     def measure(tables: Tables) -> list[Finding]:

@@ -1,20 +1,19 @@
 """Pools: many tickets into one of the same density. Takes pytrees and an `evaluate` callable, no data set.
 
-Read in this order: `neighbors`, `lottery` (the engine), `methods` and `reference` (which bind it), `superpose`, and,
-to compare with, `connectivity` and `ensemble`.
+Read in this order: `neighbors`, `coefficients`, `lottery` (the engine), `methods` and `reference` (which bind it),
+`superpose`, and, to compare with, `connectivity` and `ensemble`.
 """
 
+from lpjax.pools.coefficients import INTERPOLATION, coefficient_rounds  # noqa: F401
 from lpjax.pools.connectivity import TENTHS, barrier, linear_path
 from lpjax.pools.ensemble import VOTES, ensemble
-from lpjax.pools.lottery import (  # noqa: F401
+from lpjax.pools.lottery import (
     ACCEPT,
-    INTERPOLATION,
     PRUNE,
     RECALIBRATION_BATCHES,
     Pool,
     PoolState,
     Trial,
-    coefficient_rounds,
     pool,
 )
 from lpjax.pools.methods import METHODS, STANDARD, Method, recalibrated, running_mean  # noqa: F401

@@ -5,28 +5,24 @@ the mixes to the anchor's count, measures them on validation, and takes the best
 `lpjax.pools.methods` is this engine with some of its choices bound.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 from jax.tree_util import Partial
 
 from lpjax import sparsity
 from lpjax.choices import one_of
+from lpjax.pools.coefficients import INTERPOLATION, Coefficients, coarse_indices, constant, nearby_indices
 from lpjax.types import Ticket, as_partial, call_compiled
 
 PyTree = Any
 Evaluate = Callable[[PyTree], jax.Array]
 Recalibrate = Callable[[PyTree, jax.Array], PyTree]
-Coefficients = Sequence[float] | Callable[[jax.Array], jax.Array]
 MapFn = Callable[..., Any]
-
-INTERPOLATION = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
-"""The paper's eleven coefficients."""
 
 ACCEPT: dict[str, Callable[[jax.Array, jax.Array], jax.Array]] = {
     ">=": jnp.greater_equal,
@@ -172,7 +168,7 @@ def pool(
         raise ValueError(f"coarse_stride: got {coarse_stride}, expected 1 (all coefficients) or more")
     if chunk < 1:
         raise ValueError(f"chunk: got {chunk}, expected the number of mixes held at once, 1 or more")
-    propose = coefficients if callable(coefficients) else _constant(coefficients)
+    propose = coefficients if callable(coefficients) else constant(coefficients)
     has_one = callable(coefficients) or len(coefficients) == 1
     if evaluate is None and (accept != "always" or rank is not None or not has_one):
         raise ValueError("evaluate: got None; this needs accept='always', rank=None and a single coefficient")
@@ -217,6 +213,8 @@ def pool(
         if proposed.ndim != 1 or not proposed.size:
             raise ValueError(f"coefficients: got an array of shape {proposed.shape}, expected [C] with C of at least 1")
         if evaluate is None:
+            if proposed.size != 1:
+                raise ValueError(f"coefficients: got {proposed.size}; without evaluate there must be a single one")
             return _mix_unmeasured(state, candidate, proposed, prune, is_prunable)
         return _step(evaluate, recalibrate, rank, state, candidate, proposed, accept_index, options, is_prunable)
 
@@ -253,6 +251,7 @@ def _step(
     batch_size = options.chunk if options.chunk > 1 else None
     scorer = "evaluate" if rank is None else "rank"
     keeps_leaves = recalibrate is not None and rank is None
+    others = _others(is_prunable)
 
     def draw_key(state: PoolState, number: jax.Array) -> jax.Array:
         return jax.random.fold_in(state.key, number) if options.fresh else state.key
@@ -266,7 +265,7 @@ def _step(
         if rank is not None:
             return score(mixed), []
         mixed = _recalibrated(recalibrate, mixed, draw_key(state, number), is_prunable)
-        return score(mixed), _not_prunable(mixed, is_prunable) if keeps_leaves else []
+        return score(mixed), sparsity.choose_leaves(jax.tree.leaves(mixed), others) if keeps_leaves else []
 
     grid = Partial(trial, (evaluate if rank is None else rank, recalibrate, state, candidate))
 
@@ -274,11 +273,11 @@ def _step(
         numbers = state.tried * coefficients.size + indices
         return options.map_fn(grid, (coefficients[indices], numbers), batch_size=batch_size)
 
-    indices = jnp.asarray(_coarse_indices(coefficients.size, options.coarse_stride), jnp.int32)
+    indices = jnp.asarray(coarse_indices(coefficients.size, options.coarse_stride), jnp.int32)
     measured, recalibrated = try_coefficients(indices)
     first = _index_of_best(measured, scorer)
     if indices.size < coefficients.size:
-        nearby = _nearby_indices(indices[first], coefficients.size, options.coarse_stride)
+        nearby = nearby_indices(indices[first], coefficients.size, options.coarse_stride)
         more = try_coefficients(nearby)
         measured, recalibrated = jax.tree.map(lambda *two: jnp.concatenate(two), (measured, recalibrated), more)
         indices = jnp.concatenate([indices, nearby])
@@ -288,7 +287,7 @@ def _step(
     if rank is None:
         best_value = measured[first]
         if keeps_leaves:
-            mixed = _with_not_prunable(mixed, is_prunable, [leaf[first] for leaf in recalibrated])
+            mixed = sparsity.replace_leaves(mixed, others, [leaf[first] for leaf in recalibrated])
     else:
         mixed = _recalibrated(recalibrate, mixed, draw_key(state, state.tried), is_prunable)
         best_value = evaluate(mixed)
@@ -316,8 +315,6 @@ def _step(
 def _mix_unmeasured(
     state: PoolState, candidate: PyTree, coefficients: jax.Array, prune: str, is_prunable: tuple[bool, ...]
 ) -> tuple[PoolState, Trial]:
-    if coefficients.size != 1:
-        raise ValueError(f"coefficients: got {coefficients.size}; without evaluate there must be a single one")
     coefficient = coefficients[0]
     params, mask = _mix(state, candidate, coefficient, prune, is_prunable)
     unknown = jnp.full_like(state.value, jnp.nan)
@@ -340,51 +337,13 @@ def _recalibrated(
         return params
     fresh = recalibrate(params, key)
     sparsity.ensure_same_shapes(fresh, params, "what recalibrate returned")
-    return _with_not_prunable(params, is_prunable, _not_prunable(fresh, is_prunable))
+    others = _others(is_prunable)
+    return sparsity.replace_leaves(params, others, sparsity.choose_leaves(jax.tree.leaves(fresh), others))
 
 
-def _not_prunable(tree: PyTree, is_prunable: tuple[bool, ...]) -> list[jax.Array]:
-    return [leaf for leaf, prunable in zip(jax.tree.leaves(tree), is_prunable, strict=True) if not prunable]
-
-
-def _with_not_prunable(tree: PyTree, is_prunable: tuple[bool, ...], new_leaves: list[jax.Array]) -> PyTree:
-    rest = iter(new_leaves)
-    leaves = []
-    for leaf, prunable in zip(jax.tree.leaves(tree), is_prunable, strict=True):
-        leaves.append(leaf if prunable else next(rest))
-    return sparsity.as_tree(leaves, tree)
-
-
-def coefficient_rounds(count: int, coarse_stride: int) -> tuple[int, ...]:
-    """Count the coefficients that `pool` tries together: all, or the coarse ones, then those near the best.
-
-    Example:
-      >>> [coefficient_rounds(11, stride) for stride in (1, 2, 3)]
-      [(11,), (5, 2), (4, 2)]
-    """
-    coarse = len(_coarse_indices(count, coarse_stride))
-    return (count,) if coarse == count else (coarse, 2 * (coarse_stride // 2))
-
-
-def _coarse_indices(size: int, stride: int) -> list[int]:
-    """List every `stride`-th index, such that none lies further than `stride // 2` from one of these.
-
-    Where they and those near the best would be as many as all, all are listed.
-    """
-    reach = stride // 2
-    coarse = list(range(reach, size, stride))
-    if not coarse or size - 1 - coarse[-1] > reach:
-        coarse.append(size - 1)
-    if len(coarse) + 2 * reach >= size:
-        return list(range(size))
-    return coarse
-
-
-def _nearby_indices(best: jax.Array, size: int, stride: int) -> jax.Array:
-    """List the indices within `stride // 2` of the best, without it; at an end of the range some are repeated."""
-    reach = stride // 2
-    offsets = [offset for offset in range(-reach, reach + 1) if offset]
-    return jnp.clip(best + jnp.asarray(offsets, jnp.int32), 0, size - 1)
+def _others(is_prunable: tuple[bool, ...]) -> list[bool]:
+    """Flag the leaves that are not prunable."""
+    return [not prunable for prunable in is_prunable]
 
 
 def _index_of_best(values: jax.Array, name: str) -> jax.Array:
@@ -410,14 +369,3 @@ def _pruned(params: PyTree, state: PoolState, is_prunable: tuple[bool, ...]) -> 
     prunable = sparsity.as_tree(list(is_prunable), everything)
     mask = sparsity.select(sparsity.magnitude(params), everything, state.kept, prunable)
     return sparsity.apply_mask(params, sparsity.with_scalars(mask, prunable)), mask
-
-
-def _constant(coefficients: Sequence[float]) -> Callable[[jax.Array], jax.Array]:
-    if np.ndim(coefficients) != 1:
-        raise TypeError(f"coefficients: got {coefficients}, expected a sequence of weights in [0, 1]")
-    if not len(coefficients):
-        raise ValueError("coefficients: got none, expected one or more in [0, 1]")
-    for c in coefficients:
-        if not 0 <= c <= 1:
-            raise ValueError(f"coefficients: got {c}, expected weights of the candidate in [0, 1]")
-    return lambda tried: jnp.asarray(coefficients, float)

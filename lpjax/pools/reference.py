@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from jax import lax
 
 from lpjax import sparsity
-from lpjax.pools.lottery import INTERPOLATION, Evaluate, MapFn, Pool, PoolState, Recalibrate, pool
+from lpjax.pools.coefficients import INTERPOLATION
+from lpjax.pools.lottery import Evaluate, MapFn, Pool, PoolState, Recalibrate, pool
 from lpjax.types import Ticket
 
 

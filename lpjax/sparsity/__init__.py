@@ -49,10 +49,12 @@ from lpjax.sparsity.prunable import (  # noqa: F401
     all_leaves,
     as_tree,
     by_path,
+    choose_leaves,
     convolution_kernels,
     input_axes,
     kernels,
     prunable_leaves,
+    replace_leaves,
     stacked_axes,
 )
 from lpjax.sparsity.scores import gradient, magnitude, random, saliency

@@ -6,7 +6,7 @@ tree selects the same leaves.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -180,6 +180,25 @@ def _value_of_leaves(tree: PyTree, given: Any, what: str) -> list[Any]:
 def as_tree(values: list[Any], like: PyTree) -> PyTree:
     """Put one value per leaf, in tree order, into the structure of a tree."""
     return jax.tree.unflatten(jax.tree.structure(like), values)
+
+
+def choose_leaves(leaves: Sequence[Any], chosen: Sequence[bool]) -> list[Any]:
+    """Return the chosen leaves, in their order."""
+    return [leaf for leaf, counted in zip(leaves, chosen, strict=True) if counted]
+
+
+def replace_leaves(tree: PyTree, chosen: Sequence[bool], new_leaves: Sequence[Any]) -> PyTree:
+    """Put new leaves in place of the chosen ones, in their order.
+
+    Example:
+      >>> replace_leaves({'a': 1, 'b': 2, 'c': 3}, [True, False, True], [4, 5])
+      {'a': 4, 'b': 2, 'c': 5}
+    """
+    rest = iter(new_leaves)
+    leaves = []
+    for leaf, counted in zip(jax.tree.leaves(tree), chosen, strict=True):
+        leaves.append(next(rest) if counted else leaf)
+    return as_tree(leaves, tree)
 
 
 def input_axes(path: str, leaf: Any) -> tuple[int, ...] | None:

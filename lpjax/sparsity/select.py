@@ -19,7 +19,15 @@ import numpy as np
 from jax import lax
 
 from lpjax.sparsity.names import leaf_names
-from lpjax.sparsity.prunable import Prunable, Stacked, as_tree, kernels, prunable_leaves, stacked_axes
+from lpjax.sparsity.prunable import (
+    Prunable,
+    Stacked,
+    choose_leaves,
+    kernels,
+    prunable_leaves,
+    replace_leaves,
+    stacked_axes,
+)
 from lpjax.sparsity.ranks import explicitly_split, ranks
 
 PyTree = Any
@@ -71,11 +79,11 @@ def select(
         raise ValueError("mask: 2**31 prunable weights or more; prune layer by layer (scope='layerwise')")
     if min_kept:
         floors = []
-        for leaf, stack in zip(leaves, _only(stacked_axes(mask, stacked), chosen), strict=True):
+        for leaf, stack in zip(leaves, choose_leaves(stacked_axes(mask, stacked), chosen), strict=True):
             number = jnp.sum(leaf.kept, axis=tuple(range(stack, leaf.kept.ndim)), dtype=jnp.int32)
             floors.append(jnp.minimum(number, min_kept))
         leaves = _protect(leaves, _keep_best_each(leaves, floors))
-    return _with_leaves(mask, chosen, _keep_best(leaves, count))
+    return replace_leaves(mask, chosen, _keep_best(leaves, count))
 
 
 def select_per_leaf(scores: PyTree, mask: PyTree, counts: PyTree, prunable: Prunable = kernels) -> PyTree:
@@ -103,7 +111,7 @@ def select_per_leaf(scores: PyTree, mask: PyTree, counts: PyTree, prunable: Prun
     """
     chosen = prunable_leaves(mask, prunable)
     leaves = _ranked_leaves(scores, mask, chosen)
-    return _with_leaves(mask, chosen, _keep_best_each(leaves, _only(jax.tree.leaves(counts), chosen)))
+    return replace_leaves(mask, chosen, _keep_best_each(leaves, choose_leaves(jax.tree.leaves(counts), chosen)))
 
 
 class _Leaf(NamedTuple):
@@ -113,17 +121,13 @@ class _Leaf(NamedTuple):
     kept: jax.Array
 
 
-def _only(leaves: list[Any], chosen: list[bool]) -> list[Any]:
-    return [leaf for leaf, counted in zip(leaves, chosen, strict=True) if counted]
-
-
 def _ranked_leaves(scores: PyTree, mask: PyTree, chosen: list[bool]) -> list[_Leaf]:
     score_leaves = jax.tree.leaves(scores)
     if len(score_leaves) != len(chosen):
         raise ValueError(f"scores: got {len(score_leaves)} leaves, expected the mask's {len(chosen)}")
-    names = _only(leaf_names(mask), chosen)
-    used = [jnp.asarray(score) for score in _only(score_leaves, chosen)]
-    kept_leaves = [jnp.asarray(kept) for kept in _only(jax.tree.leaves(mask), chosen)]
+    names = choose_leaves(leaf_names(mask), chosen)
+    used = [jnp.asarray(score) for score in choose_leaves(score_leaves, chosen)]
+    kept_leaves = [jnp.asarray(kept) for kept in choose_leaves(jax.tree.leaves(mask), chosen)]
     dtype = jnp.float64 if jnp.float64 in [score.dtype for score in used] else jnp.float32
     leaves = []
     for name, score, kept in zip(names, used, kept_leaves, strict=True):
@@ -140,14 +144,6 @@ def _protect(leaves: list[_Leaf], protected: list[jax.Array]) -> list[_Leaf]:
         highest = ~jnp.zeros((), leaf.rank.dtype)
         ranked.append(leaf._replace(rank=jnp.where(some, highest, leaf.rank)))
     return ranked
-
-
-def _with_leaves(mask: PyTree, chosen: list[bool], selected: list[jax.Array]) -> PyTree:
-    rest = iter(selected)
-    leaves = []
-    for leaf, counted in zip(jax.tree.leaves(mask), chosen, strict=True):
-        leaves.append(next(rest) if counted else leaf)
-    return as_tree(leaves, mask)
 
 
 def _keep_best(leaves: list[_Leaf], count: jax.Array | int) -> list[jax.Array]:
